@@ -1,0 +1,184 @@
+"""Nodes: the lazy graph. Immutable, interned, so that equal expressions are one object and equality is identity.
+
+In: an operation record, input nodes, attributes. Out: the one node that stands for this expression, with shape
+and dtype already checked. A node never changes, except that ``result`` is filled when it has been computed.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from types import CodeType
+from typing import Any, Protocol
+from weakref import WeakValueDictionary
+
+from lazygrad.ir.dtype import DType
+from lazygrad.ir.op import Op
+from lazygrad.ir.shape import Shape
+
+
+class Result(Protocol):
+    """Where a computed node's elements are: a buffer of the runtime. The graph only carries it."""
+
+    @property
+    def device(self) -> str: ...
+
+
+class Place:
+    """The user's line that made a node, decoded only when a message needs it."""
+
+    __slots__ = ("code", "instruction")
+
+    def __init__(self, code: CodeType, instruction: int) -> None:
+        self.code = code
+        self.instruction = instruction
+
+    @property
+    def filename(self) -> str:
+        return self.code.co_filename
+
+    @property
+    def line(self) -> int:
+        line = self.code.co_firstlineno
+        for start, end, number in self.code.co_lines():
+            if start <= self.instruction < end and number is not None:
+                line = number
+        return line
+
+    def __str__(self) -> str:
+        import linecache
+
+        source = linecache.getline(self.filename, self.line).strip()
+        return f'{self.filename}:{self.line}' + (f" in {self.code.co_name}: {source}" if source else "")
+
+
+# Frames of these packages are the library's own: the first frame outside is the user's line.
+_OWN_PACKAGES = ("lazygrad",)
+
+
+def user_place() -> Place | None:
+    """The nearest caller outside the library."""
+    frame = sys._getframe(1)
+    while frame is not None:
+        module: str = frame.f_globals.get("__name__", "")
+        if not module.startswith(_OWN_PACKAGES):
+            return Place(frame.f_code, frame.f_lasti)
+        frame = frame.f_back  # type: ignore[assignment]
+    return None
+
+
+class PlaceScope:
+    """``with PlaceScope(node.place):`` nodes made inside take that place (derivatives point to the forward line)."""
+
+    current: Place | None = None
+
+    def __init__(self, place: Place | None) -> None:
+        self.place = place
+
+    def __enter__(self) -> None:
+        self.outer, PlaceScope.current = PlaceScope.current, self.place
+
+    def __exit__(self, *_: object) -> None:
+        PlaceScope.current = self.outer
+
+
+class Node:
+    """One value of the graph. Built by :func:`node` only.
+
+    Attributes: ``op`` the record; ``inputs`` nodes; ``attributes`` a named tuple of the op's own kind or None;
+    ``shape``; ``dtype``; ``device`` the device's name; ``place`` the user's line; ``result`` the computed buffer
+    or None.
+    """
+
+    __slots__ = ("__weakref__", "attributes", "device", "dtype", "inputs", "op", "place", "result", "shape")
+
+    op: Op
+    inputs: tuple[Node, ...]
+    attributes: Any
+    shape: Shape
+    dtype: DType
+    device: str
+    place: Place | None
+    result: Any
+
+    @property
+    def rank(self) -> int:
+        return len(self.shape)
+
+    def __repr__(self) -> str:
+        return f"<{self.op.name} {self.dtype.name}{list(self.shape)} on {self.device}>"
+
+
+_TABLE: WeakValueDictionary[Any, Node] = WeakValueDictionary()
+
+
+def node(op: Op, inputs: tuple[Node, ...] = (), attributes: Any = None, device: str | None = None) -> Node:
+    """The node for ``op(*inputs; attributes)``: the existing one when there is an equal one, else a new one.
+
+    Shape and dtype rules run here, so that a mistake is reported at the user's line. ``device`` is given for
+    sources only; every other node takes it from its inputs, which must agree.
+    """
+    key = (op, inputs, attributes, device)
+    found = _TABLE.get(key)
+    if found is not None:
+        return found
+    if device is None:
+        device = inputs[0].device
+        for other in inputs:
+            if other.device != device:
+                raise RuntimeError(
+                    f"{op.name}: all tensors must be on one device, but these are on "
+                    f"{' and '.join(sorted({i.device for i in inputs}))}; move them with .to(device)"
+                )
+    made = Node.__new__(Node)
+    made.op = op
+    made.inputs = inputs
+    made.attributes = attributes
+    made.device = device
+    made.result = None
+    made.shape = op.shape(inputs, attributes)
+    made.dtype = op.dtype(inputs, attributes)
+    made.place = PlaceScope.current or user_place()
+    _TABLE[key] = made
+    return made
+
+
+def live_nodes() -> int:
+    """How many distinct nodes exist, for leak tests and reports."""
+    return len(_TABLE)
+
+
+def topological(roots: Iterable[Node], inputs: Callable[[Node], tuple[Node, ...]] | None = None) -> list[Node]:
+    """Every node reachable from ``roots``, inputs before users, in an order fixed by the roots alone.
+
+    Iterative and linear: neither depth nor sharing costs anything. ``inputs`` may cut edges; by default a
+    computed node has none.
+    """
+    edges = inputs or _uncomputed_inputs
+    order: list[Node] = []
+    seen: set[Node] = set()
+    for root in roots:
+        if root in seen:
+            continue
+        seen.add(root)
+        stack: list[tuple[Node, Iterator[Node]]] = [(root, iter(edges(root)))]
+        while stack:
+            current, remaining = stack[-1]
+            for candidate in remaining:
+                if candidate not in seen:
+                    seen.add(candidate)
+                    stack.append((candidate, iter(edges(candidate))))
+                    break
+            else:
+                order.append(current)
+                stack.pop()
+    return order
+
+
+def _uncomputed_inputs(of: Node) -> tuple[Node, ...]:
+    return () if of.result is not None else of.inputs
+
+
+def all_inputs(of: Node) -> tuple[Node, ...]:
+    """The edges for :func:`topological` that go on behind computed nodes (differentiation needs them)."""
+    return of.inputs

@@ -1,0 +1,90 @@
+"""The operation record: all that is known about one primitive, in one place.
+
+A primitive is declared once (``lazygrad.ops``) by building an ``Op``. Every field without a default must be
+given, so a forgotten rule fails when the declaration is imported. Whoever needs to know something about an
+operation reads a field; there are no lists of operations elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+from lazygrad.ir.dtype import DType
+from lazygrad.ir.map import IndexMap
+from lazygrad.ir.shape import Shape
+from lazygrad.ir.value import Value
+
+if TYPE_CHECKING:
+    from lazygrad.ir.node import Node
+
+ShapeRule = Callable[["tuple[Node, ...]", Any], Shape]
+DTypeRule = Callable[["tuple[Node, ...]", Any], DType]
+NumpyRule = Callable[..., Any]
+ScalarRule = Callable[..., Value]
+# From (the node, the cotangent of its value) to the cotangent of one input.
+VjpRule = Callable[["Node", "Node"], "Node"]
+
+
+class Family(Enum):
+    """What kind of operation: decides how a scheduler may treat it."""
+
+    ELEMENTWISE = "elementwise"
+    REDUCE = "reduce"
+    MOVEMENT = "movement"
+    CONTRACT = "contract"
+    INDEX = "index"
+    RANDOM = "random"
+    SOURCE = "source"
+
+
+class Linearity(Enum):
+    """How the value depends on the inputs: decides how a jvp is derived from what is already declared."""
+
+    EACH = "linear in each input by itself"  # bilinear: contract, mul
+    JOINT = "linear in all inputs together"  # add, sub, sum, movement
+    NONE = "not linear"
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Op:
+    """One primitive operation.
+
+    ``vjp`` holds one rule for each input, None where the value is not differentiable by it.
+    ``numpy`` is the meaning: called with the node and the inputs' arrays, it returns the value's array.
+    ``scalar`` (elementwise only) builds the scalar expression that code generators print.
+    ``map`` (movement only) gives the index map of the view.
+    ``cost`` estimates arithmetic per element in units of one addition, for the fusion cost model.
+    """
+
+    name: str
+    family: Family
+    shape: ShapeRule
+    dtype: DTypeRule
+    numpy: NumpyRule
+    vjp: tuple[VjpRule | None, ...]
+    linearity: Linearity = Linearity.NONE
+    scalar: ScalarRule | None = None
+    map: Callable[[Node], IndexMap] | None = None
+    cost: float = 1.0
+    commutative: bool = False
+    symbol: str | None = None  # infix or prefix symbol in printed mathematics
+    identity: Callable[[DType], float | int | bool] | None = None  # reductions: the value of an empty one
+    dtypes: Callable[[DType], bool] = field(default=lambda dtype: True)  # which input dtypes have a meaning
+
+    def __post_init__(self) -> None:
+        if self.family is Family.ELEMENTWISE and self.scalar is None:
+            raise TypeError(f"elementwise op {self.name!r} is declared without its scalar expression")
+        if self.family is Family.MOVEMENT and self.map is None:
+            raise TypeError(f"movement op {self.name!r} is declared without its index map")
+        if self.name in REGISTRY:
+            raise TypeError(f"op {self.name!r} is declared twice")
+        REGISTRY[self.name] = self
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+REGISTRY: dict[str, Op] = {}

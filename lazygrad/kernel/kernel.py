@@ -1,0 +1,124 @@
+"""The kernel IR: what one launch computes, not how it is cut.
+
+A kernel has buffers, scalar arguments and one or more independent bodies. A body is a set of parallel points
+(its axes); at each point its stages run one after the other, each looping over its own inner axes and either
+reducing into accumulators or storing:
+
+    for each point of body.axes, in parallel:
+        for stage in body.stages:
+            for each point of stage.axes:
+                accumulators of this stage take in their values;  or  stores happen
+
+So a pointwise kernel is one stage without axes that stores; a sum is a reducing stage and a storing stage; a
+softmax row is max, then sum, then a storing stage that loops over the row again; a matrix product or convolution
+is a ``Contraction`` stage followed by its epilogue. Nothing here knows vectors, threads or tiles: a tiling says
+how a kernel is cut, and lowering takes both.
+
+Element addresses are ``Index`` expressions over the variables of the body's and the stage's axes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, Union
+
+from lazygrad.ir.dtype import DType
+from lazygrad.ir.index import Index, Mask, Variable
+from lazygrad.ir.value import Value
+
+ReduceName = Literal["sum", "prod", "max", "min", "argmax", "argmin"]
+
+
+class BufferDeclaration(NamedTuple):
+    """One buffer argument. ``size`` counts elements; ``written`` says that the kernel stores to it.
+
+    ``movable``: the elements start at an offset that is passed at launch (a slice of a larger tensor), else at 0.
+    """
+
+    dtype: DType
+    size: int
+    written: bool = False
+    movable: bool = False
+
+
+class Access(NamedTuple):
+    """Where an element is: the buffer's position among the kernel's, an address in elements, and a mask.
+
+    A load outside its mask gives zero and touches no memory; a store outside its mask does not happen.
+    ``dynamic`` are variables of the address (or mask) that are data: their values are the inputs, in this order,
+    of the LOAD value (or of the Store) that has this access. They may be out of range only where the mask says so.
+    """
+
+    buffer: int
+    address: Index
+    mask: Mask = ()
+    dynamic: tuple[Variable, ...] = ()
+
+
+@dataclass(frozen=True)
+class Reduction:
+    """One accumulator over the stage's axes. Its result is the value REDUCED with its number in the body.
+
+    ``dtype`` is the accumulator's type, to which ``value`` is converted already. argmax and argmin give the
+    position ``position`` (int64) of the first extreme value. NaN wins over every number in max, min, argmax,
+    argmin.
+    """
+
+    op: ReduceName
+    value: Value
+    dtype: DType
+    position: Index | None = None
+
+
+@dataclass(frozen=True)
+class Contraction:
+    """The sum over the stage's axes of ``a * b``, where each may be any value; commonly both are plain loads.
+
+    The body's axes fall into four classes by what the operands depend on: batch (both), rows (a alone), columns
+    (b alone), and neither (broadcast). A tiling needs nothing more.
+    """
+
+    a: Value
+    b: Value
+    dtype: DType
+
+
+Accumulator = Union[Reduction, Contraction]
+
+
+@dataclass(frozen=True)
+class Store:
+    """Writes ``value`` (already of the buffer's dtype). "add" adds to what an earlier stage of this body stored."""
+
+    access: Access
+    value: Value
+    mode: Literal["set", "add"] = "set"
+    dynamic_values: tuple[Value, ...] = ()
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One loop nest at each parallel point. ``sequential`` loops must keep their order (scatter)."""
+
+    axes: tuple[Variable, ...]
+    accumulators: tuple[Accumulator, ...] = ()
+    stores: tuple[Store, ...] = ()
+    sequential: bool = False
+
+
+@dataclass(frozen=True)
+class Body:
+    """Independent parallel points and what happens at each. Accumulators are numbered through all stages."""
+
+    axes: tuple[Variable, ...]
+    stages: tuple[Stage, ...]
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """One launch. Equal kernels are equal objects by value: names of axes and orders are canonical."""
+
+    name: str
+    bodies: tuple[Body, ...]
+    buffers: tuple[BufferDeclaration, ...]
+    scalars: tuple[DType, ...] = ()

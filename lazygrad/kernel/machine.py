@@ -1,0 +1,25 @@
+"""The processor as tilings and the cost model see it: numbers a backend reads from its device."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Flavour = Literal["cpu", "gpu", "block"]
+
+
+@dataclass(frozen=True)
+class Machine:
+    """``flavour``: "cpu" loops over vectors and register tiles in one-item work-groups, "gpu" uses work-items and
+    local memory, "block" gets block programs (Triton). Sizes are in bytes, ``vector_bytes`` the width of a vector
+    register, ``vector_registers`` how many there are.
+    """
+
+    flavour: Flavour
+    cores: int
+    vector_bytes: int = 32
+    vector_registers: int = 16
+    level1_cache: int = 32 * 1024
+    level2_cache: int = 512 * 1024
+    local_memory: int = 32 * 1024
+    work_group_limit: int = 256

@@ -1,0 +1,106 @@
+"""Contraction: the sum of products of two tensors over shared axes, einsum-like.
+
+Matrix product, batched matrix product, linear layers, convolutions (over ``windows``), their gradients and
+attention are all this one primitive; nothing has to be recognised in multiply-and-sum.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy
+
+from lazygrad.ir.dtype import DType, accumulator
+from lazygrad.ir.node import Node, node
+from lazygrad.ir.op import Family, Linearity, Op
+from lazygrad.ir.shape import Shape
+from lazygrad.ops.reduce import sum_
+
+Labels = tuple[int, ...]
+
+
+class ContractAttributes(NamedTuple):
+    """One label for each axis. A label in both operands but not in ``out`` is summed over."""
+
+    a: Labels
+    b: Labels
+    out: Labels
+
+
+def _extents(inputs: tuple[Node, ...], at: ContractAttributes) -> dict[int, int]:
+    extents: dict[int, int] = {}
+    for operand, labels in zip(inputs, (at.a, at.b), strict=True):
+        if len(set(labels)) != len(labels) or len(labels) != operand.rank:
+            raise RuntimeError(f"contract: {list(labels)} does not label each axis of {list(operand.shape)} once")
+        for label, extent in zip(labels, operand.shape, strict=True):
+            if extents.setdefault(label, extent) != extent:
+                raise RuntimeError(
+                    f"contract: shapes {list(inputs[0].shape)} and {list(inputs[1].shape)} disagree: an axis they "
+                    f"share has extents {extents[label]} and {extent}"
+                )
+    return extents
+
+
+def _shape(inputs: tuple[Node, ...], at: ContractAttributes) -> Shape:
+    extents = _extents(inputs, at)
+    single = (set(at.a) ^ set(at.b)) - set(at.out)
+    if single or not set(at.out) <= set(extents):
+        raise RuntimeError(f"contract: labels {sorted(single)} are in one operand only and not in the result")
+    return tuple(extents[label] for label in at.out)
+
+
+def _dtype(inputs: tuple[Node, ...], at: ContractAttributes) -> DType:
+    a, b = inputs
+    if a.dtype is not b.dtype or a.dtype.kind == "bool":
+        raise RuntimeError(f"contract: operands must have one numeric dtype, got {a.dtype.name} and {b.dtype.name}")
+    return a.dtype
+
+
+def _numpy(of: Node, a: Any, b: Any) -> Any:
+    at: ContractAttributes = of.attributes
+    wide = accumulator(of.dtype).numpy
+    result = numpy.einsum(a.astype(wide), list(at.a), b.astype(wide), list(at.b), list(at.out), optimize=True)
+    return result.astype(of.dtype.numpy)
+
+
+CONTRACT = Op(
+    name="contract",
+    family=Family.CONTRACT,
+    shape=_shape,
+    dtype=_dtype,
+    numpy=_numpy,
+    vjp=(
+        lambda out, g: contract(g, out.attributes.out, out.inputs[1], out.attributes.b, out.attributes.a),
+        lambda out, g: contract(g, out.attributes.out, out.inputs[0], out.attributes.a, out.attributes.b),
+    ),
+    linearity=Linearity.EACH,
+)
+
+
+def contract(a: Node, a_labels: Labels, b: Node, b_labels: Labels, out_labels: Labels) -> Node:
+    """``out[out_labels] = sum(a[a_labels] * b[b_labels])`` over the labels that are not in ``out_labels``.
+
+    A label that only one operand has and the result has not is summed first. Labels are renumbered in order of
+    appearance, so that equal contractions are one node.
+    """
+    shared = set(a_labels) & set(b_labels)
+    a, a_labels = _sum_lonely(a, a_labels, shared | set(out_labels))
+    b, b_labels = _sum_lonely(b, b_labels, shared | set(out_labels))
+    number: dict[int, int] = {}
+    for label in (*a_labels, *b_labels):
+        number.setdefault(label, len(number))
+    missing = set(out_labels) - set(number)
+    if missing:
+        raise RuntimeError(f"contract: result labels {sorted(missing)} are in neither operand")
+
+    def renumber(labels: Labels) -> Labels:
+        return tuple(number[label] for label in labels)
+
+    attributes = ContractAttributes(renumber(a_labels), renumber(b_labels), renumber(out_labels))
+    return node(CONTRACT, (a, b), attributes)
+
+
+def _sum_lonely(x: Node, labels: Labels, kept: set[int]) -> tuple[Node, Labels]:
+    lonely = tuple(axis for axis, label in enumerate(labels) if label not in kept)
+    return sum_(x, lonely), tuple(label for label in labels if label in kept)
+

@@ -1,0 +1,27 @@
+"""Running: devices and their buffers, the way from a lazy graph to computed elements, caches and reports.
+
+This package's names are the interface a backend is written against (see docs/architecture.md).
+"""
+
+from lazygrad.runtime.buffer import Buffer
+from lazygrad.runtime.device import Capabilities, CompilingDevice, Device, DeviceInformation, EvaluatingDevice
+from lazygrad.runtime.execute import realize
+from lazygrad.runtime.registry import Backend, available_backends, canonical_device, default_device, device
+from lazygrad.runtime.transfer import from_host, to_host
+
+__all__ = [
+    "Backend",
+    "Buffer",
+    "Capabilities",
+    "CompilingDevice",
+    "Device",
+    "DeviceInformation",
+    "EvaluatingDevice",
+    "available_backends",
+    "canonical_device",
+    "default_device",
+    "device",
+    "from_host",
+    "realize",
+    "to_host",
+]

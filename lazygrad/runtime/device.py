@@ -1,0 +1,101 @@
+"""What a backend provides: devices that evaluate graphs (the reference) or compile kernels (all others)."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy
+
+from lazygrad.ir.dtype import DTYPES, DType
+from lazygrad.ir.node import Node
+from lazygrad.kernel.kernel import Kernel
+from lazygrad.kernel.machine import Machine
+from lazygrad.runtime.buffer import Buffer
+
+
+@dataclass(frozen=True)
+class DeviceInformation:
+    """One line of ``python -m lazygrad info``."""
+
+    name: str
+    description: str
+    driver: str
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """What the device can do; the core decides by these and by nothing else.
+
+    ``machine`` describes the processor for tilings and the cost model. ``arithmetic`` are the dtypes it computes
+    in (others are storage only and computed in float32); ``dtypes`` all it can store. ``argument_limit`` bounds
+    the buffers of one kernel.
+    """
+
+    machine: Machine
+    dtypes: frozenset[DType] = frozenset(DTYPES)
+    arithmetic: frozenset[DType] = frozenset(DTYPES)
+    argument_limit: int = 64
+
+
+class Device(ABC):
+    """An opened device. ``name`` is canonical: backend, colon, number."""
+
+    name: str
+    information: DeviceInformation
+    dtypes: frozenset[DType] = frozenset(DTYPES)
+
+    @abstractmethod
+    def from_host(self, array: numpy.ndarray[Any, Any], dtype: DType) -> Buffer:
+        """The elements of a host array as a row-major buffer."""
+
+    @abstractmethod
+    def to_host(self, buffer: Buffer) -> numpy.ndarray[Any, Any]:
+        """The elements as a new row-major host array; waits for everything that is pending."""
+
+    @abstractmethod
+    def synchronize(self) -> None:
+        """Waits until all submitted work is done."""
+
+
+class EvaluatingDevice(Device):
+    """Evaluates nodes one by one: the reference."""
+
+    @abstractmethod
+    def evaluate(self, roots: Sequence[Node]) -> None:
+        """Fills ``result`` of every root."""
+
+
+class Program(ABC):
+    """A compiled kernel, ready to be launched."""
+
+    kernel: Kernel
+
+    @abstractmethod
+    def launch(self, buffers: Sequence[Any], offsets: Sequence[int], scalars: Sequence[bool | int | float]) -> None:
+        """Submits one run and returns: memories in the order of the kernel's buffers, element offsets, scalars."""
+
+
+class CompilingDevice(Device):
+    """Compiles kernels and launches them in order."""
+
+    capabilities: Capabilities
+
+    @abstractmethod
+    def allocate(self, size: int) -> Any:
+        """Device memory of ``size`` bytes; MemoryError when there is none."""
+
+    @abstractmethod
+    def free(self, memory: Any) -> None:
+        """Gives memory back to the system."""
+
+    @abstractmethod
+    def compile(self, kernels: Sequence[Kernel]) -> Sequence[Program]:
+        """One program for each kernel; builds what is not in the cache."""
+
+    def source(self, kernel: Kernel) -> str:
+        """The generated source, for debugging."""
+        raise NotImplementedError
+
