@@ -24,15 +24,19 @@ class Part(NamedTuple):
 
 
 class Layout(NamedTuple):
-    """The addresses, in elements from the buffer's start, of a tensor of ``shape``; ``size`` elements in all."""
+    """The addresses, in elements from the buffer's start, of a tensor of ``shape``; ``size`` elements in all.
+
+    ``offset`` is the address of the element at index zero: not 0 when a halo of zeros surrounds the elements.
+    """
 
     shape: Shape
     parts: tuple[Part, ...]
     size: int
+    offset: int = 0
 
     def address(self, point: Sequence[Index]) -> Index:
         """The address of the element at ``point``."""
-        total = Index(0)
+        total = Index(self.offset)
         for part in self.parts:
             digit = point[part.axis]
             if part.divisor > 1:

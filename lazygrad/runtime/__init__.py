@@ -4,19 +4,40 @@ This package's names are the interface a backend is written against (see docs/ar
 """
 
 from lazygrad.runtime.buffer import Buffer
-from lazygrad.runtime.device import Capabilities, CompilingDevice, Device, DeviceInformation, EvaluatingDevice
+from lazygrad.runtime.device import (
+    Capabilities,
+    CompilingDevice,
+    Device,
+    DeviceInformation,
+    EvaluatingDevice,
+    Program,
+)
+from lazygrad.runtime.errors import CompileError, OutOfMemoryError
 from lazygrad.runtime.execute import realize
-from lazygrad.runtime.registry import Backend, available_backends, canonical_device, default_device, device
+from lazygrad.runtime.pool import Pool
+from lazygrad.runtime.registry import (
+    Backend,
+    BackendError,
+    available_backends,
+    canonical_device,
+    default_device,
+    device,
+)
 from lazygrad.runtime.transfer import from_host, to_host
 
 __all__ = [
     "Backend",
+    "BackendError",
     "Buffer",
     "Capabilities",
+    "CompileError",
     "CompilingDevice",
     "Device",
     "DeviceInformation",
     "EvaluatingDevice",
+    "OutOfMemoryError",
+    "Pool",
+    "Program",
     "available_backends",
     "canonical_device",
     "default_device",

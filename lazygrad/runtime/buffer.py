@@ -31,12 +31,22 @@ class Allocation:
 
 
 class Buffer:
-    """The elements of a tensor: an allocation, the offset of the first element, and a layout."""
+    """The elements of a tensor: an allocation, the offset of the first element, and a layout.
 
-    __slots__ = ("__weakref__", "allocation", "device", "dtype", "layout", "offset", "shape")
+    ``is_window``: the allocation holds more than these elements, and other windows like it may follow.
+    """
+
+    __slots__ = ("__weakref__", "allocation", "device", "dtype", "is_window", "layout", "offset", "shape")
 
     def __init__(
-        self, allocation: Allocation, shape: Shape, dtype: DType, device: str, layout: Layout, offset: int = 0
+        self,
+        allocation: Allocation,
+        shape: Shape,
+        dtype: DType,
+        device: str,
+        layout: Layout,
+        offset: int = 0,
+        is_window: bool = False,
     ) -> None:
         self.allocation = allocation
         self.shape = shape
@@ -44,6 +54,7 @@ class Buffer:
         self.device = device
         self.layout = layout
         self.offset = offset
+        self.is_window = is_window
 
     def __repr__(self) -> str:
         return f"<buffer {self.dtype.name}{list(self.shape)} on {self.device}>"

@@ -10,10 +10,13 @@ from typing import Any
 import numpy
 
 from lazygrad.ir.dtype import DTYPES, DType
+from lazygrad.ir.layout import row_major
 from lazygrad.ir.node import Node
+from lazygrad.ir.shape import Shape
 from lazygrad.kernel.kernel import Kernel
 from lazygrad.kernel.machine import Machine
 from lazygrad.runtime.buffer import Buffer
+from lazygrad.runtime.pool import Pool
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,12 @@ class CompilingDevice(Device):
     """Compiles kernels and launches them in order."""
 
     capabilities: Capabilities
+    pool: Pool
+
+    def empty(self, shape: Shape, dtype: DType) -> Buffer:
+        """An uninitialised row-major buffer."""
+        layout = row_major(shape)
+        return Buffer(self.pool.take(layout.size * dtype.itemsize), shape, dtype, self.name, layout)
 
     @abstractmethod
     def allocate(self, size: int) -> Any:

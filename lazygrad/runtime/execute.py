@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lazygrad.ir.node import Node
+from lazygrad.runtime.compiled import realize_compiled
 from lazygrad.runtime.device import CompilingDevice, EvaluatingDevice
 from lazygrad.runtime.registry import device
 
@@ -20,4 +21,4 @@ def realize(nodes: Sequence[Node]) -> None:
         if isinstance(opened, EvaluatingDevice):
             opened.evaluate(roots)
         elif isinstance(opened, CompilingDevice):
-            raise NotImplementedError
+            realize_compiled(opened, roots)

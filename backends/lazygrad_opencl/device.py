@@ -1,0 +1,176 @@
+"""An opened OpenCL device: one context, one in-order queue, one pool of memory, its programs.
+
+Work is submitted and not waited for; only ``to_host`` and ``synchronize`` wait. In-order execution is what makes
+it safe to hand memory out again while submitted work still uses it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from threading import Lock
+from typing import Any
+
+import numpy
+import pyopencl
+
+from lazygrad import environment
+from lazygrad.ir.dtype import DType
+from lazygrad.ir.index import evaluate, variable
+from lazygrad.ir.layout import Layout, row_major
+from lazygrad.ir.node import user_place
+from lazygrad.kernel.kernel import Kernel
+from lazygrad.runtime import Buffer, Capabilities, CompilingDevice, Pool
+from lazygrad.runtime.statistics import total
+from lazygrad_opencl.build import ProgramBuilder, unique_function
+from lazygrad_opencl.capabilities import read_capabilities
+from lazygrad_opencl.devices import FoundDevice
+from lazygrad_opencl.memory import Memory
+from lazygrad_opencl.prelude import prelude
+from lazygrad_opencl.profile import Profile
+from lazygrad_opencl.programs import OpenCLProgram
+from lazygrad_opencl.source import GeneratedSource, generate
+
+_COMPLETE = pyopencl.command_execution_status.COMPLETE
+# Some drivers hold work back until they are told to start, so they are told after so many launches.
+LAUNCHES_BETWEEN_FLUSHES = 32
+
+
+# From a kernel and what the device can do to OpenCL C.
+Generator = Callable[[Kernel, Capabilities], GeneratedSource]
+
+
+class OpenCLDevice(CompilingDevice):
+    """One OpenCL device. ``queue`` is PyOpenCL's; ``profile`` is None when nobody asked for times.
+
+    ``generator`` makes the source of a kernel; tests give their own.
+    """
+
+    def __init__(self, found: FoundDevice, generator: Generator = generate) -> None:
+        self.information = found.information
+        self.name = found.information.name
+        self.capabilities = read_capabilities(found.handle)
+        self.dtypes = self.capabilities.dtypes
+        self.pool = Pool(self, self.name, found.handle.global_mem_size)
+        measured = environment.level("LAZYGRAD_DEBUG") > 0 or bool(environment.value("LAZYGRAD_PROFILE"))
+        self.profile = Profile() if measured else None
+        self._generate = generator
+        self._context = pyopencl.Context([found.handle])
+        properties = [pyopencl.command_queue_properties.PROFILING_ENABLE] if measured else []
+        self.queue = pyopencl.CommandQueue(self._context, found.handle, sum(properties))
+        self._builder = ProgramBuilder(self._context, found.handle, prelude(self.capabilities))
+        self._programs: dict[Kernel, OpenCLProgram] = {}
+        self._lock = Lock()
+        self._last_event: Any = None
+        self._unflushed = 0
+        self._uploads: deque[tuple[Any, Any]] = deque()  # event, and the host memory it reads
+        self._scratch: Any = None
+
+    # ---- memory
+
+    def allocate(self, size: int) -> Memory:
+        return Memory(self._context, size)
+
+    def free(self, memory: Memory) -> None:
+        memory.release()
+
+    def scratch(self, size: int) -> Memory:
+        """Memory that one kernel uses while it runs; all share it, because they run one after the other."""
+        if self._scratch is None or self._scratch.memory.size < size:
+            self._scratch = self.pool.take(size)
+        memory: Memory = self._scratch.memory
+        return memory
+
+    # ---- programs
+
+    def compile(self, kernels: Sequence[Kernel]) -> Sequence[OpenCLProgram]:
+        missing = [kernel for kernel in dict.fromkeys(kernels) if kernel not in self._programs]
+        if missing:
+            shared = prelude(self.capabilities)
+            sources = [self._generate(kernel, self.capabilities) for kernel in missing]
+            functions = [unique_function(source.function, source.text, shared) for source in sources]
+            built = self._builder.build(functions)
+            for kernel, source, function in zip(missing, sources, functions, strict=True):
+                self._programs[kernel] = OpenCLProgram(
+                    self, kernel, built[function.name], function.name, source
+                )
+        return [self._programs[kernel] for kernel in kernels]
+
+    def source(self, kernel: Kernel) -> str:
+        return self._generate(kernel, self.capabilities).text
+
+    def submitted(self, name: str, event: Any) -> None:
+        """Called by programs after each launch."""
+        self._last_event = event
+        self._unflushed += 1
+        if self._unflushed >= LAUNCHES_BETWEEN_FLUSHES:
+            self._unflushed = 0
+            self.queue.flush()
+        if self.profile is not None:
+            self.profile.add(name, event)
+
+    def synchronize(self) -> None:
+        self.queue.finish()
+        self._unflushed = 0
+        with self._lock:
+            self._forget_uploads()
+        if self.profile is not None:
+            self.profile.collect()
+
+    # ---- transfers
+
+    def from_host(self, array: numpy.ndarray[Any, Any], dtype: DType) -> Buffer:
+        flat = numpy.ascontiguousarray(array, dtype.numpy).reshape(-1).view(numpy.uint8)
+        allocation = self.pool.take(flat.nbytes, user_place())
+        if flat.nbytes:
+            self._upload(allocation.memory.buffer, flat)
+            total.host_to_device_transfers += 1
+            total.host_to_device_bytes += flat.nbytes
+        return Buffer(allocation, array.shape, dtype, self.name, row_major(array.shape))
+
+    def _upload(self, buffer: Any, flat: numpy.ndarray[Any, Any]) -> None:
+        """Copies at once when the device is idle; else submits the copy of a copy and does not wait."""
+        with self._lock:
+            self._forget_uploads()
+            idle = self._last_event is None or self._last_event.command_execution_status == _COMPLETE
+            if idle:
+                pyopencl.enqueue_copy(self.queue, buffer, flat, is_blocking=True)
+            else:
+                kept = flat.copy()
+                event = pyopencl.enqueue_copy(self.queue, buffer, kept, is_blocking=False)
+                self._last_event = event
+                self._uploads.append((event, kept))
+
+    def _forget_uploads(self) -> None:
+        while self._uploads and self._uploads[0][0].command_execution_status <= _COMPLETE:
+            self._uploads.popleft()
+
+    def to_host(self, buffer: Buffer) -> numpy.ndarray[Any, Any]:
+        layout = buffer.layout
+        flat = numpy.empty(layout.size, buffer.dtype.numpy)
+        if flat.nbytes:
+            start = buffer.offset * flat.itemsize
+            pyopencl.enqueue_copy(
+                self.queue, flat.view(numpy.uint8), buffer.allocation.memory.buffer, src_offset=start, is_blocking=True
+            )
+            total.device_to_host_transfers += 1
+            total.device_to_host_bytes += flat.nbytes
+        return _row_major_array(flat, layout)
+
+
+def _row_major_array(flat: numpy.ndarray[Any, Any], layout: Layout) -> numpy.ndarray[Any, Any]:
+    """The elements in their order by index, from memory in ``layout``."""
+    if 0 in layout.shape:
+        return numpy.empty(layout.shape, flat.dtype)
+    if layout.is_row_major:
+        return flat.reshape(layout.shape)
+    strides = layout.strides
+    if strides is not None:
+        steps = [stride * flat.itemsize for stride in strides]
+        view = numpy.lib.stride_tricks.as_strided(flat[layout.offset :], layout.shape, steps)
+        return numpy.array(view, order="C")
+    point = [variable(f"i{axis}", extent) for axis, extent in enumerate(layout.shape)]
+    grids = numpy.indices(layout.shape, sparse=True)
+    values: dict[str, Any] = {f"i{axis}": grid for axis, grid in enumerate(grids)}
+    addresses = numpy.broadcast_to(evaluate(layout.address(point), lambda v: values[v.name]), layout.shape)
+    return numpy.array(flat[addresses])

@@ -1,0 +1,177 @@
+"""How OpenCL C writes declarations, loads and stores: the C side of ``lazygrad.kernel.emit``.
+
+A vector of lanes is loaded and stored through a pointer to a vector type that needs no alignment. Lanes that do not
+lie side by side, and lanes behind a mask, are moved one by one; a masked lane touches no memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lazygrad.ir.dtype import DType, bfloat16, bool_, float16
+from lazygrad.ir.value import Value
+from lazygrad.kernel.emit import Address, Condition, Emitter, Operand, fused_products
+from lazygrad.kernel.kernel import Access
+from lazygrad_opencl.literals import literal
+from lazygrad_opencl.operations import Operations
+from lazygrad_opencl.skeleton import BodyContext
+from lazygrad_opencl.types import LANE_NAMES, memory_type, register_type
+
+
+class OpenCLEmitter(Emitter):
+    """Emission of one body as OpenCL C."""
+
+    def __init__(self, context: BodyContext, lanes: int) -> None:
+        super().__init__(lanes, fused_products(context.body))
+        self.buffers = context.kernel.buffers
+        self.operations = Operations(lanes, native=context.machine.flavour != "cpu")
+
+    # ---- small things
+
+    def declaration(self, operand: Operand, name: str) -> str:
+        lanes = self.lanes if operand.wide else 1
+        return f"const {register_type(operand.dtype, lanes, operand.bits)} {name} = {_bare(operand.text)};"
+
+    def integer(self, number: int, dtype: DType) -> str:
+        return literal(number, dtype)
+
+    def number(self, number: bool | int | float, dtype: DType) -> str:
+        return literal(number, dtype)
+
+    def argument(self, position: int, dtype: DType) -> str:
+        if dtype is float16:
+            return f"float_to_half(s{position})"
+        if dtype is bfloat16:
+            return f"float_to_bfloat(s{position})"
+        return f"(s{position} != 0)" if dtype is bool_ else f"s{position}"
+
+    def lane_numbers(self, dtype: DType, factor: int) -> str:
+        numbers = ", ".join(str(lane * factor) for lane in range(self.lanes))
+        return f"({register_type(dtype, self.lanes)})({numbers})"
+
+    def broadcast(self, operand: Operand) -> Operand:
+        return self.operations.broadcast(operand)
+
+    def convert(self, operand: Operand, dtype: DType) -> str:
+        return f"({self.operations.convert(operand, dtype)})"
+
+    def truncating_division(self, dividend: str, divisor: int) -> str:
+        return f"({dividend} / {divisor})"
+
+    def floor_division(self, dividend: Operand, divisor: int, remainder: bool) -> str:
+        quotient = f"({dividend.text} / {divisor} - ({dividend.text} % {divisor} < 0 ? 1 : 0))"
+        if dividend.wide:  # a comparison of vectors gives -1
+            quotient = f"({dividend.text} / {divisor} + ({dividend.text} % {divisor} < 0))"
+        return f"({dividend.text} - {quotient} * {divisor})" if remainder else quotient
+
+    def both(self, left: Operand, right: Operand) -> Operand:
+        return self.operations.both(left, right)
+
+    def operation(self, value: Value, inputs: Sequence[Operand]) -> Operand:
+        return self.operations(value, inputs)
+
+    # ---- loads
+
+    def load(self, access: Access, dtype: DType) -> Operand:
+        key = ("load", access)
+        found: Operand | None = self.recall(key)
+        if found is None:
+            address = self.address(access.address)
+            condition = self.condition(access.mask)
+            found = self._load(access.buffer, address, condition, dtype)
+            self.remember(key, found, found.depth)
+        return found
+
+    def _load(self, buffer: int, address: Address, condition: Condition, dtype: DType) -> Operand:
+        depth = max([address.base.depth, *(part.depth for part in condition if part is not None)])
+        wide = address.stride != 0 or condition.wide is not None
+        lanes = self.lanes if wide else 1
+        kind = f"{memory_type(dtype)}{lanes if lanes > 1 else ''}"
+        if not wide:
+            text = f"b{buffer}[{_bare(address.base.text)}]"
+        elif address.stride == 1 and condition.wide is None:
+            text = self._vector_at(buffer, address.base, dtype)
+        else:
+            text = self._gathered(buffer, address, condition.wide, kind)
+        if condition.uniform is not None:
+            text = f"{condition.uniform.text} ? {text} : ({kind})(0)"
+        if dtype is bool_:
+            zero = f"({kind})(0)" if wide else "0"
+            text = f"({text}) != {zero}"
+        return self.declare(Operand(text, dtype, wide, depth, 8 if wide and dtype is bool_ else 0), "x")
+
+    def _vector_at(self, buffer: int, base: Operand, dtype: DType) -> str:
+        qualifier = "" if self.buffers[buffer].written else "const "
+        pointer = f"__global {qualifier}unaligned_{memory_type(dtype)}{self.lanes}*"
+        return f"*({pointer})(b{buffer} + {base.text})"
+
+    def _gathered(self, buffer: int, address: Address, mask: Operand | None, kind: str) -> str:
+        elements = []
+        for lane, name in enumerate(LANE_NAMES[: self.lanes]):
+            text = f"b{buffer}[{self._lane_address(address, lane, name)}]"
+            elements.append(text if mask is None else f"{mask.text}.s{name} ? {text} : 0")
+        return f"({kind})({', '.join(elements)})"
+
+    def _lane_address(self, address: Address, lane: int, name: str) -> str:
+        if address.stride is None and address.base.wide:
+            return f"{address.base.text}.s{name}"
+        step = lane * (address.stride or 0)
+        if step == 0:
+            return _bare(address.base.text)
+        return f"{address.base.text} + {step}" if step > 0 else f"{address.base.text} - {-step}"
+
+    # ---- stores
+
+    def write(self, access: Access, mode: str, value: Operand) -> None:
+        address = self.address(access.address)
+        condition = self.condition(access.mask)
+        dtype = self.buffers[access.buffer].dtype
+        if address.stride == 0 and condition.wide is None:
+            target = f"b{access.buffer}[{_bare(address.base.text)}]"
+            self._assign(target, value, dtype, mode, condition.uniform)
+            return
+        value = self.operations.broadcast(value)
+        if address.stride == 1 and condition.wide is None:
+            target = self._vector_at(access.buffer, address.base, dtype)
+            self._assign(target, value, dtype, mode, condition.uniform)
+            return
+        if not value.text.isidentifier():
+            value = self.declare(value._replace(depth=self.depth))
+        for lane, name in enumerate(LANE_NAMES[: self.lanes]):
+            target = f"b{access.buffer}[{self._lane_address(address, lane, name)}]"
+            single = value._replace(text=f"{value.text}.s{name}", wide=False)
+            if dtype is bool_:
+                single = single._replace(text=f"({single.text} & 1)")
+            guards = [condition.uniform.text] if condition.uniform is not None else []
+            guards += [f"{condition.wide.text}.s{name}"] if condition.wide is not None else []
+            self._assign(target, single, dtype, mode, Operand(" && ".join(guards), bool_) if guards else None)
+
+    def _assign(self, target: str, value: Operand, dtype: DType, mode: str, guard: Operand | None) -> None:
+        text = value.text
+        if dtype is bool_:
+            text = f"__builtin_convertvector({text} & 1, uchar{self.lanes})" if value.wide else f"(uchar){text}"
+        if mode == "add":
+            text = self._increased(target, value, dtype)
+        prefix = f"if ({_bare(guard.text)}) " if guard is not None else ""
+        self.line(f"{prefix}{target} = {_bare(text)};")
+
+    def _increased(self, target: str, value: Operand, dtype: DType) -> str:
+        """What is there plus the value; half-width floats are added in float."""
+        if dtype not in (float16, bfloat16):
+            return f"{target} + {value.text}"
+        name = "half" if dtype is float16 else "bfloat"
+        lanes = str(self.lanes) if value.wide else ""
+        there, added = (f"{name}_to_float{lanes}({text})" for text in (target, value.text))
+        return f"float_to_{name}{lanes}({there} + {added})"
+
+
+def _bare(text: str) -> str:
+    """The expression without the parentheses around all of it."""
+    if not (text.startswith("(") and text.endswith(")")):
+        return text
+    nesting = 0
+    for position, letter in enumerate(text):
+        nesting += {"(": 1, ")": -1}.get(letter, 0)
+        if nesting == 0 and position < len(text) - 1:
+            return text
+    return text[1:-1]

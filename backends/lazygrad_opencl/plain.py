@@ -1,0 +1,77 @@
+"""The plain skeleton: loops over single values, for any body on any device.
+
+Slow and obviously right; it serves bodies that no better skeleton takes. Points of the body's axes are numbered row
+by row and shared among work-groups (processors) or work-items (graphics processors).
+"""
+
+from __future__ import annotations
+
+from lazygrad.ir.index import Variable
+from lazygrad.kernel.kernel import Stage
+from lazygrad_opencl.accumulate import Accumulate, as_reduction
+from lazygrad_opencl.emitter import OpenCLEmitter
+from lazygrad_opencl.skeleton import BodyCode, BodyContext
+
+# Points that are not worth a task of their own on a processor.
+POINTS_PER_TASK = 64
+TASKS_PER_CORE = 4
+
+
+def generate_body(context: BodyContext) -> BodyCode:
+    """The body in scalar loops."""
+    emitter = OpenCLEmitter(context, lanes=1)
+    axes = context.body.axes
+    points = 1
+    for axis in axes:
+        points *= axis.extent
+    if context.machine.flavour == "cpu":
+        tasks = min(-(-points // POINTS_PER_TASK), context.machine.cores * TASKS_PER_CORE)
+        chunk = -(-points // tasks)
+        tasks = -(-points // chunk)
+        emitter.line(f"const long begin = (long)group * {chunk};")
+        emitter.line(f"const long end = begin + {chunk} < {points} ? begin + {chunk} : {points};")
+        emitter.open("for (long point = begin; point < end; point++) {")
+    else:
+        tasks = -(-points // context.work_group_size)
+        emitter.line(f"const long point = (long)group * {context.work_group_size} + item;")
+        emitter.open(f"if (point < {points}) {{")
+    bind_digits(emitter, axes, "point")
+    number = 0
+    for stage in context.body.stages:
+        number = _stage(emitter, stage, number)
+    emitter.close()
+    return BodyCode(emitter.finish(), tasks)
+
+
+def bind_digits(emitter: OpenCLEmitter, axes: tuple[Variable, ...], flat: str) -> None:
+    """Binds axes to the digits of a flat (long) number, the last axis fastest."""
+    step = 1
+    for position, axis in reversed(list(enumerate(axes))):
+        name = emitter.fresh("i")
+        digit = f"{flat} / {step}" if step > 1 else flat
+        if position:
+            digit = f"({digit}) % {axis.extent}"
+        emitter.line(f"const int {name} = (int)({digit}); // {axis}")
+        emitter.bind(axis, name)
+        step *= axis.extent
+
+
+def _stage(emitter: OpenCLEmitter, stage: Stage, number: int) -> int:
+    accumulate = Accumulate(emitter, emitter.operations)
+    reductions = [as_reduction(accumulator) for accumulator in stage.accumulators]
+    running = [
+        accumulate.start(reduction, f"result{number + i}", wide=False) for i, reduction in enumerate(reductions)
+    ]
+    for axis in stage.axes:
+        name = emitter.fresh("r")
+        emitter.open(f"for (int {name} = 0; {name} < {axis.extent}; {name}++) {{ // {axis}")
+        emitter.bind(axis, name)
+    for each in running:
+        accumulate.take(each, emitter.value(each.reduction.value), each.reduction.position)
+    for store in stage.stores:
+        emitter.store(store)
+    for _ in stage.axes:
+        emitter.close()
+    for i, each in enumerate(running):
+        emitter.reduced[number + i] = accumulate.result(each, emitter.depth)
+    return number + len(running)

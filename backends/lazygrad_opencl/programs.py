@@ -1,0 +1,110 @@
+"""Launching: sets what changed among a kernel's arguments and submits one run.
+
+Training steps launch the same kernels over and over, often with the same buffers, so this is the hot path: sizes
+are computed once, and an argument is set only when it differs from the last one.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Sequence
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+import pyopencl
+
+from lazygrad.ir.dtype import DType, bool_, float32
+from lazygrad.kernel.kernel import Kernel
+from lazygrad.runtime import Program
+from lazygrad.runtime.statistics import total
+from lazygrad_opencl.source import GeneratedSource
+
+if TYPE_CHECKING:
+    from lazygrad_opencl.device import OpenCLDevice
+
+# The struct codes of kernel arguments. OpenCL has no bool arguments: they travel as uchar.
+_CODES = {
+    "bool": "=B", "uint8": "=B", "int8": "=b", "int16": "=h", "int32": "=i", "int64": "=q",
+    "float32": "=f", "float64": "=d",
+}  # fmt: skip
+_pack_offset = struct.Struct("=q").pack
+_enqueue = pyopencl.enqueue_nd_range_kernel
+
+
+def packing(dtype: DType) -> Callable[[bool | int | float], bytes]:
+    """How a scalar of ``dtype`` becomes a kernel argument; half precisions are rounded and travel as float32."""
+    if dtype.bits == 16 and dtype.is_float:
+        rounded, as_float = dtype.numpy.type, struct.Struct(_CODES[float32.name]).pack
+        return lambda value: as_float(float(rounded(value)))
+    pack = struct.Struct(_CODES[dtype.name]).pack
+    if dtype is bool_:
+        return lambda value: pack(bool(value))
+    return pack
+
+
+class OpenCLProgram(Program):
+    """One kernel function with the sizes it is launched with.
+
+    Arguments in order: the buffers, an int64 element offset for each movable buffer, the scalars, and where
+    ``scratch_bytes`` is not zero the device's scratch memory.
+    """
+
+    def __init__(
+        self,
+        device: OpenCLDevice,
+        kernel: Kernel,
+        function: Any,
+        name: str,
+        work_groups: int,
+        work_group_size: int,
+        scratch_bytes: int,
+    ) -> None:
+        self.kernel = kernel
+        self.name = name
+        self._device = device
+        self._function = function
+        self._local = (work_group_size,)
+        self._global = (work_groups * work_group_size,)
+        self._buffers = len(kernel.buffers)
+        self._movable = sum(buffer.movable for buffer in kernel.buffers)
+        self._packs = tuple(packing(dtype) for dtype in kernel.scalars)
+        self._scratch_bytes = source.scratch_bytes
+        # What each argument was set to last; the scratch memory's place is the last.
+        self._last: list[Any] = [None] * (self._buffers + self._movable + len(self._packs) + 1)
+        self._lock = Lock()
+
+    def launch(self, buffers: Sequence[Any], offsets: Sequence[int], scalars: Sequence[bool | int | float]) -> None:
+        """Submits one run. ``offsets`` has one number for each movable buffer, in order."""
+        if len(buffers) != self._buffers or len(offsets) != self._movable or len(scalars) != len(self._packs):
+            raise TypeError(
+                f"kernel {self.kernel.name} takes {self._buffers} buffers, {self._movable} offsets and "
+                f"{len(self._packs)} scalars, got {len(buffers)}, {len(offsets)} and {len(scalars)}"
+            )
+        last, function, device = self._last, self._function, self._device
+        with self._lock:
+            position = 0
+            for memory in buffers:
+                if last[position] != memory.serial:
+                    function.set_arg(position, memory.buffer)
+                    last[position] = memory.serial
+                position += 1
+            for offset in offsets:
+                if last[position] != offset:
+                    # set_arg tries every kind of memory first, which takes 10 us for a number.
+                    function._set_arg_buf_multi((position, _pack_offset(offset)))
+                    last[position] = offset
+                position += 1
+            for pack, scalar in zip(self._packs, scalars, strict=True):
+                packed = pack(scalar)
+                if last[position] != packed:
+                    function._set_arg_buf_multi((position, packed))
+                    last[position] = packed
+                position += 1
+            if self._scratch_bytes:
+                memory = device.scratch(self._scratch_bytes)
+                if last[position] != memory.serial:
+                    function.set_arg(position, memory.buffer)
+                    last[position] = memory.serial
+            event = _enqueue(device.queue, function, self._global, self._local)
+        device.submitted(self.name, event)
+        total.kernels_launched += 1

@@ -1,0 +1,97 @@
+"""Kernels as OpenCL C: the function's frame, and each of its bodies from the skeleton that suits it.
+
+In: a kernel and the device's capabilities. Out: the text of one ``__kernel`` function and how to launch it. Equal
+kernels give equal texts. Arguments, in order: a pointer ``bN`` for each buffer, a ``long oN`` (elements) for each
+movable buffer, the scalars ``sN``, and a pointer to scratch memory where ``scratch_bytes`` is not 0.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lazygrad.kernel.expand import expand
+from lazygrad.kernel.kernel import Body, Contraction, Kernel
+from lazygrad.runtime import Capabilities
+from lazygrad_opencl import plain
+from lazygrad_opencl.prelude import prelude
+from lazygrad_opencl.skeleton import BodyCode, BodyContext, Skeleton
+from lazygrad_opencl.types import argument_type, memory_type
+
+# Threads of one group on graphics processors; a multiple of every known warp or wave.
+GPU_WORK_GROUP = 256
+SCRATCH_ALIGNMENT = 128
+
+
+@dataclass(frozen=True)
+class GeneratedSource:
+    """One kernel's text, and its launch: ``work_groups`` groups of ``work_group_size`` items, along one dimension."""
+
+    text: str
+    function: str
+    work_groups: int
+    work_group_size: int
+    scratch_bytes: int
+
+
+def generate(kernel: Kernel, capabilities: Capabilities) -> GeneratedSource:
+    """The kernel's function; it needs :func:`prelude` before it."""
+    machine = capabilities.machine
+    size = 1 if machine.flavour == "cpu" else min(GPU_WORK_GROUP, machine.work_group_limit)
+    codes = []
+    for number, body in enumerate(kernel.bodies):
+        context = BodyContext(kernel, expand(body, machine.flavour), number, machine, size)
+        codes.append(choose(context)(context))
+    scratch = 0
+    starts = []
+    for code in codes:
+        starts.append(scratch)
+        scratch += -(-code.scratch_bytes // SCRATCH_ALIGNMENT) * SCRATCH_ALIGNMENT
+    lines = [*_signature(kernel, size, scratch > 0), *_frame(kernel, codes, starts, machine.flavour == "cpu"), "}"]
+    groups = sum(code.work_groups for code in codes)
+    return GeneratedSource("\n".join(lines) + "\n", kernel.name, groups, size, scratch)
+
+
+def choose(context: BodyContext) -> Skeleton:
+    """The skeleton for a body."""
+    return plain.generate_body
+
+
+def has_contraction(body: Body) -> bool:
+    """Whether a stage of the body is a contraction."""
+    return any(isinstance(a, Contraction) for stage in body.stages for a in stage.accumulators)
+
+
+def _signature(kernel: Kernel, work_group_size: int, scratch: bool) -> list[str]:
+    arguments = []
+    for number, buffer in enumerate(kernel.buffers):
+        qualifier = "" if buffer.written else "const "
+        arguments.append(f"__global {qualifier}{memory_type(buffer.dtype)}* restrict b{number}")
+    arguments += [f"long o{number}" for number, buffer in enumerate(kernel.buffers) if buffer.movable]
+    arguments += [f"{argument_type(dtype)} s{number}" for number, dtype in enumerate(kernel.scalars)]
+    if scratch:
+        arguments.append("__global uchar* restrict all_scratch")
+    head = f"__kernel __attribute__((reqd_work_group_size({work_group_size}, 1, 1))) void {kernel.name}("
+    return [head, ",\n".join(f"    {argument}" for argument in arguments) + ") {"]
+
+
+def _frame(kernel: Kernel, codes: list[BodyCode], scratch_starts: list[int], cpu: bool) -> list[str]:
+    lines = [f"    {line}" for code in codes for line in code.declarations]
+    lines += [f"    b{number} += o{number};" for number, buffer in enumerate(kernel.buffers) if buffer.movable]
+    if not cpu:
+        lines.append("    const int item = (int)get_local_id(0);")
+    first = 0
+    for number, code in enumerate(codes):
+        last = number == len(codes) - 1
+        guard = "" if last else f"if (get_group_id(0) < {first + code.work_groups}) "
+        lines.append(f"    {'else ' if number else ''}{guard}{{")
+        lines.append(f"        const int group = (int)get_group_id(0){f' - {first}' if first else ''};")
+        if code.scratch_bytes:
+            start = scratch_starts[number]
+            lines.append(f"        __global uchar* const scratch = all_scratch + {start};")
+        lines += [f"        {line}" for line in code.lines]
+        lines.append("    }")
+        first += code.work_groups
+    return lines
+
+
+__all__ = ["GeneratedSource", "generate", "prelude"]

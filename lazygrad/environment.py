@@ -1,0 +1,57 @@
+"""The environment variables lazygrad reads: one list, from which ``python -m lazygrad info`` and README are made.
+
+In: a name of the list. Out: what the user set, or the default. A name that is not on the list is refused, so that
+no variable exists undocumented.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import NamedTuple
+
+
+class EnvironmentVariable(NamedTuple):
+    """A variable's name, what it does, and what holds when it is not set (in words for the reader)."""
+
+    name: str
+    meaning: str
+    default: str
+
+
+VARIABLES: tuple[EnvironmentVariable, ...] = (
+    EnvironmentVariable(
+        "LAZYGRAD_DEVICE", "where new tensors are made: opencl, opencl:1, triton:0, numpy", "the best available device"
+    ),
+    EnvironmentVariable(
+        "LAZYGRAD_DEBUG", "what is printed: 1 schedule and timing, 2 kernels, 3 source, 4 graph", "0, nothing"
+    ),
+    EnvironmentVariable("LAZYGRAD_PROFILE", "a file to which a trace of all kernels is written at exit", "none"),
+    EnvironmentVariable(
+        "LAZYGRAD_VERIFY", "1 checks every kernel's result against the NumPy reference (slow)", "0, no checks"
+    ),
+    EnvironmentVariable(
+        "LAZYGRAD_CACHE", "the folder of compiled kernels and checkpoints", "lazygrad in the user's cache folder"
+    ),
+    EnvironmentVariable(
+        "LAZYGRAD_OPENCL_FLAVOUR",
+        "cpu or gpu: the kind of code made for OpenCL devices, whatever they are (to test one on the other)",
+        "what the device is",
+    ),
+)
+_NAMES = frozenset(variable.name for variable in VARIABLES)
+
+
+def value(name: str, default: str = "") -> str:
+    """What the variable is set to; ``default`` when it is unset or empty. KeyError when it is not on the list."""
+    if name not in _NAMES:
+        raise KeyError(f"{name} is not among lazygrad's environment variables; add it to lazygrad/environment.py")
+    return os.environ.get(name) or default
+
+
+def level(name: str) -> int:
+    """The variable as a number: 0 when it is unset. ValueError names the variable when it is not a number."""
+    text = value(name, "0")
+    try:
+        return int(text)
+    except ValueError:
+        raise ValueError(f"{name} must be a whole number, got {text!r}") from None

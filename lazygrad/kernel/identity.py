@@ -1,0 +1,115 @@
+"""When two kernels are one: canonical names, and a key that is the same in every process.
+
+In: a kernel with any names. Out: the kernel whose body axes are i0, i1, ..., stage axes j0, j1, ... (counted
+through the body) and dynamic variables d0, d1, ... in the order in which they are met. Bodies, buffers, scalars and
+axes keep their order: callers pass arguments by it. The key ignores the kernel's own name.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+from lazygrad.ir.index import Bound, Index, Mask, Substitution, Variable, simplify_mask
+from lazygrad.ir.value import INDEX, LOAD, VALID, Value, leaf
+from lazygrad.kernel.kernel import Access, Accumulator, Body, Contraction, Kernel, Reduction, Stage, Store
+from lazygrad.kernel.printer import print_kernel
+from lazygrad.kernel.walk import ordered_values, stage_values
+
+# Part of every key: raise it when the meaning of a printed kernel changes.
+FORMAT = "kernel 1"
+_UNNAMED = "kernel"
+
+
+def canonical(kernel: Kernel) -> tuple[Kernel, str]:
+    """The kernel with canonical names, and its key."""
+    renamed = Kernel(
+        kernel.name, tuple(_Renaming(body).body() for body in kernel.bodies), kernel.buffers, kernel.scalars
+    )
+    return renamed, key(renamed)
+
+
+def key(kernel: Kernel) -> str:
+    """A digest of everything but the names, for kernels with canonical names."""
+    text = print_kernel(Kernel(_UNNAMED, kernel.bodies, kernel.buffers, kernel.scalars))
+    return hashlib.sha256(f"{FORMAT}\n{text}".encode()).hexdigest()
+
+
+class _Renaming:
+    """Gives one body its canonical names."""
+
+    def __init__(self, body: Body) -> None:
+        self._body = body
+        self._names: dict[Variable, Index] = {}
+        self._variables: dict[Variable, Variable] = {}
+        self._counts: dict[str, int] = {}
+        for axis in body.axes:
+            self._name(axis, "i")
+        for stage in body.stages:
+            for axis in stage.axes:
+                self._name(axis, "j")
+        for stage in body.stages:
+            for value in ordered_values(stage_values(stage)):
+                if value.op == LOAD:
+                    self._name_dynamic(value.payload)
+            for store in stage.stores:
+                self._name_dynamic(store.access)
+        self._put = Substitution(self._names)
+        self._values: dict[Value, Value] = {}
+
+    def _name(self, variable: Variable, letter: str) -> None:
+        if variable not in self._variables:
+            number = self._counts.get(letter, 0)
+            self._counts[letter] = number + 1
+            new = Variable(f"{letter}{number}", variable.extent)
+            self._variables[variable] = new
+            self._names[variable] = Index(0, ((new, 1),))
+
+    def _name_dynamic(self, access: Access) -> None:
+        for variable in access.dynamic:
+            self._name(variable, "d")
+
+    def body(self) -> Body:
+        stages = tuple(self._stage(stage) for stage in self._body.stages)
+        return Body(tuple(self._variables[axis] for axis in self._body.axes), stages)
+
+    def _stage(self, stage: Stage) -> Stage:
+        for value in ordered_values(stage_values(stage)):
+            if value not in self._values:
+                self._values[value] = self._value(value)
+        return Stage(
+            tuple(self._variables[axis] for axis in stage.axes),
+            tuple(self._accumulator(accumulator) for accumulator in stage.accumulators),
+            tuple(self._store(store) for store in stage.stores),
+            stage.sequential,
+        )
+
+    def _value(self, value: Value) -> Value:
+        payload = value.payload
+        if value.op == LOAD:
+            payload = self._access(payload)
+        elif value.op == INDEX:
+            payload = self._put(payload)
+        elif value.op == VALID:
+            payload = self._mask(payload)
+        return leaf(value.op, value.dtype, payload, tuple(self._values[i] for i in value.inputs))
+
+    def _access(self, access: Access) -> Access:
+        dynamic = tuple(self._variables[variable] for variable in access.dynamic)
+        return Access(access.buffer, self._put(access.address), self._mask(access.mask), dynamic)
+
+    def _mask(self, mask: Mask) -> Mask:
+        return simplify_mask(Bound(self._put(bound.index), bound.low, bound.high) for bound in mask)
+
+    def _accumulator(self, accumulator: Accumulator) -> Accumulator:
+        if isinstance(accumulator, Contraction):
+            return Contraction(self._values[accumulator.a], self._values[accumulator.b], accumulator.dtype)
+        position = None if accumulator.position is None else self._put(accumulator.position)
+        return Reduction(accumulator.op, self._values[accumulator.value], accumulator.dtype, position)
+
+    def _store(self, store: Store) -> Store:
+        return Store(
+            self._access(store.access),
+            self._values[store.value],
+            store.mode,
+            tuple(self._values[value] for value in store.dynamic_values),
+        )

@@ -1,0 +1,160 @@
+"""Adam (Kingma and Ba 2015) and AdamW, its form with decoupled weight decay (Loshchilov and Hutter 2019)."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import lazygrad
+from lazygrad.optim.optimizer import Optimizer, ParamGroup, Params, reject_differentiable
+from lazygrad.optim.step_arguments import StepArguments
+from lazygrad.tensor import Tensor
+
+
+class Adam(Optimizer):
+    """p <- p - lr * m / (sqrt(v) + eps), m and v the running means of g and g*g without their bias.
+
+    `lr`, `betas` and `weight_decay` may change between steps without compiling anything, as long as
+    `weight_decay` does not turn from or to 0. The number of steps is counted on the host.
+
+    Args:
+        params: see `Optimizer`.
+        lr: the learning rate.
+        betas: what the running means of g and of g*g keep of themselves, each in [0, 1).
+        eps: added to the denominator.
+        weight_decay: this times p is added to the gradient (or see `decoupled_weight_decay`).
+        amsgrad: divide by the largest v so far (Reddi et al. 2018).
+        foreach: admitted for torch's sake; updates are merged in any case.
+        maximize: climb instead of descend.
+        capturable: as `foreach`; a step never waits for the device.
+        differentiable: only False.
+        fused: as `foreach`.
+        decoupled_weight_decay: shrink p by lr * weight_decay instead, as AdamW does.
+    """
+
+    def __init__(
+        self,
+        params: Params,
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0,
+        amsgrad: bool = False,
+        *,
+        foreach: bool | None = None,
+        maximize: bool = False,
+        capturable: bool = False,
+        differentiable: bool = False,
+        fused: bool | None = None,
+        decoupled_weight_decay: bool = False,
+    ) -> None:
+        if not lr >= 0.0:
+            raise ValueError(f"Invalid learning rate: {lr}")
+        if not eps >= 0.0:
+            raise ValueError(f"Invalid epsilon value: {eps}")
+        for index, beta in enumerate(betas):
+            if not 0.0 <= beta < 1.0:
+                raise ValueError(f"Invalid beta parameter at index {index}: {beta}")
+        if not weight_decay >= 0.0:
+            raise ValueError(f"Invalid weight_decay value: {weight_decay}")
+        reject_differentiable(differentiable)
+        defaults: dict[str, Any] = {
+            "lr": lr,
+            "betas": (betas[0], betas[1]),
+            "eps": eps,
+            "weight_decay": weight_decay,
+            "amsgrad": amsgrad,
+            "maximize": maximize,
+            "foreach": foreach,
+            "capturable": capturable,
+            "differentiable": differentiable,
+            "fused": fused,
+            "decoupled_weight_decay": decoupled_weight_decay,
+        }
+        super().__init__(params, defaults)
+
+    def _state_names(self, group: ParamGroup) -> tuple[str, ...]:
+        names = ("exp_avg", "exp_avg_sq")
+        return (*names, "max_exp_avg_sq") if group["amsgrad"] else names
+
+    def _update(self, group: ParamGroup, gradients: dict[Tensor, Tensor], arguments: StepArguments) -> None:
+        for parameter in gradients:
+            state = self.state[parameter]
+            state["step"] = float(state.get("step", 0)) + 1
+        self._ensure_zeros(group, gradients)
+        for parameter, gradient in gradients.items():
+            self._update_one(group, parameter, gradient, self.state[parameter], arguments)
+
+    def _update_one(
+        self,
+        group: ParamGroup,
+        parameter: Tensor,
+        gradient: Tensor,
+        state: dict[str, Any],
+        arguments: StepArguments,
+    ) -> None:
+        beta1, beta2 = group["betas"]
+        step = state["step"]
+        decayed: Tensor = parameter
+        if group["weight_decay"] != 0 and group["decoupled_weight_decay"]:
+            kept = 1 - group["lr"] * group["weight_decay"]
+            decayed = arguments(kept, parameter, "kept") * parameter
+        elif group["weight_decay"] != 0:
+            decay = arguments(group["weight_decay"], parameter, "weight_decay")
+            gradient = gradient + decay * parameter
+
+        mean: Tensor = state["exp_avg"]
+        square: Tensor = state["exp_avg_sq"]
+        mean.copy_(mean + arguments(1 - beta1, parameter, "1-beta1") * (gradient - mean))
+        square.copy_(
+            arguments(beta2, parameter, "beta2") * square
+            + arguments(1 - beta2, parameter, "1-beta2") * (gradient * gradient)
+        )
+        largest = square
+        if group["amsgrad"]:
+            largest = state["max_exp_avg_sq"]
+            largest.copy_(lazygrad.maximum(largest, square))
+
+        # Bias corrections depend on the step alone: host arithmetic on a counter, not on data.
+        step_size = group["lr"] / (1 - beta1**step)
+        deviation_scale = 1 / math.sqrt(1 - beta2**step)
+        denominator = largest.sqrt() * arguments(deviation_scale, parameter, "deviation", step)
+        change = mean / (denominator + group["eps"])
+        parameter.copy_(decayed - arguments(step_size, parameter, "step_size", step) * change)
+
+
+class AdamW(Adam):
+    """Adam whose weight decay shrinks the parameter by lr * weight_decay and leaves m and v alone.
+
+    The arguments are Adam's; `weight_decay` is 0.01 unless given.
+    """
+
+    def __init__(
+        self,
+        params: Params,
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 1e-2,
+        amsgrad: bool = False,
+        *,
+        maximize: bool = False,
+        foreach: bool | None = None,
+        capturable: bool = False,
+        differentiable: bool = False,
+        fused: bool | None = None,
+    ) -> None:
+        super().__init__(
+            params,
+            lr,
+            betas,
+            eps,
+            weight_decay,
+            amsgrad,
+            foreach=foreach,
+            maximize=maximize,
+            capturable=capturable,
+            differentiable=differentiable,
+            fused=fused,
+            decoupled_weight_decay=True,
+        )

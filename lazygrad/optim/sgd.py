@@ -1,0 +1,96 @@
+"""Stochastic gradient descent, with momentum (classical or Nesterov's), dampening and weight decay."""
+
+from __future__ import annotations
+
+from lazygrad.optim.optimizer import Optimizer, ParamGroup, Params, reject_differentiable
+from lazygrad.optim.step_arguments import StepArguments
+from lazygrad.tensor import Tensor
+
+
+class SGD(Optimizer):
+    """p <- p - lr * d, where d is the gradient, or with momentum b <- momentum * b + (1 - dampening) * g.
+
+    As in torch, the first step's b is g itself, whatever the dampening. `lr`, `momentum`, `dampening` and
+    `weight_decay` may change between steps without compiling anything, as long as none turns from or to 0.
+
+    Args:
+        params: see `Optimizer`.
+        lr: the learning rate.
+        momentum: the part of b that is kept; 0 keeps no b.
+        dampening: the part of the gradient that does not enter b.
+        weight_decay: this times p is added to the gradient.
+        nesterov: d = g + momentum * b instead of b (Sutskever et al. 2013).
+        maximize: climb instead of descend.
+        foreach: admitted for torch's sake; updates are merged in any case.
+        differentiable: only False.
+        fused: as `foreach`.
+    """
+
+    def __init__(
+        self,
+        params: Params,
+        lr: float = 1e-3,
+        momentum: float = 0,
+        dampening: float = 0,
+        weight_decay: float = 0,
+        nesterov: bool = False,
+        *,
+        maximize: bool = False,
+        foreach: bool | None = None,
+        differentiable: bool = False,
+        fused: bool | None = None,
+    ) -> None:
+        if lr < 0.0:
+            raise ValueError(f"Invalid learning rate: {lr}")
+        if momentum < 0.0:
+            raise ValueError(f"Invalid momentum value: {momentum}")
+        if weight_decay < 0.0:
+            raise ValueError(f"Invalid weight_decay value: {weight_decay}")
+        if nesterov and (momentum <= 0 or dampening != 0):
+            raise ValueError("Nesterov momentum requires a momentum and zero dampening")
+        reject_differentiable(differentiable)
+        defaults = {
+            "lr": lr,
+            "momentum": momentum,
+            "dampening": dampening,
+            "weight_decay": weight_decay,
+            "nesterov": nesterov,
+            "maximize": maximize,
+            "foreach": foreach,
+            "differentiable": differentiable,
+            "fused": fused,
+        }
+        super().__init__(params, defaults)
+
+    def _state_names(self, group: ParamGroup) -> tuple[str, ...]:
+        return ("momentum_buffer",) if group["momentum"] != 0 else ()
+
+    def _update(self, group: ParamGroup, gradients: dict[Tensor, Tensor], arguments: StepArguments) -> None:
+        fresh = self._ensure_zeros(group, gradients)
+        for parameter, direction in gradients.items():
+            if group["weight_decay"] != 0:
+                decay = arguments(group["weight_decay"], parameter, "weight_decay")
+                direction = direction + decay * parameter
+            if group["momentum"] != 0:
+                direction = self._with_momentum(
+                    group, parameter, direction, arguments, id(parameter) in fresh
+                )
+            parameter.copy_(parameter - arguments(group["lr"], parameter, "lr") * direction)
+
+    def _with_momentum(
+        self,
+        group: ParamGroup,
+        parameter: Tensor,
+        gradient: Tensor,
+        arguments: StepArguments,
+        is_first: bool,
+    ) -> Tensor:
+        momentum = arguments(group["momentum"], parameter, "momentum")
+        entering = gradient
+        if group["dampening"] != 0:
+            # The first step's b = g is the same expression with other numbers: b starts at zero.
+            share = 1.0 if is_first else 1.0 - group["dampening"]
+            entering = arguments(share, parameter, "share", is_first) * gradient
+        buffer: Tensor = self.state[parameter]["momentum_buffer"]
+        buffer.copy_(momentum * buffer + entering)
+        return gradient + momentum * buffer if group["nesterov"] else buffer

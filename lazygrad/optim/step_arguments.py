@@ -1,0 +1,36 @@
+"""The host numbers of one optimizer step, bound as kernel arguments.
+
+In: numbers that change from step to step (learning rate, bias correction, first-step factor). Out: tensors
+of shape () that the kernels take as scalar arguments. Holds afterwards: two steps ask for the same roles
+in the same order, so their graphs have the same structure and nothing is compiled again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+
+import lazygrad
+from lazygrad.tensor import Tensor
+
+
+class StepArguments:
+    """Makes one argument for each role, not for each value or parameter.
+
+    Sharing by role is what keeps the structure: were equal values shared, a learning rate that happens to
+    meet the weight decay would change the graph.
+    """
+
+    def __init__(self) -> None:
+        self._arguments: dict[tuple[Hashable, ...], Tensor] = {}
+
+    def __call__(self, value: float, parameter: Tensor, *role: Hashable) -> Tensor:
+        """Return the argument for `role`, a number that will be combined with `parameter`.
+
+        float64 parameters get float64 numbers; all others float32, as torch computes theirs.
+        """
+        is_double = parameter.dtype == lazygrad.float64
+        dtype = lazygrad.float64 if is_double else lazygrad.float32
+        key = (dtype, *role)
+        if key not in self._arguments:
+            self._arguments[key] = lazygrad.argument(float(value), dtype=dtype)
+        return self._arguments[key]

@@ -1,0 +1,33 @@
+"""Simplification of graphs: one pass a file, and the pipeline as a tuple in the order in which they run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lazygrad.ir.node import Node
+from lazygrad.passes.algebra import simplify_algebra
+from lazygrad.passes.contractions import fold_into_contractions, replace_degenerate_contractions
+from lazygrad.passes.identities import drop_identities
+from lazygrad.passes.reductions import simplify_reductions
+from lazygrad.passes.rewrite import Pass, everywhere
+from lazygrad.passes.views import compose_views
+
+PIPELINE: tuple[Pass, ...] = (
+    everywhere(drop_identities),  # leaf and detach mean something to differentiation only
+    everywhere(compose_views),  # every chain of movements becomes one view with a canonical index map
+    everywhere(simplify_algebra),  # constants folded, neutral elements and double negations gone
+    everywhere(simplify_reductions),  # sums of sums joined, reductions of what is broadcast shortened
+    everywhere(compose_views),
+    fold_into_contractions,  # views and sums of a contraction's result move to its operands
+    everywhere(compose_views),
+    everywhere(replace_degenerate_contractions),  # without rows, columns or sum it is a product or a reduction
+    everywhere(compose_views),
+)
+
+
+def simplify(roots: Sequence[Node]) -> list[Node]:
+    """The same values by fewer and canonical nodes."""
+    current = list(roots)
+    for one_pass in PIPELINE:
+        current = one_pass(current)
+    return current

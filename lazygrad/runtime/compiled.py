@@ -1,0 +1,106 @@
+"""The compiled way: structure, schedule, programs, launches; and the memory of schedules by structure."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lazygrad.ir.node import Node, Place
+from lazygrad.ir.shape import size_of
+from lazygrad.runtime.buffer import Allocation, Buffer
+from lazygrad.runtime.device import CompilingDevice, Program
+from lazygrad.runtime.statistics import total
+from lazygrad.runtime.structure import Structure, abstract, linearize
+from lazygrad.schedule import Schedule, plan
+
+# How many structures each device remembers; the least recently used go first.
+REMEMBERED_SCHEDULES = 256
+
+
+@dataclass(frozen=True)
+class Executable:
+    """A schedule with its programs: runs on any leaves of its structure."""
+
+    schedule: Schedule
+    programs: tuple[Program, ...]
+
+    def run(
+        self, device: CompilingDevice, leaves: Sequence[Buffer], numbers: Sequence[bool | int | float],
+        places: Sequence[Place | None],
+    ) -> list[Buffer]:  # fmt: skip
+        """Launches every kernel and returns the roots' buffers."""
+        schedule = self.schedule
+        count = schedule.leaves
+        allocations: list[Allocation | None] = [None] * len(schedule.slots)
+        kept = {slot - count for slot in schedule.roots if slot >= count}
+        for position, (scheduled, program) in enumerate(zip(schedule.kernels, self.programs, strict=True)):
+            memories = []
+            offsets = []
+            for slot, declaration in zip(scheduled.slots, scheduled.kernel.buffers, strict=True):
+                if slot < count:
+                    memories.append(leaves[slot].allocation.memory)
+                    if declaration.movable:
+                        offsets.append(leaves[slot].offset)
+                else:
+                    held = allocations[slot - count]
+                    if held is None:
+                        wanted = schedule.slots[slot - count]
+                        held = device.pool.take(wanted.layout.size * wanted.dtype.itemsize, places[0])
+                        allocations[slot - count] = held
+                    memories.append(held.memory)
+            program.launch(memories, offsets, [numbers[number] for number in scheduled.scalars])
+            for slot in scheduled.slots:
+                if slot >= count and schedule.last_use[slot - count] == position and slot - count not in kept:
+                    allocations[slot - count] = None
+        roots = []
+        for slot in schedule.roots:
+            if slot < count:
+                roots.append(leaves[slot])
+                continue
+            held = allocations[slot - count]
+            assert held is not None
+            made = schedule.slots[slot - count]
+            roots.append(Buffer(held, made.shape, made.dtype, device.name, made.layout))
+        return roots
+
+
+_EXECUTABLES: dict[str, OrderedDict[object, Executable]] = {}
+
+
+def realize_compiled(device: CompilingDevice, roots: Sequence[Node]) -> None:
+    """Fills ``result`` of every root."""
+    computed = []
+    for root in roots:
+        if size_of(root.shape):
+            computed.append(root)
+        else:
+            root.result = device.empty(root.shape, root.dtype)
+    if not computed:
+        return
+    structure = linearize(computed)
+    executable = _find(device, structure)
+    numbers = [handle.value for handle in structure.arguments]
+    for root, buffer in zip(
+        computed, executable.run(device, structure.leaves, numbers, [computed[0].place]), strict=True
+    ):
+        root.result = buffer
+
+
+def _find(device: CompilingDevice, structure: Structure) -> Executable:
+    known = _EXECUTABLES.setdefault(device.name, OrderedDict())
+    found = known.get(structure.steps)
+    if found is not None:
+        known.move_to_end(structure.steps)
+        return found
+    total.schedules_made += 1
+    graph = abstract(structure, device.name)
+    capabilities = device.capabilities
+    schedule = plan(
+        graph.roots, graph.leaves, graph.arguments, capabilities.machine, capabilities.argument_limit
+    )
+    made = Executable(schedule, tuple(device.compile([k.kernel for k in schedule.kernels])))
+    known[structure.steps] = made
+    if len(known) > REMEMBERED_SCHEDULES:
+        known.popitem(last=False)
+    return made

@@ -1,0 +1,119 @@
+"""The structure of a graph: what decides which kernels compute it, apart from which buffers and numbers it reads.
+
+In: roots. Out: a key (equal for every graph that the same schedule serves), the buffers of the leaves and the
+numbers of the arguments, both in the key's order. Leaves are abstracted to shape, dtype and layout; a slice of a
+buffer is a leaf that starts at an offset, so that a batch loop over one big tensor has one structure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from lazygrad import ops
+from lazygrad.ir.layout import strided
+from lazygrad.ir.node import Node, PlaceScope, node, topological
+from lazygrad.ops.elementwise import DETACH, LEAF
+from lazygrad.ops.movement import SLICE
+from lazygrad.ops.source import ARGUMENT, ArgumentHandle
+from lazygrad.runtime.buffer import Buffer
+from lazygrad.schedule import LeafSlot
+
+
+class Structure(NamedTuple):
+    """A linearised graph. ``order`` lists its nodes, leaves and arguments included; ``steps`` is the key."""
+
+    order: list[Node]
+    steps: tuple[Any, ...]
+    leaves: list[Buffer]
+    arguments: list[ArgumentHandle]
+
+
+def linearize(roots: Sequence[Node]) -> Structure:
+    """Walks the uncomputed graph behind ``roots``."""
+    order = topological(roots, _edges)
+    number: dict[Node, int] = {}
+    steps: list[Any] = []
+    leaves: list[Buffer] = []
+    leaf_numbers: dict[Any, int] = {}
+    arguments: list[ArgumentHandle] = []
+    for position, current in enumerate(order):
+        number[current] = position
+        if current.result is not None:
+            buffer: Buffer = current.result
+            steps.append(_leaf_step(buffer, leaves, leaf_numbers))
+            continue
+        window = _window(current)
+        if window is not None:
+            steps.append(_leaf_step(window, leaves, leaf_numbers))
+        elif current.op is ARGUMENT:
+            steps.append(("argument", current.dtype))
+            arguments.append(current.attributes.handle)
+        elif current.op is LEAF or current.op is DETACH:
+            steps.append(number[current.inputs[0]])
+        else:
+            steps.append((current.op, current.attributes, *(number[i] for i in current.inputs)))
+    steps.append(tuple(number[root] for root in roots))
+    return Structure(order, tuple(steps), leaves, arguments)
+
+
+def _leaf_step(buffer: Buffer, leaves: list[Buffer], known: dict[Any, int]) -> tuple[Any, ...]:
+    key = (id(buffer.allocation), buffer.offset, buffer.layout, buffer.dtype)
+    slot = known.setdefault(key, len(leaves))
+    if slot == len(leaves):
+        leaves.append(buffer)
+    return ("leaf", slot, buffer.dtype, buffer.layout, buffer.is_window)
+
+
+def _edges(of: Node) -> tuple[Node, ...]:
+    return () if of.result is not None or _window(of) is not None else of.inputs
+
+
+def _window(of: Node) -> Buffer | None:
+    """A slice of something computed, as a buffer of its own on the same memory."""
+    if of.op is not SLICE:
+        return None
+    whole: Buffer | None = of.inputs[0].result
+    if whole is None or 0 in of.shape:
+        return None
+    strides = whole.layout.strides
+    if strides is None:
+        return None
+    ranges = of.attributes.ranges
+    offset = whole.offset + whole.layout.offset + sum(r.start * s for r, s in zip(ranges, strides, strict=True))
+    layout = strided(of.shape, [r.step * s for r, s in zip(ranges, strides, strict=True)])
+    return Buffer(whole.allocation, of.shape, of.dtype, whole.device, layout, offset, is_window=True)
+
+
+class AbstractGraph(NamedTuple):
+    """The same graph over placeholders: it holds no buffer."""
+
+    roots: list[Node]
+    leaves: dict[Node, LeafSlot]
+    arguments: list[Node]
+
+
+def abstract(structure: Structure, device: str) -> AbstractGraph:
+    """Rebuilds the graph with leaves and arguments replaced by stand-ins, in the order of their numbers."""
+    made: list[Node] = []
+    leaves: dict[int, Node] = {}
+    slots: dict[int, LeafSlot] = {}
+    arguments: list[Node] = []
+    for current, step in zip(structure.order, structure.steps, strict=False):
+        with PlaceScope(current.place):
+            if isinstance(step, int):
+                made.append(made[step])
+            elif step[0] == "leaf":
+                slot = step[1]
+                if slot not in leaves:
+                    leaves[slot] = ops.placeholder(current.shape, current.dtype, device)
+                    slots[slot] = LeafSlot(step[3], step[4])
+                made.append(leaves[slot])
+            elif step[0] == "argument":
+                made.append(ops.argument(0, current.dtype, device))
+                arguments.append(made[-1])
+            else:
+                inputs = tuple(made[i] for i in step[2:])
+                made.append(node(step[0], inputs, step[1], None if inputs else device))
+    roots = [made[position] for position in structure.steps[-1]]
+    return AbstractGraph(roots, {leaves[slot]: slots[slot] for slot in sorted(leaves)}, arguments)

@@ -1,0 +1,223 @@
+"""From a component to a kernel body: its stages, accumulators and stores."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import cast
+
+from lazygrad.ir import value as scalar
+from lazygrad.ir.index import Bound, Index, Variable, variable, variables
+from lazygrad.ir.map import axis_variables
+from lazygrad.ir.node import Node
+from lazygrad.ir.op import Family
+from lazygrad.ir.value import Value
+from lazygrad.kernel.kernel import Access, Accumulator, Body, Contraction, ReduceName, Reduction, Stage, Store
+from lazygrad.ops.contract import CONTRACT, ContractAttributes
+from lazygrad.ops.reduce import ARGMAX, ARGMIN
+from lazygrad.schedule.components import Component, Kind, Point, source_of
+from lazygrad.schedule.contracting import Sides
+from lazygrad.schedule.expressions import Expressions, Home, compute_dtype
+from lazygrad.schedule.staging import Operand
+
+
+def build_body(
+    component: Component,
+    stored: Sequence[Node],
+    expressions: Expressions,
+    homes: Mapping[Node, Home],
+    sides: Mapping[Node, Sides],
+    operands: Sequence[Operand] | None = None,
+) -> Body:
+    """The body that computes the component's stored members."""
+    expressions.new_body()
+    expressions.computed_here(set(stored))
+    match component.kind:
+        case Kind.LOOPS:
+            return _loops(component, stored, expressions, homes)
+        case Kind.CONTRACT:
+            assert operands is not None
+            return _contraction(component, stored, expressions, homes, sides, operands)
+        case Kind.SCATTER:
+            return _scatter(component, stored[0], expressions, homes)
+
+
+def _atoms(point: Sequence[Index]) -> tuple[Variable, ...]:
+    """The loop variables of an axis list; extents of 1 have none."""
+    return tuple(cast(Variable, index.terms[0][0]) for index in point if index.terms)
+
+
+def _store(of: Node, point: Point, value: Value, expressions: Expressions, homes: Mapping[Node, Home]) -> Store:
+    home = homes[of]
+    return Store(Access(expressions.buffer(home.slot), home.layout.address(point)), value.cast(of.dtype))
+
+
+# ---- pointwise, reductions, fused rows
+
+
+def _loops(
+    component: Component, stored: Sequence[Node], expressions: Expressions, homes: Mapping[Node, Home]
+) -> Body:
+    levels = _levels(component, stored)
+    own = axis_variables(component.space)
+    inner = _atoms([own[axis] for axis in sorted(component.reduced)])
+    outer = _atoms([own[axis] for axis in component.row_axes])
+    depth = 1 + max(levels.values(), default=-1)
+    accumulators: list[list[Accumulator]] = [[] for _ in range(depth)]
+    number = 0
+    for level in range(depth):
+        for reduction in (r for r, at_level in levels.items() if at_level == level):
+            accumulators[level].append(_reduction(reduction, component, expressions))
+        for reduction in (r for r, at_level in levels.items() if at_level == level):
+            dtype = compute_dtype(reduction.dtype)
+            expressions.results[reduction] = scalar.leaf(scalar.REDUCED, dtype, number)
+            number += 1
+    stores: list[list[Store]] = [[] for _ in range(depth)]
+    last: list[Store] = []
+    rows: list[Store] = []
+    uses = _uses(component)
+    for member in stored:
+        point = component.points[member]
+        store = _store(member, point, expressions.element(member, point), expressions, homes)
+        needs = 1 + max((levels[r] for r in uses[member]), default=-1)
+        if member.op.family is Family.REDUCE or not any(v in inner for c in point for v in variables(c)):
+            rows.append(store)
+        elif needs < depth:
+            stores[needs].append(store)
+        else:
+            last.append(store)
+    stages = [Stage(inner, tuple(accumulators[level]), tuple(stores[level])) for level in range(depth)]
+    if last:
+        stages.append(Stage(inner, (), tuple(last)))
+    if rows:
+        stages.append(Stage((), (), tuple(rows)))
+    return Body(outer, tuple(stages))
+
+
+def _uses(component: Component) -> dict[Node, frozenset[Node]]:
+    """For each member the component's reductions that its value needs."""
+    uses: dict[Node, frozenset[Node]] = {}
+    for member in component.points:
+        found: frozenset[Node] = frozenset()
+        for operand in member.inputs:
+            source, _ = source_of(operand)
+            if source in component.points:
+                found |= {source} if source.op.family is Family.REDUCE else uses[source]
+        uses[member] = found
+    return uses
+
+
+def _levels(component: Component, stored: Sequence[Node]) -> dict[Node, int]:
+    """The needed reductions and the sweep in which each is computed."""
+    uses = _uses(component)
+    needed: set[Node] = set()
+    for member in stored:
+        pending = [member] if member.op.family is Family.REDUCE else list(uses[member])
+        while pending:
+            reduction = pending.pop()
+            if reduction not in needed:
+                needed.add(reduction)
+                pending.extend(uses[reduction])
+    levels: dict[Node, int] = {}
+    for member in component.points:
+        if member in needed:
+            levels[member] = 1 + max((levels[r] for r in uses[member]), default=-1)
+    return levels
+
+
+def _reduction(of: Node, component: Component, expressions: Expressions) -> Reduction:
+    (operand,) = of.inputs
+    point = component.points.get(operand, axis_variables(component.space))
+    position: Index | None = None
+    if of.op in (ARGMAX, ARGMIN):
+        position = point[of.attributes.axes[0]]
+    value = expressions.element(operand, point)
+    return Reduction(cast(ReduceName, of.op.name), value, value.dtype, position)
+
+
+# ---- contraction
+
+
+def _contraction(
+    component: Component,
+    stored: Sequence[Node],
+    expressions: Expressions,
+    homes: Mapping[Node, Home],
+    sides: Mapping[Node, Sides],
+    operands: Sequence[Operand],
+) -> Body:
+    (product,) = (member for member in component.points if member.op is CONTRACT)
+    at: ContractAttributes = product.attributes
+    of_label: dict[int, Index] = dict(zip(at.out, component.points[product], strict=True))
+    extents = dict(zip((*at.a, *at.b), (*product.inputs[0].shape, *product.inputs[1].shape), strict=True))
+    inner = [label for label in at.a if label not in at.out]
+    of_label.update({label: variable(f"k{position}", extents[label]) for position, label in enumerate(inner)})
+    values = [expressions.element(o.node, tuple(of_label[label] for label in o.labels)) for o in operands]
+    chosen = sides[product]
+    rows, columns = values[chosen.rows], values[chosen.columns]
+    row_labels, column_labels = (at.a, at.b) if chosen.rows == 0 else (at.b, at.a)
+    by_rows, by_columns = _strides(rows), _strides(columns)
+
+    def ordered(labels: list[int], strides: Mapping[Variable, int]) -> list[int]:
+        def key(label: int) -> int:
+            terms = of_label[label].terms
+            return -abs(strides.get(cast(Variable, terms[0][0]), 0)) if terms else 0
+
+        return sorted((label for label in labels if of_label[label].terms), key=key)
+
+    batch = [label for label in at.out if label in row_labels and label in column_labels]
+    only_rows = [label for label in at.out if label in row_labels and label not in column_labels]
+    only_columns = [label for label in at.out if label not in row_labels]
+    axes = [*ordered(batch, by_rows), *ordered(only_rows, by_rows), *ordered(only_columns, by_columns)]
+    dtype = compute_dtype(product.dtype)
+    expressions.results[product] = scalar.leaf(scalar.REDUCED, dtype, 0)
+    stores = tuple(
+        _store(m, component.points[m], expressions.element(m, component.points[m]), expressions, homes)
+        for m in stored
+    )
+    summing = Stage(
+        _atoms([of_label[label] for label in ordered(inner, by_rows)]), (Contraction(rows, columns, dtype),)
+    )
+    return Body(_atoms([of_label[label] for label in axes]), (summing, Stage((), (), stores)))
+
+
+def _strides(of: Value) -> dict[Variable, int]:
+    """How far one step of each variable moves in memory, from the first load found."""
+    pending = [of]
+    while pending:
+        current = pending.pop()
+        if current.op == scalar.LOAD:
+            access: Access = current.payload
+            return {atom: c for atom, c in access.address.terms if isinstance(atom, Variable)}
+        pending.extend(current.inputs)
+    return {}
+
+
+# ---- scatter
+
+
+def _scatter(component: Component, of: Node, expressions: Expressions, homes: Mapping[Node, Home]) -> Body:
+    base, index, source = of.inputs
+    axis, mode = of.attributes
+    point = list(component.points[of])
+    home = homes[of]
+    target = variable("j0", of.shape[axis])
+    base_point = (*point[:axis], target, *point[axis + 1 :])
+    buffer = expressions.buffer(home.slot)
+    copied = Store(Access(buffer, home.layout.address(base_point)), expressions.element(base, base_point).cast(of.dtype))
+    step = variable("k0", index.shape[axis])
+    from_point = (*point[:axis], step, *point[axis + 1 :])
+    position = expressions.element(index, from_point)
+    place = Variable("g", max(of.shape[axis], 2))
+    to_point = (*point[:axis], Index(0, ((place, 1),)), *point[axis + 1 :])
+    inside = (Bound(Index(0, ((place, 1),)), 0, of.shape[axis]),)
+    added = Store(
+        Access(buffer, home.layout.address(to_point), inside, (place,)),
+        expressions.element(source, from_point).cast(of.dtype),
+        "add" if mode == "add" else "set",
+        (position,),
+    )
+    others = _atoms([c for a, c in enumerate(point) if a != axis])
+    return Body(
+        others,
+        (Stage(_atoms([target]), (), (copied,)), Stage(_atoms([step]), (), (added,), sequential=True)),
+    )

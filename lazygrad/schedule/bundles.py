@@ -1,0 +1,117 @@
+"""Bundles: independent small kernels that nothing waits for share a launch (an optimizer over many parameters)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from lazygrad.ir import value as scalar
+from lazygrad.ir.value import Value
+from lazygrad.kernel.kernel import Accumulator, Body, Contraction, Kernel, Reduction, Stage, Store
+from lazygrad.schedule.cost import BUNDLE_BODIES
+
+if TYPE_CHECKING:
+    from lazygrad.schedule.plan import ScheduledKernel
+
+
+def bundle(kernels: Sequence[ScheduledKernel], argument_limit: int) -> list[ScheduledKernel]:
+    """Kernels whose results no other kernel reads move to the end and are joined as far as the limits allow."""
+    read: set[int] = set()
+    for kernel in kernels:
+        read.update(s for s, b in zip(kernel.slots, kernel.kernel.buffers, strict=True) if not b.written)
+    sinks, rest = [], []
+    for kernel in kernels:
+        (sinks if _is_sink(kernel, read) else rest).append(kernel)
+    joined: list[ScheduledKernel] = []
+    for kernel in sinks:
+        if joined:
+            candidate = _join(joined[-1], kernel, argument_limit)
+            if candidate is not None:
+                joined[-1] = candidate
+                continue
+        joined.append(kernel)
+    return [*rest, *joined]
+
+
+def _is_sink(kernel: ScheduledKernel, read: set[int]) -> bool:
+    written = [s for s, b in zip(kernel.slots, kernel.kernel.buffers, strict=True) if b.written]
+    pointwise = all(not stage.accumulators and not stage.axes for b in kernel.kernel.bodies for stage in b.stages)
+    return pointwise and not any(slot in read for slot in written)
+
+
+def _join(first: ScheduledKernel, second: ScheduledKernel, argument_limit: int) -> ScheduledKernel | None:
+    slots = dict.fromkeys((*first.slots, *second.slots))
+    scalars = dict.fromkeys((*first.scalars, *second.scalars))
+    bodies = len(first.kernel.bodies) + len(second.kernel.bodies)
+    if len(slots) + len(scalars) > argument_limit or bodies > BUNDLE_BODIES:
+        return None
+    if any(d.written for s, d in zip(second.slots, second.kernel.buffers, strict=True) if s in first.slots):
+        return None
+    buffer_at = {slot: position for position, slot in enumerate(slots)}
+    scalar_at = {number: position for position, number in enumerate(scalars)}
+    moved = _Renumbering(
+        [buffer_at[s] for s in second.slots], [scalar_at[s] for s in second.scalars]
+    )
+    declarations = dict(zip(first.slots, first.kernel.buffers, strict=True))
+    declarations.update(zip(second.slots, second.kernel.buffers, strict=True))
+    dtypes = dict(zip(first.scalars, first.kernel.scalars, strict=True))
+    dtypes.update(zip(second.scalars, second.kernel.scalars, strict=True))
+    kernel = Kernel(
+        first.kernel.name,
+        (*first.kernel.bodies, *(moved.body(b) for b in second.kernel.bodies)),
+        tuple(declarations[slot] for slot in slots),
+        tuple(dtypes[number] for number in scalars),
+    )
+    return replace(first, kernel=kernel, slots=tuple(slots), scalars=tuple(scalars))
+
+
+class _Renumbering:
+    """Bodies with their buffers and scalars at other positions."""
+
+    def __init__(self, buffers: Sequence[int], scalars: Sequence[int]) -> None:
+        self.buffers = buffers
+        self.scalars = scalars
+        self.known: dict[Value, Value] = {}
+
+    def body(self, body: Body) -> Body:
+        return Body(body.axes, tuple(self._stage(stage) for stage in body.stages))
+
+    def _stage(self, stage: Stage) -> Stage:
+        return replace(
+            stage,
+            accumulators=tuple(self._accumulator(a) for a in stage.accumulators),
+            stores=tuple(self._store(s) for s in stage.stores),
+        )
+
+    def _accumulator(self, accumulator: Accumulator) -> Accumulator:
+        if isinstance(accumulator, Contraction):
+            return replace(accumulator, a=self.value(accumulator.a), b=self.value(accumulator.b))
+        assert isinstance(accumulator, Reduction)
+        return replace(accumulator, value=self.value(accumulator.value))
+
+    def _store(self, store: Store) -> Store:
+        access = store.access._replace(buffer=self.buffers[store.access.buffer])
+        values = tuple(self.value(v) for v in store.dynamic_values)
+        return replace(store, access=access, value=self.value(store.value), dynamic_values=values)
+
+    def value(self, root: Value) -> Value:
+        stack = [root]
+        while stack:
+            current = stack[-1]
+            if current in self.known:
+                stack.pop()
+                continue
+            missing = [i for i in current.inputs if i not in self.known]
+            if missing:
+                stack.extend(missing)
+                continue
+            payload = current.payload
+            if current.op == scalar.LOAD:
+                payload = payload._replace(buffer=self.buffers[payload.buffer])
+            elif current.op == scalar.ARGUMENT:
+                payload = self.scalars[payload]
+            inputs = tuple(self.known[i] for i in current.inputs)
+            self.known[current] = scalar.leaf(current.op, current.dtype, payload, inputs)
+            stack.pop()
+        return self.known[root]

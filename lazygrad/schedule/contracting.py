@@ -1,0 +1,139 @@
+"""What a contraction wants of its surroundings, known before anything is fused.
+
+One operand gives the rows (read element by element, at any address), the other the columns (read as vectors).
+Operands must lie in memory; sliding windows want zeros around them (a halo) instead of a mask, and their channels
+last; a result that must be row-major is not fused into a contraction that would produce it in another order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from lazygrad.ir.index import Index, Variable
+from lazygrad.ir.map import IndexMap
+from lazygrad.ir.node import Node, topological
+from lazygrad.ops.contract import CONTRACT, ContractAttributes
+from lazygrad.schedule.components import source_of
+
+Halo = tuple[tuple[int, int], ...]
+
+
+class Sides(NamedTuple):
+    """Which input gives the rows (0 or 1); the other gives the columns."""
+
+    rows: int
+
+    @property
+    def columns(self) -> int:
+        return 1 - self.rows
+
+
+@dataclass
+class Wishes:
+    """All contractions' wishes together."""
+
+    sides: dict[Node, Sides] = field(default_factory=dict)
+    in_memory: dict[Node, None] = field(default_factory=dict)
+    halos: dict[Node, Halo] = field(default_factory=dict)
+    innermost: dict[Node, int] = field(default_factory=dict)  # the axis that should lie fastest
+    unfused: set[Node] = field(default_factory=set)
+
+
+def is_windowed(index_map: IndexMap) -> bool:
+    """Sliding windows: some coordinate adds two variables or divides, or there is a mask."""
+    return bool(index_map.mask) or any(
+        len(c.terms) > 1 or any(not isinstance(atom, Variable) for atom, _ in c.terms) for c in index_map.coordinates
+    )
+
+
+def collect_wishes(roots: Sequence[Node]) -> Wishes:
+    wishes = Wishes()
+    order = topological(roots)
+    for current in order:
+        if current.op is CONTRACT and current.result is None:
+            _collect(current, wishes)
+        elif current.op.name == "gather" and current.result is None:
+            wishes.in_memory[source_of(current.inputs[0])[0]] = None
+    root_set = set(roots)
+    for current in order:
+        if current in root_set and any(not is_natural(s, wishes) for s in _contraction_sources(current)):
+            wishes.unfused.add(current)
+    return wishes
+
+
+def _contraction_sources(current: Node) -> list[Node]:
+    """The contractions an elementwise chain ends in."""
+    found: dict[Node, None] = {}
+    pending, seen = [current], {current}
+    while pending and len(seen) < 64:
+        for operand in pending.pop().inputs:
+            source, _ = source_of(operand)
+            if source.op is CONTRACT:
+                found[source] = None
+            elif source.op.scalar is not None and source not in seen:
+                seen.add(source)
+                pending.append(source)
+    return list(found)
+
+
+def _collect(current: Node, wishes: Wishes) -> None:
+    at: ContractAttributes = current.attributes
+    views = [source_of(operand) for operand in current.inputs]
+    windowed = [is_windowed(index_map) for _, index_map in views]
+    if windowed[0] != windowed[1]:
+        sides = Sides(0 if windowed[0] else 1)
+    else:
+        free = [label for label in at.out if (label in at.a) != (label in at.b)]
+        sides = Sides(0 if free[-1] in at.b else 1)
+    wishes.sides[current] = sides
+    for source, _ in views:
+        wishes.in_memory[source] = None
+    source, index_map = views[sides.rows]
+    halo = _halo(source, index_map)
+    if any(h != (0, 0) for h in halo):
+        known = wishes.halos.get(source, ((0, 0),) * source.rank)
+        wishes.halos[source] = tuple(
+            (max(low, l2), max(high, h2)) for (low, high), (l2, h2) in zip(known, halo, strict=True)
+        )
+    if windowed[sides.rows]:
+        plain = [axis for axis, c in enumerate(index_map.coordinates) if len(c.terms) == 1 and axis > 0]
+        if plain:
+            wishes.innermost.setdefault(source, plain[0])
+    source, index_map = views[sides.columns]
+    labels = at.b if sides.columns == 1 else at.a
+    other = at.a if sides.columns == 1 else at.b
+    for axis, coordinate in enumerate(index_map.coordinates):
+        variable = _single(coordinate)
+        if variable is not None and labels[int(variable.name[1:])] not in other and source.rank > 2:
+            wishes.innermost.setdefault(source, axis)
+
+
+def _single(coordinate: Index) -> Variable | None:
+    if len(coordinate.terms) == 1 and coordinate.terms[0][1] == 1 and isinstance(coordinate.terms[0][0], Variable):
+        return coordinate.terms[0][0]
+    return None
+
+
+def _halo(source: Node, index_map: IndexMap) -> Halo:
+    """How far coordinates reach beyond the source where only the mask keeps them inside."""
+    found: list[tuple[int, int]] = []
+    for coordinate, extent in zip(index_map.coordinates, source.shape, strict=True):
+        divides = any(not isinstance(atom, Variable) for atom, _ in coordinate.terms)
+        low, high = max(0, -coordinate.low), max(0, coordinate.high - extent + 1)
+        found.append((0, 0) if divides else (low, high))
+    return tuple(found)
+
+
+def is_natural(contraction: Node, wishes: Wishes) -> bool:
+    """Whether rows before columns is the row-major order of the result."""
+    at: ContractAttributes = contraction.attributes
+    columns = at.b if wishes.sides[contraction].columns == 1 else at.a
+    rows = at.a if wishes.sides[contraction].columns == 1 else at.b
+    kinds = [
+        0 if label in rows and label in columns else 2 if label in columns else 1
+        for label, extent in zip(at.out, contraction.shape, strict=True)
+        if extent > 1
+    ]
+    return kinds == sorted(kinds)

@@ -1,0 +1,29 @@
+"""The cost model: every number that decides what is fused and what is stored, with its reason."""
+
+from __future__ import annotations
+
+# Computing an element again in each kernel that needs it costs arithmetic (in additions); loading a stored one
+# costs about this much. Below the limit nothing is stored.
+RECOMPUTE_LIMIT = 8.0
+
+# A value that needs more full-size loads than this is stored rather than computed again from them.
+RECOMPUTE_LOADS = 2
+
+# One kernel's body: past this many operations compile time grows faster than anything saved by fusing.
+BODY_LIMIT = 160
+
+# A fused row kernel parallelises over rows only. With fewer rows than this many vectors a core, and more elements
+# than the second number, the reduction is split in two stages instead.
+ROW_VECTORS_PER_CORE = 2
+SPLIT_ELEMENTS = 1 << 16
+
+# Independent kernels whose results nothing waits for (optimizer updates) share launches up to this many bodies.
+BUNDLE_BODIES = 24
+
+# A packed panel of columns is this many vectors wide: two accumulators a row fill 16 registers with 6 rows.
+PANEL_VECTORS = 2
+
+# Packing costs one pass over the operand; it pays when each packed element is used at least this often.
+PACK_ROWS = 48
+# Rows of an unpacked operand further apart than this fall into the same cache sets and different pages.
+PACK_STRIDE_BYTES = 2048

@@ -1,0 +1,82 @@
+"""Which layout each stored node gets: what contractions wish for, else what its inputs have, else row-major.
+
+What the user may look at (roots) is row-major. A halo of zeros is added where sliding windows reach beyond the
+edge, so that they need no mask.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from lazygrad.ir.layout import Layout, Part, row_major
+from lazygrad.ir.map import identity
+from lazygrad.ir.node import Node
+from lazygrad.ir.shape import Shape, size_of
+from lazygrad.schedule.components import Component, source_of
+from lazygrad.schedule.contracting import Wishes
+from lazygrad.schedule.expressions import Halo, Home
+
+Order = tuple[int, ...]
+
+
+def order_of(layout: Layout) -> Order:
+    """The axes from the slowest to the fastest; axes of extent 1 keep their logical neighbours."""
+    stride = {axis: 0 for axis in range(len(layout.shape))}
+    for part in layout.parts:
+        stride[part.axis] = max(stride[part.axis], part.stride)
+    return tuple(sorted(stride, key=lambda axis: -stride[axis] if stride[axis] else 0))
+
+
+def with_halo(shape: Shape, order: Order, halo: Halo) -> Layout:
+    """Dense in ``order`` with room for the halo around the elements."""
+    parts: list[Part] = []
+    stride, offset = 1, 0
+    for axis in reversed(order):
+        low, high = halo[axis]
+        if shape[axis] > 1:
+            parts.append(Part(axis, 1, shape[axis], stride))
+        offset += low * stride
+        stride *= shape[axis] + low + high
+    return Layout(shape, tuple(reversed(parts)), stride, offset)
+
+
+def no_halo(shape: Shape) -> Halo:
+    return ((0, 0),) * len(shape)
+
+
+def choose_order(
+    of: Node, component: Component, stored: Iterable[Node], wishes: Wishes, homes: Mapping[Node, Home]
+) -> Order:
+    """The order of a stored node that is not a root."""
+    rank = len(of.shape)
+    wished = wishes.innermost.get(of)
+    if wished is None:
+        for member in stored:
+            if member in component.points and member.shape == of.shape and member in wishes.innermost:
+                wished = wishes.innermost[member]
+    if wished is not None:
+        return (*(axis for axis in range(rank) if axis != wished), wished)
+    votes: dict[Order, int] = {}
+    for member in component.points:
+        for operand in member.inputs:
+            source, index_map = source_of(operand)
+            home = homes.get(source)
+            if home is not None and source.shape == of.shape and index_map == identity(source.shape):
+                order = order_of(home.layout)
+                votes[order] = votes.get(order, 0) + size_of(source.shape) * source.dtype.itemsize
+    plain = tuple(range(rank))
+    if not votes:
+        return plain
+    return max(votes, key=lambda order: (votes[order], order != plain))
+
+
+def home_of(
+    of: Node, slot: int, is_root: bool, component: Component, stored: Iterable[Node], wishes: Wishes,
+    homes: Mapping[Node, Home],
+) -> Home:  # fmt: skip
+    """Slot, layout and halo of one stored node."""
+    if is_root:
+        return Home(slot, row_major(of.shape), no_halo(of.shape))
+    order = choose_order(of, component, stored, wishes, homes)
+    halo = wishes.halos.get(of, no_halo(of.shape))
+    return Home(slot, with_halo(of.shape, order, halo), halo)

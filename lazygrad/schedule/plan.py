@@ -1,0 +1,240 @@
+"""The plan: from an abstract graph to kernels over slots, in the order in which they run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from lazygrad import ops
+from lazygrad.ir.dtype import DType
+from lazygrad.ir.index import variable
+from lazygrad.ir.layout import Layout
+from lazygrad.ir.map import axis_variables, identity
+from lazygrad.ir.node import Node
+from lazygrad.ir.op import Family
+from lazygrad.ir.shape import Shape
+from lazygrad.ir import value as scalar
+from lazygrad.kernel.kernel import Access, Body, BufferDeclaration, Kernel, Stage, Store
+from lazygrad.kernel.machine import Machine
+from lazygrad.ops.contract import CONTRACT
+from lazygrad.ops.movement import VIEW
+from lazygrad.passes import simplify
+from lazygrad.schedule.bodies import build_body
+from lazygrad.schedule.bundles import bundle
+from lazygrad.schedule.components import Component, Grouping, Kind
+from lazygrad.schedule.contracting import Wishes, collect_wishes, is_natural
+from lazygrad.schedule.expressions import Expressions, Home
+from lazygrad.schedule.layouts import home_of, no_halo
+from lazygrad.schedule.splitting import split_long_reductions
+from lazygrad.schedule.staging import stage_operands
+from lazygrad.schedule.storing import choose_stored
+
+
+@dataclass(frozen=True)
+class LeafSlot:
+    """A buffer that is given at run time: how it lies, and whether it starts at an offset."""
+
+    layout: Layout
+    movable: bool = False
+
+
+@dataclass(frozen=True)
+class ScheduledKernel:
+    """One launch: the kernel, the slot of each of its buffers, the number of each of its scalar arguments."""
+
+    kernel: Kernel
+    slots: tuple[int, ...]
+    scalars: tuple[int, ...]
+    place: str = ""  # the user's line of what it computes, for messages
+
+
+@dataclass(frozen=True)
+class SlotDeclaration:
+    """An intermediate or output buffer that the schedule allocates."""
+
+    shape: Shape
+    dtype: DType
+    layout: Layout
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Kernels in order. Slots 0 .. leaves-1 are the given leaves, the rest is declared here."""
+
+    kernels: tuple[ScheduledKernel, ...]
+    leaves: int
+    slots: tuple[SlotDeclaration, ...]
+    roots: tuple[int, ...]  # the slot of each root
+    last_use: tuple[int, ...]  # for each declared slot the position of the last kernel that touches it
+
+
+def plan(
+    roots: Sequence[Node],
+    leaves: Mapping[Node, LeafSlot],
+    arguments: Sequence[Node],
+    machine: Machine,
+    argument_limit: int,
+) -> Schedule:
+    """Schedules the computation of ``roots``.
+
+    ``leaves`` are the nodes given as buffers, in slot order; ``arguments`` the scalar argument nodes in order.
+    """
+    return _Planner(leaves, arguments, machine, argument_limit).run(roots)
+
+
+class _Planner:
+    def __init__(
+        self, leaves: Mapping[Node, LeafSlot], arguments: Sequence[Node], machine: Machine, argument_limit: int
+    ) -> None:
+        self.machine = machine
+        self.argument_limit = argument_limit
+        self.arguments = {argument: number for number, argument in enumerate(arguments)}
+        self.homes: dict[Node, Home] = {
+            leaf: Home(slot, info.layout, no_halo(leaf.shape), info.movable)
+            for slot, (leaf, info) in enumerate(leaves.items())
+        }
+        self.movable = {slot for slot, info in enumerate(leaves.values()) if info.movable}
+        self.leaf_count = len(leaves)
+        self.declared: list[SlotDeclaration] = []
+        self.sizes: list[tuple[DType, int]] = [(leaf.dtype, i.layout.size) for leaf, i in leaves.items()]
+        self.kernels: list[ScheduledKernel] = []
+        self.copies: dict[tuple[Node, Layout], Home] = {}
+
+    def run(self, given: Sequence[Node]) -> Schedule:
+        roots = split_long_reductions(simplify(given), self.machine)
+        wishes = collect_wishes(roots)
+        roots = [self._visible(root, wishes) for root in roots]
+        computed = [root for root in roots if root not in self.homes]
+        stored_views = [root for root in computed if root.op.family in (Family.MOVEMENT, Family.SOURCE)]
+        required = {n for n in wishes.in_memory if n not in self.homes and n.op.family is not Family.SOURCE}
+        grouping = Grouping(computed, stored_views, frozenset(wishes.unfused), self.machine)
+        stored = choose_stored(computed, required, grouping)
+        order = _in_order(grouping, stored)
+        root_set = set(roots)
+        for component in order:
+            members = [member for member in component.points if member in stored]
+            if members:
+                self._component(component, members, root_set, stored, wishes)
+        kernels = bundle(self.kernels, self.argument_limit)
+        return self._finish(kernels, [self.homes[root].slot for root in roots])
+
+    def _visible(self, root: Node, wishes: Wishes) -> Node:
+        """A contraction that does not come out row-major is copied for the user."""
+        if root.op is CONTRACT and not is_natural(root, wishes):
+            return ops.view(root, identity(root.shape))
+        return root
+
+    # ---- kernels
+
+    def _component(
+        self, component: Component, members: list[Node], roots: set[Node], stored: Mapping[Node, None], wishes: Wishes
+    ) -> None:
+        operands = None
+        if component.kind is Kind.CONTRACT:
+            (product,) = (member for member in component.points if member.op is CONTRACT)
+            operands, copies = stage_operands(product, wishes.sides[product], wishes, self.homes, self.machine)
+            for copy in copies:
+                self._copy(copy.node, copy.layout, copy.halo)
+        for member in members:
+            home = home_of(member, self._next_slot(), member in roots, component, stored, wishes, self.homes)
+            self._declare(member, home)
+        expressions = Expressions(self.homes, self.arguments)
+        body = build_body(component, members, expressions, self.homes, wishes.sides, operands)
+        self._emit(_name(component, members), body, expressions, members[0])
+
+    def _copy(self, node: Node, layout: Layout, halo: tuple[tuple[int, int], ...]) -> None:
+        """A kernel that writes a view of something stored in the layout asked for."""
+        known = self.copies.get((node, layout))
+        if known is not None:
+            self.homes[node] = known
+            return
+        expressions = Expressions(self.homes, self.arguments)
+        point = axis_variables(node.shape)
+        self.homes.pop(node, None)
+        value = expressions.element(node, point).cast(node.dtype)
+        home = Home(self._next_slot(), layout, halo)
+        self.copies[node, layout] = home
+        self._declare(node, home)
+        store = Store(Access(expressions.buffer(home.slot), layout.address(point)), value)
+        axes = tuple(c.terms[0][0] for c in point if c.terms)
+        body = Body(axes, (Stage((), (), (store,)),))  # type: ignore[arg-type]
+        self._emit("pack", body, expressions, node)
+
+    def _declare(self, member: Node, home: Home) -> None:
+        self.homes[member] = home
+        self.declared.append(SlotDeclaration(member.shape, member.dtype, home.layout))
+        self.sizes.append((member.dtype, home.layout.size))
+        if any(h != (0, 0) for h in home.halo):
+            self._zero_halo(member, home)
+
+    def _zero_halo(self, member: Node, home: Home) -> None:
+        """Writes the zeros around a stored node's elements: for each padded axis the slabs below and above."""
+        extents = [e + low + high for e, (low, high) in zip(member.shape, home.halo, strict=True)]
+        lows = [low for low, _ in home.halo]
+        for axis, (low, high) in enumerate(home.halo):
+            for start, count in ((-low, low), (member.shape[axis], high)):
+                if not count:
+                    continue
+                slab = [*extents[:axis], count, *extents[axis + 1 :]]
+                point = [variable(f"i{a}", e) + (-lows[a] if a != axis else start) for a, e in enumerate(slab)]
+                expressions = Expressions(self.homes, self.arguments)
+                access = Access(expressions.buffer(home.slot), home.layout.address(point))
+                store = Store(access, scalar.constant(0, member.dtype))
+                axes = tuple(variable(f"i{a}", e).terms[0][0] for a, e in enumerate(slab) if e > 1)
+                self._emit("zero_halo", Body(axes, (Stage((), (), (store,)),)), expressions, member)  # type: ignore[arg-type]
+
+    def _emit(self, name: str, body: Body, expressions: Expressions, of: Node) -> None:
+        slots = tuple(expressions.slots)
+        written = {store.access.buffer for stage in body.stages for store in stage.stores}
+        buffers = tuple(
+            BufferDeclaration(*self.sizes[slot], position in written, slot in self.movable)
+            for position, slot in enumerate(slots)
+        )
+        by_number = {number: argument.dtype for argument, number in self.arguments.items()}
+        scalars = tuple(by_number[number] for number in expressions.scalars)
+        kernel = Kernel(name, (body,), buffers, scalars)
+        self.kernels.append(ScheduledKernel(kernel, slots, tuple(expressions.scalars), str(of.place or "")))
+
+    def _next_slot(self) -> int:
+        return self.leaf_count + len(self.declared)
+
+    def _finish(self, kernels: Sequence[ScheduledKernel], roots: Sequence[int]) -> Schedule:
+        last = [len(kernels)] * len(self.declared)
+        for position, kernel in enumerate(kernels):
+            for slot in kernel.slots:
+                if slot >= self.leaf_count:
+                    last[slot - self.leaf_count] = position
+        return Schedule(tuple(kernels), self.leaf_count, tuple(self.declared), tuple(roots), tuple(last))
+
+
+def _in_order(grouping: Grouping, stored: Mapping[Node, None]) -> list[Component]:
+    """Components so that each comes after those it depends on."""
+    live = grouping.live()
+    done = 0
+    result: list[Component] = []
+    pending = live
+    while pending:
+        rest = []
+        for component in pending:
+            needed = component.depends & ~component.bits
+            waiting = any(needed & other.bits and not done & other.bits for other in live)
+            if waiting:
+                rest.append(component)
+            else:
+                result.append(component)
+                done |= component.bits
+        assert len(rest) < len(pending), "components depend on each other in a circle"
+        pending = rest
+    return result
+
+
+def _name(component: Component, members: Sequence[Node]) -> str:
+    """A readable kernel name: what the component computes."""
+    names: list[str] = []
+    for member in component.points:
+        name = "copy" if member.op is VIEW else member.op.name
+        if not names or names[-1] != name:
+            names.append(name)
+    short = names if len(names) <= 4 else [*names[:2], *names[-2:]]
+    return "_".join(short)
+

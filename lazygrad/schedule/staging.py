@@ -1,0 +1,164 @@
+"""Staging: copies of operands in the form that a contraction reads fast.
+
+Columns are read as whole vectors: where their elements do not lie side by side, or in rows so far apart that caches
+suffer, they are packed into panels [columns / width][sum][width]. Sliding windows over a tensor of the user's, which
+lies row-major and has no halo, read a copy with channels last and zeros around.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from lazygrad import ops
+from lazygrad.ir import value as scalar
+from lazygrad.ir.index import Index, Variable, substitute
+from lazygrad.ir.layout import Layout, Part
+from lazygrad.ir.map import IndexMap, axis_variables, identity
+from lazygrad.ir.node import Node
+from lazygrad.ir.shape import size_of
+from lazygrad.ir.value import Value
+from lazygrad.kernel.kernel import Access
+from lazygrad.kernel.machine import Machine
+from lazygrad.ops.contract import ContractAttributes
+from lazygrad.schedule.components import source_of
+from lazygrad.schedule.contracting import Sides, Wishes, is_windowed
+from lazygrad.schedule.cost import PACK_ROWS, PACK_STRIDE_BYTES, PANEL_VECTORS
+from lazygrad.schedule.expressions import Expressions, Home
+from lazygrad.schedule.layouts import no_halo, with_halo
+
+Labels = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Operand:
+    """A contraction's operand as its kernel reads it."""
+
+    node: Node
+    labels: Labels
+
+
+@dataclass(frozen=True)
+class Copy:
+    """A copy to make before the contraction runs."""
+
+    node: Node
+    layout: Layout
+    halo: tuple[tuple[int, int], ...]
+
+
+def stage_operands(
+    product: Node, sides: Sides, wishes: Wishes, homes: Mapping[Node, Home], machine: Machine
+) -> tuple[list[Operand], list[Copy]]:
+    """The two operands, and the copies that must have been made for them."""
+    at: ContractAttributes = product.attributes
+    operands = [Operand(x, labels) for x, labels in zip(product.inputs, (at.a, at.b), strict=True)]
+    copies: list[Copy] = []
+    if machine.flavour != "cpu":
+        return operands, copies
+    rows, columns = operands[sides.rows], operands[sides.columns]
+    halo_copy = _windows_over_plain(rows, wishes, homes)
+    if halo_copy is not None:
+        copies.append(halo_copy)
+        source, index_map = source_of(rows.node)
+        operands[sides.rows] = Operand(ops.view(halo_copy.node, index_map), rows.labels)
+    own_rows = size_of([e for label, e in zip(rows.labels, rows.node.shape, strict=True) if label not in columns.labels])
+    if not _lie_side_by_side(columns, rows, own_rows, homes, machine):
+        packed, copy = _pack(columns, rows, at, machine)
+        copies.append(copy)
+        operands[sides.columns] = packed
+    return operands, copies
+
+
+def _windows_over_plain(rows: Operand, wishes: Wishes, homes: Mapping[Node, Home]) -> Copy | None:
+    source, index_map = source_of(rows.node)
+    home = homes.get(source)
+    if home is None or not is_windowed(index_map) or source not in wishes.halos and source not in wishes.innermost:
+        return None
+    halo = wishes.halos.get(source, no_halo(source.shape))
+    wanted = wishes.innermost.get(source, source.rank - 1)
+    order = (*(axis for axis in range(source.rank) if axis != wanted), wanted)
+    layout = with_halo(source.shape, order, halo)
+    if home.layout == layout and home.halo == halo:
+        return None
+    if home.halo != no_halo(source.shape):
+        return None
+    return Copy(ops.view(source, identity(source.shape)), layout, halo)
+
+
+def _lie_side_by_side(
+    columns: Operand, rows: Operand, own_rows: int, homes: Mapping[Node, Home], machine: Machine
+) -> bool:
+    """Whether the columns can be read as full vectors where they are, and are worth reading there."""
+    names = [Variable(f"i{axis}", e) for axis, e in enumerate(columns.node.shape)]
+    free = {
+        v: v.extent
+        for v, label in zip(names, columns.labels, strict=True)
+        if label not in rows.labels and v.extent > 1
+    }
+    access = _plain_load(Expressions(homes, {}).element(columns.node, axis_variables(columns.node.shape)))
+    if access is None or access.mask:
+        return False
+    strides = {atom: c for atom, c in access.address.terms if isinstance(atom, Variable)}
+    if len(strides) != len(access.address.terms):
+        return False
+    run = 1  # how many columns follow each other at stride 1
+    for v in sorted((v for v in free if v in strides), key=lambda v: strides[v]):
+        if strides[v] != run:
+            break
+        run *= v.extent
+    lanes = machine.vector_bytes // 4
+    if run % lanes or run < min(2 * lanes, size_of(tuple(free.values()))):
+        return False
+    apart = min((c for v, c in strides.items() if v not in free), default=run) * columns.node.dtype.itemsize
+    return apart < PACK_STRIDE_BYTES or own_rows < PACK_ROWS
+
+
+def _plain_load(of: Value) -> Access | None:
+    while of.op == "cast":
+        of = of.inputs[0]
+    return of.payload if of.op == scalar.LOAD and not of.payload.dynamic else None
+
+
+def _pack(columns: Operand, rows: Operand, at: ContractAttributes, machine: Machine) -> tuple[Operand, Copy]:
+    """The columns as [batch][panel][sum][width of a panel]."""
+    source, index_map = source_of(columns.node)
+    axis_of = {label: axis for axis, label in enumerate(columns.labels)}
+    batch = [label for label in columns.labels if label in rows.labels and label in at.out]
+    summed = [label for label in rows.labels if label in columns.labels and label not in at.out]
+    free = [label for label in at.out if label in columns.labels and label not in rows.labels]
+    labels = (*batch, *summed, *free)
+    shape = tuple(columns.node.shape[axis_of[label]] for label in labels)
+    new = axis_variables(shape)
+    values: dict[Variable, Index] = {
+        Variable(f"i{axis_of[label]}", shape[position]): new[position]
+        for position, label in enumerate(labels)
+        if shape[position] > 1
+    }
+    coordinates = tuple(substitute(c, values) for c in index_map.coordinates)
+    mask = tuple(type(b)(substitute(b.index, values), b.low, b.high) for b in index_map.mask)
+    node = ops.view(source, IndexMap(shape, coordinates, mask))
+    width = PANEL_VECTORS * machine.vector_bytes // 4
+    wide = [position for position in range(len(labels) - len(free), len(labels)) if shape[position] > 1]
+    parts: list[Part] = []
+    stride = 1
+    last = wide[-1] if wide else len(labels) - 1
+    panels = -(-shape[last] // width)
+    blocked = len(wide) == 1
+    inner_extent = width if blocked else shape[last]
+    parts.append(Part(last, 1, inner_extent, 1))
+    stride = inner_extent
+    rest = [position for position in reversed(range(len(labels))) if position != last]
+    free_rest = [p for p in rest if p in wide]
+    for position in (*free_rest, *(p for p in rest if p not in free_rest)):
+        if position < len(batch) and blocked and panels > 1 and not any(p.axis == last and p.divisor > 1 for p in parts):
+            parts.append(Part(last, width, panels, stride))
+            stride *= panels
+        if shape[position] > 1:
+            parts.append(Part(position, 1, shape[position], stride))
+        stride *= shape[position]
+    if blocked and panels > 1 and not any(p.axis == last and p.divisor > 1 for p in parts):
+        parts.append(Part(last, width, panels, stride))
+        stride *= panels
+    layout = Layout(shape, tuple(reversed(parts)), stride + (0 if blocked else width))
+    return Operand(node, labels), Copy(node, layout, no_halo(shape))

@@ -1,0 +1,104 @@
+"""What is stored: for every value that another kernel needs, whether it goes through memory or is computed again.
+
+Roots, contractions, reductions, scatters and everything that the operand stage asked for are stored. Any other
+value is computed again inside each kernel that needs it, while that is cheaper than a store and its loads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from lazygrad.ir.node import Node
+from lazygrad.ir.op import Family
+from lazygrad.ir.shape import size_of
+from lazygrad.schedule.components import Component, Grouping, source_of
+from lazygrad.schedule.cost import BODY_LIMIT, RECOMPUTE_LIMIT, RECOMPUTE_LOADS
+
+
+class Closure(NamedTuple):
+    """What computing an element from stored values takes: additions, stored values read, operations."""
+
+    cost: float
+    loads: frozenset[Node]
+    size: int
+    results: frozenset[Node] = frozenset()  # reductions and contractions inside, which exist in one kernel only
+
+
+def choose_stored(roots: Sequence[Node], required: Iterable[Node], grouping: Grouping) -> dict[Node, None]:
+    """The nodes to store, in order."""
+    readers = _readers(grouping)
+    stored: dict[Node, None] = {}
+    always = {*roots, *required}
+    closures: dict[Node, Closure] = {}
+    position = {member: i for i, member in enumerate(grouping.order)}
+    for current in grouping.order:
+        component = grouping.component(current)
+        if component is None:
+            continue
+        closure = _closure(current, closures, stored)
+        if current in always or _must_store(current, component, closure, readers.get(current, ())):
+            stored[current] = None
+            closure = Closure(0, frozenset((current,)), 0)
+        elif any(c is not component for c, _ in readers.get(current, ())):
+            stored.update(dict.fromkeys(sorted(closure.results, key=position.__getitem__)))
+        closures[current] = closure
+    return stored
+
+
+def _readers(grouping: Grouping) -> dict[Node, list[tuple[Component, Node]]]:
+    """For each node the components whose members read it (through views), with the reading member."""
+    found: dict[Node, list[tuple[Component, Node]]] = {}
+    for current in grouping.order:
+        component = grouping.component(current)
+        if component is not None:
+            for operand in current.inputs:
+                found.setdefault(source_of(operand)[0], []).append((component, current))
+    return found
+
+
+def _closure(current: Node, known: dict[Node, Closure], stored: dict[Node, None]) -> Closure:
+    cost = current.op.cost
+    loads: frozenset[Node] = frozenset()
+    size = 1
+    results: frozenset[Node] = frozenset()
+    if current.op.family in (Family.REDUCE, Family.CONTRACT) or current.op.name == "scatter":
+        results |= {current}
+    for operand in current.inputs:
+        source, _ = source_of(operand)
+        if source in stored or source.op.name in ("buffer", "placeholder"):
+            loads |= {source}
+        else:
+            inner = known.get(source)
+            if inner is not None:
+                cost += inner.cost
+                loads |= inner.loads
+                size += inner.size
+                results |= inner.results
+    return Closure(cost, loads, size, results)
+
+
+def _must_store(
+    current: Node, component: Component, closure: Closure, readers: Sequence[tuple[Component, Node]]
+) -> bool:
+    outside = [(c, member) for c, member in readers if c is not component]
+    if not outside:
+        return False
+    if current in closure.results or closure.size > BODY_LIMIT:
+        return True
+    if any(result.op.family is not Family.REDUCE for result in closure.results):
+        return True
+    own = size_of(current.shape)
+    full = sum(1 for load in closure.loads if 2 * size_of(load.shape) > own)
+    repeated = max(_iterations(c, member) for c, member in outside) / max(own, 1)
+    only_reader = len({c.number for c, _ in outside}) == 1 and not any(c is component for c, _ in readers)
+    if only_reader and repeated <= 1:
+        return False  # computed once either way: a store would only add traffic
+    return closure.cost * max(repeated, 1.0) > RECOMPUTE_LIMIT or full > RECOMPUTE_LOADS
+
+
+def _iterations(component: Component, member: Node) -> int:
+    """How often a kernel evaluates one member's inputs."""
+    if member.op.family is Family.REDUCE:
+        return size_of(member.inputs[0].shape)
+    return size_of(member.shape)

@@ -1,0 +1,213 @@
+"""Arithmetic on two or three operands: promotion and broadcasting above the primitives.
+
+In: tensors and numbers. Out: a new lazy tensor of the broadcast shape and the promoted dtype. Names, argument
+names and results are torch's; ``f_`` is the in-place method of ``f``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from lazygrad import ops
+from lazygrad.ir.dtype import bool_, float32
+from lazygrad.tensor.handle import Handle, wrap
+from lazygrad.tensor.inplace import in_place
+from lazygrad.tensor.operands import Number, Operand, as_float, pair, result_type, several
+
+if TYPE_CHECKING:
+    from lazygrad.tensor.tensor import Tensor
+
+RoundingMode = Literal["trunc", "floor"] | None
+
+
+def add(input: Operand, other: Operand, *, alpha: Number = 1) -> Tensor:
+    """``input + alpha * other``.
+
+    >>> import lazygrad as lg
+    >>> lg.add(lg.tensor([1, 2]), lg.tensor([[10], [20]]), alpha=2)
+    tensor([[21, 22],
+            [41, 42]])
+    """
+    x, y = pair("add", input, other)
+    if x.dtype is bool_:
+        return wrap(ops.bitwise_or(x, y), input, other)
+    return wrap(ops.add(x, y if alpha == 1 else ops.mul(y, alpha)), input, other)
+
+
+def sub(input: Operand, other: Operand, *, alpha: Number = 1) -> Tensor:
+    """``input - alpha * other``."""
+    x, y = pair("sub", input, other)
+    if x.dtype is bool_:
+        raise RuntimeError("sub: subtraction of two bool tensors is not supported; use the ^ or logical_xor operator")
+    return wrap(ops.sub(x, y if alpha == 1 else ops.mul(y, alpha)), input, other)
+
+
+def rsub(input: Operand, other: Operand) -> Tensor:
+    """``other - input``."""
+    return sub(other, input)
+
+
+def mul(input: Operand, other: Operand) -> Tensor:
+    """``input * other``."""
+    x, y = pair("mul", input, other)
+    return wrap(ops.bitwise_and(x, y) if x.dtype is bool_ else ops.mul(x, y), input, other)
+
+
+def div(input: Operand, other: Operand, *, rounding_mode: RoundingMode = None) -> Tensor:
+    """``input / other``; integers are converted to float32 unless ``rounding_mode`` keeps them integers.
+
+    Args:
+        input: the dividend.
+        other: the divisor.
+        rounding_mode: None for true division, "trunc" to round to zero, "floor" to minus infinity.
+
+    >>> import lazygrad as lg
+    >>> lg.div(lg.tensor([-7, 7]), 2), lg.div(lg.tensor([-7, 7]), 2, rounding_mode="trunc")
+    (tensor([-3.5000,  3.5000]), tensor([-3,  3]))
+    """
+    if rounding_mode == "floor":
+        return floor_divide(input, other)
+    if rounding_mode == "trunc":
+        return _truncated_division(input, other)
+    if rounding_mode is not None:
+        raise RuntimeError(f"div expected rounding_mode to be one of None, 'trunc', or 'floor' but found '{rounding_mode}'")
+    dtype = result_type(input, other)
+    return wrap(ops.div(*pair("div", input, other, dtype if dtype.is_float else float32)), input, other)
+
+
+def _truncated_division(input: Operand, other: Operand) -> Tensor:
+    x, y = pair("div", input, other)
+    if x.dtype.is_float:
+        return wrap(ops.trunc(ops.div(x, y)), input, other, name="Div")
+    down = ops.floor_divide(x, y)
+    inexact = ops.bitwise_and(ops.ne(ops.remainder(x, y), 0), ops.lt(down, 0))
+    return wrap(ops.where(inexact, ops.add(down, 1), down), input, other)
+
+
+def floor_divide(input: Operand, other: Operand) -> Tensor:
+    """``input / other`` rounded to minus infinity, in the operands' common dtype."""
+    return wrap(ops.floor_divide(*pair("floor_divide", input, other)), input, other)
+
+
+def remainder(input: Operand, other: Operand) -> Tensor:
+    """What ``floor_divide`` leaves: it has the sign of ``other``, as Python's ``%``."""
+    return wrap(ops.remainder(*pair("remainder", input, other)), input, other)
+
+
+def fmod(input: Operand, other: Operand) -> Tensor:
+    """What division rounded to zero leaves: it has the sign of ``input``."""
+    x, y = pair("fmod", input, other)
+    left = ops.remainder(x, y)
+    differs = ops.bitwise_and(ops.ne(left, 0), ops.ne(ops.lt(left, 0), ops.lt(x, 0)))
+    return wrap(ops.where(differs, ops.sub(left, y), left), input, other, name="Fmod")
+
+
+def pow(input: Operand, exponent: Operand) -> Tensor:
+    """``input ** exponent``.
+
+    >>> import lazygrad as lg
+    >>> lg.tensor([2.0, 3.0]) ** 2
+    tensor([4., 9.])
+    """
+    if not isinstance(exponent, Handle) and isinstance(input, Handle):
+        if exponent < 0 and not isinstance(exponent, float) and not input._cell.node.dtype.is_float:
+            raise RuntimeError("Integers to negative integer powers are not allowed.")
+    name = "Pow" + ("1" if isinstance(exponent, Handle) else "0")
+    return wrap(ops.pow_(*pair("pow", input, exponent)), input, exponent, name=name)
+
+
+def rpow(input: Operand, other: Operand) -> Tensor:
+    """``other ** input``."""
+    return pow(other, input)
+
+
+def maximum(input: Operand, other: Operand) -> Tensor:
+    """The larger of two values; NaN where one is NaN."""
+    return wrap(ops.maximum(*pair("maximum", input, other)), input, other)
+
+
+def minimum(input: Operand, other: Operand) -> Tensor:
+    """The smaller of two values; NaN where one is NaN."""
+    return wrap(ops.minimum(*pair("minimum", input, other)), input, other)
+
+
+def clamp(input: Tensor, min: Operand | None = None, max: Operand | None = None) -> Tensor:
+    """``input``, where it is below ``min`` that, where it is above ``max`` that. Bounds are numbers or tensors.
+
+    The gradient at a bound goes to ``input``, as in torch.
+
+    >>> import lazygrad as lg
+    >>> lg.tensor([-2.0, 0.5, 2.0]).clamp(-1, 1)
+    tensor([-1.0000,  0.5000,  1.0000])
+    """
+    given = [bound for bound in (min, max) if bound is not None]
+    if not given:
+        raise ValueError("clamp: At least one of 'min' or 'max' must not be None")
+    x, *bounds = several("clamp", input, *given)
+    result = x
+    if min is not None:
+        low = bounds.pop(0)
+        result = ops.where(ops.lt(result, low), low, result)
+    if max is not None:
+        (high,) = bounds
+        result = ops.where(ops.lt(high, result), high, result)
+    return wrap(result, input, min, max, name="Clamp")
+
+
+def clamp_min(input: Tensor, min: Operand) -> Tensor:
+    """``clamp`` from below."""
+    return clamp(input, min)
+
+
+def clamp_max(input: Tensor, max: Operand) -> Tensor:
+    """``clamp`` from above."""
+    return clamp(input, None, max)
+
+
+def lerp(input: Tensor, end: Tensor, weight: Operand) -> Tensor:
+    """``input + weight * (end - input)``."""
+    start, stop, share = several("lerp", input, end, weight)
+    return wrap(ops.add(start, ops.mul(share, ops.sub(stop, start))), input, end, weight, name="Lerp")
+
+
+def addcmul(input: Tensor, tensor1: Operand, tensor2: Operand, *, value: Number = 1) -> Tensor:
+    """``input + value * tensor1 * tensor2``."""
+    x, a, b = several("addcmul", input, tensor1, tensor2)
+    product = ops.mul(a, b)
+    return wrap(ops.add(x, product if value == 1 else ops.mul(product, value)), input, tensor1, tensor2, name="Addcmul")
+
+
+def addcdiv(input: Tensor, tensor1: Operand, tensor2: Operand, *, value: Number = 1) -> Tensor:
+    """``input + value * tensor1 / tensor2``."""
+    x, a, b = (as_float(node) for node in several("addcdiv", input, tensor1, tensor2))
+    quotient = ops.div(a if value == 1 else ops.mul(a, value), b)
+    return wrap(ops.add(x, quotient), input, tensor1, tensor2, name="Addcdiv")
+
+
+def atan2(input: Operand, other: Operand) -> Tensor:
+    """The angle of the point (other, input), in radians from -pi to pi."""
+    dtype = result_type(input, other)
+    return wrap(ops.atan2(*pair("atan2", input, other, dtype if dtype.is_float else float32)), input, other)
+
+
+def hypot(input: Operand, other: Operand) -> Tensor:
+    """``sqrt(input**2 + other**2)``."""
+    x, y = pair("hypot", input, other)
+    return wrap(ops.sqrt(ops.add(ops.mul(x, x), ops.mul(y, y))), input, other, name="Hypot")
+
+
+def logaddexp(input: Operand, other: Operand) -> Tensor:
+    """``log(exp(input) + exp(other))`` without leaving the dtype's range."""
+    x, y = pair("logaddexp", input, other)
+    top = ops.maximum(x, y)
+    # Also right where both are the same infinity, whose difference is not a number.
+    gap = ops.where(ops.eq(x, y), 0.0, ops.neg(ops.abs_(ops.sub(x, y))))
+    return wrap(ops.add(top, ops.log1p(ops.exp(gap))), input, other, name="Logaddexp")
+
+
+subtract, multiply, divide, true_divide, clip, arctan2 = sub, mul, div, div, clamp, atan2
+
+add_, sub_, mul_, div_ = in_place(add), in_place(sub), in_place(mul), in_place(div)
+floor_divide_, remainder_, fmod_, pow_ = in_place(floor_divide), in_place(remainder), in_place(fmod), in_place(pow)
+clamp_, clamp_min_, clamp_max_, lerp_ = in_place(clamp), in_place(clamp_min), in_place(clamp_max), in_place(lerp)
+addcmul_, addcdiv_, atan2_ = in_place(addcmul), in_place(addcdiv), in_place(atan2)

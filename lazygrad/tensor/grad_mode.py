@@ -1,0 +1,97 @@
+"""Whether operations are recorded for differentiation: a switch for each thread, and the scopes that set it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, TypeVar, overload
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+Scope = TypeVar("Scope", bound="GradScope")
+
+
+class _Switch(threading.local):
+    enabled = True
+
+
+SWITCH = _Switch()
+
+
+def is_grad_enabled() -> bool:
+    """Whether results of operations on tensors that require grad require grad themselves."""
+    return SWITCH.enabled
+
+
+class GradScope:
+    """A scope that sets the switch and restores it: a context manager and a decorator."""
+
+    def __init__(self, mode: bool) -> None:
+        self.mode = mode
+        self._outer: list[bool] = []
+
+    def __enter__(self: Scope) -> Scope:
+        self._outer.append(SWITCH.enabled)
+        SWITCH.enabled = self.mode
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        SWITCH.enabled = self._outer.pop()
+
+    def __call__(self, function: Function) -> Function:
+        @wraps(function)
+        def scoped(*args: Any, **kwargs: Any) -> Any:
+            with GradScope(self.mode):
+                return function(*args, **kwargs)
+
+        return scoped  # type: ignore[return-value]
+
+
+class no_grad(GradScope):  # noqa: N801, torch's name
+    """Within this scope nothing is recorded; results do not require grad.
+
+    >>> import lazygrad as lg
+    >>> x = lg.ones(2, requires_grad=True)
+    >>> with lg.no_grad():
+    ...     (x * 2).requires_grad
+    False
+    """
+
+    @overload
+    def __new__(cls) -> no_grad: ...
+    @overload
+    def __new__(cls, function: Function) -> Function: ...
+    def __new__(cls, function: Any = None) -> Any:
+        """Allow ``@no_grad`` without parentheses."""
+        return super().__new__(cls) if function is None else no_grad()(function)
+
+    def __init__(self) -> None:
+        super().__init__(False)
+
+
+class enable_grad(GradScope):  # noqa: N801, torch's name
+    """Within this scope operations are recorded, also inside ``no_grad``."""
+
+    def __init__(self) -> None:
+        super().__init__(True)
+
+
+class set_grad_enabled(GradScope):  # noqa: N801, torch's name
+    """Sets the switch at once; as a context manager it restores the old value at the end."""
+
+    def __init__(self, mode: bool) -> None:
+        super().__init__(mode)
+        self._before = SWITCH.enabled
+        SWITCH.enabled = mode
+
+    def __enter__(self) -> set_grad_enabled:
+        self._outer.append(self._before)
+        SWITCH.enabled = self.mode
+        return self
+
+
+class inference_mode(GradScope):  # noqa: N801, torch's name
+    """The same as ``no_grad``: a lazy graph has no further bookkeeping to save."""
+
+    def __init__(self, mode: bool = True) -> None:
+        super().__init__(not mode and SWITCH.enabled)

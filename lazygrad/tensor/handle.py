@@ -1,0 +1,193 @@
+"""The handle: how a tensor holds on to a lazy node, and under which identity it enters an operation.
+
+In: nodes. Out: tensors, and for each tensor that takes part in an operation the node that stands for it there.
+
+A tensor owns a cell, and ``.data`` and ``.detach()`` share it, so that an in-place change of one is seen by
+the other. What is held afterwards:
+
+- A cell with ``history`` holds a node through which derivatives flow to leaves. Any other cell holds a bare
+  value, and no leaf can be reached from it.
+- A leaf that requires grad enters an operation as ``ops.leaf(value)``, a node that is unique to this tensor:
+  equal values of two leaves, or of a leaf and a constant, are never taken for each other.
+- A tensor with history enters as ``ops.detach(node)`` where nothing is recorded, so that what is computed
+  under ``no_grad`` reaches no leaf.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+from weakref import WeakKeyDictionary, WeakValueDictionary, ref
+
+from lazygrad import ops, runtime
+from lazygrad.ir.node import Node
+from lazygrad.ir.op import Family
+from lazygrad.ops.elementwise import DETACH, LEAF
+from lazygrad.ops.source import BUFFER
+from lazygrad.tensor.grad_mode import SWITCH
+
+if TYPE_CHECKING:
+    from lazygrad.tensor.tensor import Tensor
+
+# A graph of more operations one behind the other than this computes itself, so that a loop which only ever adds to
+# a tensor cannot grow without end. Far above the depth of networks: flushing one would compute its forward
+# pass twice.
+DEPTH_LIMIT = 10_000
+
+
+class Cell:
+    """What a tensor and its detached twins share.
+
+    ``depth`` is how many operations stand one behind the other before the value is known, ``name`` torch's name of
+    the function that made it (for ``grad_fn``) where that is not the node's own.
+    """
+
+    __slots__ = ("__weakref__", "depth", "history", "name", "node")
+
+    def __init__(self, node: Node, history: bool = False, depth: int = 0, name: str | None = None) -> None:
+        self.node = node
+        self.history = history
+        self.depth = depth
+        self.name = name
+
+
+# Leaf nodes, and nodes of tensors that retain their gradient, with the tensors that want it.
+_LEAVES: WeakKeyDictionary[Node, ref[Handle]] = WeakKeyDictionary()
+_RETAINED: WeakKeyDictionary[Node, list[ref[Handle]]] = WeakKeyDictionary()
+# Cells that in-place methods or backward() left to be computed with the next submission, by id, in order.
+_PENDING: WeakValueDictionary[int, Cell] = WeakValueDictionary()
+
+
+class Handle:
+    """The part of Tensor that owns the node; Tensor is its one subclass."""
+
+    __slots__ = ("__weakref__", "_cell", "_grad", "_hooks", "_leaf", "_origin", "_requires_grad", "_retains_grad")
+
+    tensor_class: ClassVar[type[Tensor]]
+
+    _cell: Cell
+    _grad: Tensor | None
+    _hooks: dict[int, Any] | None
+    _leaf: Node | None
+    _origin: ref[Handle] | None
+    _requires_grad: bool
+    _retains_grad: bool
+
+    def _set(self, cell: Cell, requires_grad: bool) -> None:
+        self._cell = cell
+        self._requires_grad = requires_grad
+        self._grad = self._hooks = self._leaf = self._origin = None
+        self._retains_grad = False
+
+    @property
+    def _node(self) -> Node:
+        """The node that stands for this tensor in a graph: its leaf node, or its value."""
+        cell = self._cell
+        return self._leaf_node() if self._requires_grad and not cell.history else cell.node
+
+    def _enter(self) -> Node:
+        """The node under which this tensor takes part in an operation now."""
+        cell = self._cell
+        node = cell.node
+        if cell.history:
+            return node if self._requires_grad and SWITCH.enabled else ops.detach(node)
+        if node.result is not None and node.op is not BUFFER:
+            # Computed in the meantime: the graph behind the value may die.
+            node = cell.node = ops.buffer(node.result)
+            cell.depth = 0
+        return self._leaf_node() if self._requires_grad and SWITCH.enabled else node
+
+    def _leaf_node(self) -> Node:
+        value = self._cell.node
+        leaf = self._leaf
+        if leaf is not None and leaf.inputs[0] is value:
+            return leaf
+        if value.result is None and value.op.family is not Family.SOURCE:
+            # A leaf whose value is still an expression is an updated parameter: a new step begins. The
+            # expression is computed now, or each step's graph would contain all steps before it.
+            compute([self._cell, *pending_cells()])
+            value = self._cell.node
+        self._leaf = leaf = ops.leaf(value)
+        _LEAVES[leaf] = ref(self)
+        return leaf
+
+    def _rebind(self, node: Node, history: bool, depth: int) -> None:
+        """What every in-place method ends in: this tensor, and its detached twins, are ``node`` from now on."""
+        cell = self._cell
+        if cell.history and not self._requires_grad:
+            if self._origin is not None and self._origin() is not None:
+                raise RuntimeError(
+                    "a detached twin of a tensor with autograd history cannot be changed in place: the history would "
+                    "no longer tell the value; use x.detach().clone()"
+                )
+            self._cell = cell = Cell(node)
+        if history:
+            self._requires_grad = True
+        cell.node, cell.history, cell.depth, cell.name = node, history, depth, None
+        if not history and node.op.family is not Family.SOURCE:
+            submit_later(cell)
+
+
+def wrap(node: Node, *operands: object, name: str | None = None) -> Tensor:
+    """The tensor of a new node, which requires grad when an operand does and gradients are recorded.
+
+    Args:
+        node: the result.
+        operands: what it was computed of; those that are no tensors are passed over.
+        name: torch's name of the function, where the node's own operation does not tell.
+    """
+    history = False
+    depth = 0
+    for operand in operands:
+        if isinstance(operand, Handle):
+            if operand._requires_grad:
+                history = True
+            if operand._cell.depth > depth:
+                depth = operand._cell.depth
+    history = history and SWITCH.enabled and node.dtype.is_float
+    tensor_class = Handle.tensor_class
+    made = tensor_class.__new__(tensor_class)
+    cell = Cell(node, history, depth + 1, name)
+    made._set(cell, history)
+    if depth >= DEPTH_LIMIT:
+        compute([cell])
+    return made
+
+
+def named(tensor: Tensor, name: str) -> Tensor:
+    """``tensor``, known as the result of torch's function ``name`` when its ``grad_fn`` is printed."""
+    tensor._cell.name = name
+    return tensor
+
+
+def submit_later(cell: Cell) -> None:
+    """Has ``cell`` computed with the next submission, if somebody still holds it then."""
+    _PENDING[id(cell)] = cell
+
+
+def pending_cells() -> list[Cell]:
+    """The cells that wait for the next submission, in the order in which they came to wait."""
+    return list(_PENDING.values())
+
+
+def compute(cells: list[Cell]) -> None:
+    """Computes the cells in one submission. A cell without history holds a buffer afterwards, and no graph."""
+    roots = [_root(cell.node) for cell in cells]
+    waiting = [root for root in roots if root.result is None]
+    if waiting:
+        runtime.realize(waiting)
+    for cell, root in zip(cells, roots, strict=True):
+        cell.depth = 0
+        if not cell.history and cell.node.op is not BUFFER:
+            cell.node = ops.buffer(root.result)
+        _PENDING.pop(id(cell), None)
+
+
+def _root(node: Node) -> Node:
+    """The node to compute for the value of ``node``."""
+    if node.result is None:
+        if node.op.family is Family.SOURCE:
+            # Constants are shared by all graphs and must stay constants there: compute a twin.
+            return ops.leaf(node)
+        if node.op in (LEAF, DETACH) and node.inputs[0].result is not None:
+            node.result = node.inputs[0].result
+    return node

@@ -1,0 +1,94 @@
+"""In-place methods: a tensor is bound to the result of the operation of the same name.
+
+Nothing is overwritten: nodes are immutable, and the buffer of the old value is reused when nobody holds it any
+more. The tensor's detached twins (``.data``, ``.detach()``) follow; other views of it (slices, reshapes) do not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import TYPE_CHECKING, Concatenate, ParamSpec
+
+from lazygrad.ir.promotion import _CATEGORY
+from lazygrad.tensor.grad_mode import SWITCH
+from lazygrad.tensor.operands import cast, spread
+
+if TYPE_CHECKING:
+    from lazygrad.tensor.tensor import Tensor
+
+P = ParamSpec("P")
+
+
+def in_place(function: Callable[Concatenate[Tensor, P], Tensor]) -> Callable[Concatenate[Tensor, P], Tensor]:
+    """The in-place method for ``function``, named with torch's trailing underscore."""
+
+    @wraps(function)
+    def method(self: Tensor, *args: P.args, **kwargs: P.kwargs) -> Tensor:
+        check_writable(self)
+        return rebind(self, function(self, *args, **kwargs), function.__name__ + "_")
+
+    method.__doc__ = f"Like ``{function.__name__}``, and binds this tensor to the result."
+    return method
+
+
+def check_writable(tensor: Tensor) -> None:
+    """RuntimeError (torch's words) for a leaf that requires grad while gradients are recorded."""
+    if tensor._requires_grad and SWITCH.enabled and not tensor._cell.history:
+        raise RuntimeError(
+            "a leaf Variable that requires grad is being used in an in-place operation; wrap the change in "
+            "`with lazygrad.no_grad():` or make it on .data"
+        )
+
+
+def rebind(tensor: Tensor, result: Tensor, name: str) -> Tensor:
+    """Binds ``tensor`` to the value of ``result``; shape, dtype and device of ``tensor`` stay as they are."""
+    old, node = tensor._cell.node, result._cell.node
+    if node.device != old.device:
+        raise RuntimeError(f"{name}: the tensor is on {old.device}, the result on {node.device}; move with .to(device)")
+    if _CATEGORY[node.dtype.kind] > _CATEGORY[old.dtype.kind]:
+        raise RuntimeError(
+            f"{name}: result type {node.dtype.name} can't be cast to the desired output type {old.dtype.name}"
+        )
+    if node.shape != old.shape:
+        raise RuntimeError(
+            f"{name}: output with shape {list(old.shape)} doesn't match the broadcast shape {list(node.shape)}"
+        )
+    return rebind_node(tensor, cast(node, old.dtype), result)
+
+
+def rebind_node(tensor: Tensor, node: object, result: Tensor) -> Tensor:
+    """Binds ``tensor`` to ``node``, which has the history of ``result``."""
+    history = result._cell.history and result._requires_grad
+    if tensor._cell.history and tensor._requires_grad and not history:
+        tensor._requires_grad = False  # changed where nothing is recorded: the value has no history any more
+    tensor._rebind(node, history, result._cell.depth)  # type: ignore[arg-type]
+    return tensor
+
+
+def copy_(self: Tensor, src: Tensor, non_blocking: bool = False) -> Tensor:
+    """Binds this tensor to the values of ``src``, broadcast to its shape, converted to its dtype and device.
+
+    >>> import lazygrad as lg
+    >>> lg.zeros(2, 2).copy_(lg.tensor([1, 2]))
+    tensor([[1., 2.],
+            [1., 2.]])
+    """
+    check_writable(self)
+    node = self._cell.node
+    if src._cell.node.device != node.device:
+        src = src.to(node.device)
+    entered = src._enter()
+    extra = len(entered.shape) - len(node.shape)
+    fits = extra <= 0 and all(
+        a in (1, b) for a, b in zip(reversed(entered.shape), reversed(node.shape), strict=False)
+    )
+    if not fits:
+        raise RuntimeError(
+            f"copy_: a source of shape {list(entered.shape)} cannot be broadcast to {list(node.shape)}"
+        )
+    history = src._requires_grad and SWITCH.enabled and node.dtype.is_float
+    if self._cell.history and self._requires_grad and not history:
+        self._requires_grad = False
+    self._rebind(spread(cast(entered, node.dtype), node.shape), history, src._cell.depth + 1)
+    return self

@@ -1,0 +1,59 @@
+"""From tensors to computed elements: when things run, and how their elements reach the host.
+
+In: tensors. Out: buffers in their cells, or NumPy arrays. Only these functions, the flush of an overlong graph
+and the first use of an updated leaf run anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, Union
+
+import numpy
+
+from lazygrad import ops, runtime
+from lazygrad.tensor.handle import Cell, Handle, compute, pending_cells
+
+if TYPE_CHECKING:
+    from lazygrad.tensor.tensor import Tensor
+
+
+def realize(*tensors: Union[Tensor, Iterable[Tensor]]) -> None:
+    """Computes the tensors, and with them whatever in-place updates and backward passes left pending.
+
+    The work is submitted as one graph and not waited for. Afterwards tensors without autograd history hold
+    buffers, and the graphs behind them are gone; those with history keep it, and know their value.
+
+    Args:
+        tensors: tensors, or iterables of tensors.
+
+    >>> import lazygrad as lg
+    >>> x = lg.ones(2) + 1
+    >>> lg.realize(x)
+    >>> x
+    tensor([2., 2.])
+    """
+    cells: dict[int, Cell] = {}
+    for given in tensors:
+        for tensor in (given,) if isinstance(given, Handle) else given:
+            cell = own_cell(tensor)
+            cells[id(cell)] = cell
+    for cell in pending_cells():
+        cells[id(cell)] = cell
+    compute(list(cells.values()))
+
+
+def own_cell(tensor: Handle) -> Cell:
+    """The cell of a tensor; a detached twin that outlived its tensor with history gets one of its own."""
+    cell = tensor._cell
+    if cell.history and not tensor._requires_grad and (tensor._origin is None or tensor._origin() is None):
+        cell = tensor._cell = Cell(ops.detach(cell.node), depth=cell.depth)
+    return cell
+
+
+def to_host(tensor: Handle) -> numpy.ndarray[Any, Any]:
+    """The elements of a tensor as a new array. Runs what is needed for it, and waits."""
+    cell = own_cell(tensor)
+    if cell.node.result is None:
+        compute([cell])
+    return runtime.to_host(cell.node.result)

@@ -1,0 +1,187 @@
+"""Reductions: sums, products, means, truth. The named dimensions disappear, or stay with extent 1.
+
+In: a tensor of shape (*), ``dim`` (None for all, one, or several). Out: a lazy tensor without these dimensions.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, TypeAlias, Union
+
+from lazygrad import ops
+from lazygrad.ir.dtype import DType, accumulator, bool_, int64
+from lazygrad.ir.node import Node
+from lazygrad.ir.shape import normalize_axes
+from lazygrad.tensor.handle import wrap
+from lazygrad.tensor.operands import cast
+
+if TYPE_CHECKING:
+    from lazygrad.tensor.tensor import Tensor
+
+Dims: TypeAlias = Union[int, Sequence[int], None]
+
+
+def kept(reduced: Node, shape: tuple[int, ...], axes: tuple[int, ...], keepdim: bool) -> Node:
+    """A reduction's node, with its dimensions back as extents of 1 when ``keepdim``."""
+    if not keepdim or not axes:
+        return reduced
+    return ops.reshape(reduced, tuple(1 if axis in axes else extent for axis, extent in enumerate(shape)))
+
+
+def axes_of(x: Node, dim: Dims, name: str) -> tuple[int, ...]:
+    """The dimensions to reduce; torch takes an empty sequence for all of them."""
+    if dim is not None and not isinstance(dim, int) and len(dim) == 0:
+        dim = None
+    return normalize_axes(dim, x.rank, name) if x.rank else _checked_scalar(x, dim, name)
+
+
+def _checked_scalar(x: Node, dim: Dims, name: str) -> tuple[int, ...]:
+    normalize_axes(dim, x.rank, name)
+    return ()
+
+
+def _promoted(x: Node, dtype: DType | None) -> Node:
+    """Sums and products of integers and bools are int64."""
+    return cast(x, dtype or (x.dtype if x.dtype.is_float else int64))
+
+
+def sum(input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: DType | None = None) -> Tensor:
+    """The sum. Integers and bools give int64; half-width floats are accumulated in float32.
+
+    >>> import lazygrad as lg
+    >>> lg.tensor([[1.0, 2.0], [3.0, 4.0]]).sum(0)
+    tensor([4., 6.])
+    """
+    x = _promoted(input._enter(), dtype)
+    axes = axes_of(x, dim, "sum")
+    return wrap(kept(ops.sum_(x, axes), x.shape, axes, keepdim), input, name="Sum")
+
+
+def prod(input: Tensor, dim: int | None = None, keepdim: bool = False, *, dtype: DType | None = None) -> Tensor:
+    """The product; dtypes as for ``sum``."""
+    x = _promoted(input._enter(), dtype)
+    axes = axes_of(x, dim, "prod")
+    return wrap(kept(ops.prod(x, axes), x.shape, axes, keepdim), input, name="Prod")
+
+
+def mean_node(x: Node, axes: tuple[int, ...]) -> Node:
+    """The mean over ``axes``; half-width floats are divided before they are rounded back."""
+    count = math.prod(x.shape[axis] for axis in axes)
+    wide = accumulator(x.dtype)
+    return ops.cast(ops.div(ops.sum_(ops.cast(x, wide), axes), count), x.dtype)
+
+
+def mean(input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: DType | None = None) -> Tensor:
+    """The mean of a float tensor.
+
+    >>> import lazygrad as lg
+    >>> lg.tensor([[1.0, 2.0], [3.0, 4.0]]).mean(1, keepdim=True)
+    tensor([[1.5000],
+            [3.5000]])
+    """
+    x = input._enter()
+    if dtype is not None:
+        x = cast(x, dtype)
+    if not x.dtype.is_float:
+        raise RuntimeError(
+            "mean(): could not infer output dtype. Input dtype must be a floating point dtype. Got: "
+            f"{x.dtype.name}; convert with .float() or pass dtype="
+        )
+    axes = axes_of(x, dim, "mean")
+    return wrap(kept(mean_node(x, axes), x.shape, axes, keepdim), input, name="Mean")
+
+
+def nansum(input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: DType | None = None) -> Tensor:
+    """The sum with NaN taken for zero."""
+    x = input._enter()
+    clean = wrap(ops.where(ops.ne(x, x), 0, x) if x.dtype.is_float else x, input)
+    return sum(clean, dim, keepdim, dtype=dtype)
+
+
+def _truth(name: str, reduce: Callable[[Node, tuple[int, ...]], Node], empty: bool) -> Callable[..., Tensor]:
+    def function(input: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
+        x = cast(input._enter(), bool_)
+        axes = axes_of(x, dim, name)
+        if any_empty(x, axes):
+            shape = tuple(extent for axis, extent in enumerate(x.shape) if axis not in axes)
+            reduced = ops.constant(empty, shape, bool_, x.device)
+        else:
+            reduced = reduce(x, axes)
+        return wrap(kept(reduced, x.shape, axes, keepdim), input)
+
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = f"Whether {name} element is not zero; of no elements, {empty}."
+    return function
+
+
+def any_empty(x: Node, axes: tuple[int, ...]) -> bool:
+    """Whether a reduction over ``axes`` has nothing to reduce."""
+    return 0 in [x.shape[axis] for axis in axes]
+
+
+any = _truth("any", ops.max_, False)
+all = _truth("all", ops.min_, True)
+
+
+def count_nonzero(input: Tensor, dim: Dims = None) -> Tensor:
+    """How many elements are not zero, as int64."""
+    x = cast(cast(input._enter(), bool_), int64)
+    return wrap(ops.sum_(x, axes_of(x, dim, "count_nonzero")), input)
+
+
+# The triangle of ones for a running sum is at most this wide; longer axes are summed block by block.
+_CUMSUM_BLOCK = 64
+
+
+def cumsum(input: Tensor, dim: int, *, dtype: DType | None = None) -> Tensor:
+    """Running sums along ``dim``: element i is the sum of elements 0 to i.
+
+    >>> import lazygrad as lg
+    >>> lg.tensor([1.0, 2.0, 3.0]).cumsum(0)
+    tensor([1., 3., 6.])
+    """
+    x = _promoted(input._enter(), dtype)
+    if not x.rank:
+        axes_of(x, dim, "cumsum")
+        return wrap(x, input)
+    (axis,) = axes_of(x, dim, "cumsum")
+    order = (*(a for a in range(x.rank) if a != axis), axis)
+    back = tuple(order.index(a) for a in range(x.rank))
+    return wrap(ops.permute(_running_sum(ops.permute(x, order)), back), input, name="Cumsum")
+
+
+def _running_sum(x: Node) -> Node:
+    """Running sums along the last axis: a contraction with a triangle of ones within blocks, then over blocks."""
+    extent = x.shape[-1]
+    if extent <= _CUMSUM_BLOCK:
+        return _triangle_sum(x)
+    from lazygrad.ops.movement import Padding, Range
+
+    outer = x.shape[:-1]
+    blocks = -(-extent // _CUMSUM_BLOCK)
+    none = tuple(Padding(0, 0) for _ in outer)
+    padded = ops.pad(x, (*none, Padding(0, blocks * _CUMSUM_BLOCK - extent)))
+    within = _triangle_sum(ops.reshape(padded, (*outer, blocks, _CUMSUM_BLOCK)))
+    whole = tuple(Range(0, e) for e in outer)
+    totals = ops.reshape(
+        ops.slice_(within, (*whole, Range(0, blocks), Range(_CUMSUM_BLOCK - 1, _CUMSUM_BLOCK))), (*outer, blocks)
+    )
+    before = ops.pad(
+        ops.slice_(_running_sum(totals), (*whole, Range(0, blocks - 1))), (*none, Padding(1, 0))
+    )
+    spread = ops.expand(ops.reshape(before, (*outer, blocks, 1)), within.shape)
+    flat = ops.reshape(ops.add(within, spread), (*outer, blocks * _CUMSUM_BLOCK))
+    return ops.slice_(flat, (*whole, Range(0, extent)))
+
+
+def _triangle_sum(x: Node) -> Node:
+    extent = x.shape[-1]
+    position = ops.arange(extent, x.device)
+    rows = ops.expand(ops.reshape(position, (extent, 1)), (extent, extent))
+    columns = ops.expand(ops.reshape(position, (1, extent)), (extent, extent))
+    triangle = ops.cast(ops.le(rows, columns), x.dtype)
+    labels = tuple(range(x.rank))
+    return ops.contract(x, labels, triangle, (x.rank - 1, x.rank), (*labels[:-1], x.rank))
+
+
