@@ -56,8 +56,10 @@ class OpenCLDevice(CompilingDevice):
         self.profile = Profile() if measured else None
         self._generate = generator
         self._context = pyopencl.Context([found.handle])
-        properties = [pyopencl.command_queue_properties.PROFILING_ENABLE] if measured else []
-        self.queue = pyopencl.CommandQueue(self._context, found.handle, sum(properties))
+        self.queue = pyopencl.CommandQueue(self._context, found.handle)
+        if measured:
+            timed = pyopencl.command_queue_properties.PROFILING_ENABLE
+            self.queue = pyopencl.CommandQueue(self._context, found.handle, timed)
         self._builder = ProgramBuilder(self._context, found.handle, prelude(self.capabilities))
         self._programs: dict[Kernel, OpenCLProgram] = {}
         self._lock = Lock()
@@ -91,9 +93,7 @@ class OpenCLDevice(CompilingDevice):
             functions = [unique_function(source.function, source.text, shared) for source in sources]
             built = self._builder.build(functions)
             for kernel, source, function in zip(missing, sources, functions, strict=True):
-                self._programs[kernel] = OpenCLProgram(
-                    self, kernel, built[function.name], function.name, source
-                )
+                self._programs[kernel] = OpenCLProgram(self, kernel, built[function.name], function.name, source)
         return [self._programs[kernel] for kernel in kernels]
 
     def source(self, kernel: Kernel) -> str:

@@ -56,8 +56,10 @@ def _information(number: int, handle: Any) -> DeviceInformation:
 
 
 def found_devices() -> tuple[FoundDevice, ...]:
+    """Every device, in the order of its number. Searched for once in a process."""
     return _search()[0]
 
 
 def reason_for_none() -> str:
+    """Why there is no device, for an error message."""
     return _search()[1]

@@ -31,4 +31,5 @@ class Memory:
         self.serial = next(_SERIALS)
 
     def release(self) -> None:
+        """Gives the memory back to the driver, once submitted work is done with it."""
         self.buffer.release()

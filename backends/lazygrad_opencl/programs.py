@@ -50,21 +50,14 @@ class OpenCLProgram(Program):
     """
 
     def __init__(
-        self,
-        device: OpenCLDevice,
-        kernel: Kernel,
-        function: Any,
-        name: str,
-        work_groups: int,
-        work_group_size: int,
-        scratch_bytes: int,
+        self, device: OpenCLDevice, kernel: Kernel, function: Any, name: str, source: GeneratedSource
     ) -> None:
         self.kernel = kernel
         self.name = name
         self._device = device
         self._function = function
-        self._local = (work_group_size,)
-        self._global = (work_groups * work_group_size,)
+        self._local = (source.work_group_size,)
+        self._global = (source.work_groups * source.work_group_size,)
         self._buffers = len(kernel.buffers)
         self._movable = sum(buffer.movable for buffer in kernel.buffers)
         self._packs = tuple(packing(dtype) for dtype in kernel.scalars)

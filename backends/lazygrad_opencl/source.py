@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from lazygrad.kernel.expand import expand
 from lazygrad.kernel.kernel import Body, Contraction, Kernel
 from lazygrad.runtime import Capabilities
-from lazygrad_opencl import plain
+from lazygrad_opencl import cpu_contraction, cpu_pointwise, cpu_reduction, plain
 from lazygrad_opencl.prelude import prelude
 from lazygrad_opencl.skeleton import BodyCode, BodyContext, Skeleton
 from lazygrad_opencl.types import argument_type, memory_type
@@ -53,6 +53,10 @@ def generate(kernel: Kernel, capabilities: Capabilities) -> GeneratedSource:
 
 def choose(context: BodyContext) -> Skeleton:
     """The skeleton for a body."""
+    if context.machine.flavour == "cpu":
+        if has_contraction(context.body):
+            return cpu_contraction.generate_body
+        return cpu_pointwise.generate_body if cpu_pointwise.takes(context.body) else cpu_reduction.generate_body
     return plain.generate_body
 
 

@@ -329,11 +329,14 @@ def simplify_mask(bounds: Iterable[Bound]) -> Mask:
     for bound in bounds:
         shift = bound.index.constant
         index, low, high = bound.index - shift, bound.low - shift, bound.high - shift
-        if len(index.terms) == 1 and index.terms[0][1] not in (0, 1):  # low <= c*x < high
-            atom, factor = index.terms[0]
+        factor = gcd(*(coefficient for _, coefficient in index.terms))
+        if index.terms and index.terms[0][1] < 0:
+            factor = -factor
+        if factor not in (0, 1):  # low <= c*x < high
+            index = Index(0, tuple((atom, coefficient // factor) for atom, coefficient in index.terms))
             if factor < 0:
                 factor, low, high = -factor, 1 - high, 1 - low
-            index, low, high = Index(0, ((atom, 1),)), -(-low // factor), -(-high // factor)
+            low, high = -(-low // factor), -(-high // factor)
         if low <= index.low and index.high < high:
             continue
         known = limits.get(index)

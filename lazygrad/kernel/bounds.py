@@ -54,7 +54,7 @@ def escape(address: Index, mask: Mask, size: int) -> str | None:
     if any(bound.never for bound in mask):
         return None
     low, high = bounds_under(address, mask)
-    if 0 <= low and high < size:
+    if low >= 0 and high < size:
         return None
     names = sorted(
         variables(address).union(*(variables(bound.index) for bound in mask)), key=lambda variable: variable.order

@@ -19,7 +19,8 @@ from typing import Any, NamedTuple
 from lazygrad.ir.dtype import DType, bool_, int32, int64
 from lazygrad.ir.index import Atom, Bound, Index, Mask, Quotient, Substitution, Variable
 from lazygrad.ir.value import ARGUMENT, CONSTANT, INDEX, LOAD, REDUCED, VALID, Value
-from lazygrad.kernel.kernel import Access, Body, Contraction, Reduction, Store
+from lazygrad.kernel.kernel import Access, Body, Reduction, Store
+from lazygrad.kernel.walk import stage_values
 
 INDENT = "    "
 INT32_LIMIT = 2**31
@@ -461,22 +462,11 @@ def _joined(parts: Sequence[str]) -> str:
     return text[2:] if text.startswith("+ ") else "-" + text[2:]
 
 
-def roots(body: Body) -> list[Value]:
-    """Every value that the body's stages reduce, store or address by, in order."""
-    found: list[Value] = []
-    for stage in body.stages:
-        for accumulator in stage.accumulators:
-            found.extend((accumulator.a, accumulator.b) if isinstance(accumulator, Contraction) else (accumulator.value,))
-        for store in stage.stores:
-            found.extend((store.value, *store.dynamic_values))
-    return found
-
-
 def fused_products(body: Body) -> frozenset[Value]:
     """Products used once, by an addition, a subtraction or a sum: written inside it, so that compilers may fuse them."""
     uses: dict[Value, int] = {}
     adders: list[Value] = []
-    pending = roots(body)
+    pending = [value for stage in body.stages for value in stage_values(stage)]
     summed = [
         accumulator.value
         for stage in body.stages

@@ -78,8 +78,8 @@ class _BodyPrinter:
         roots = list(stage_values(stage))
         order = ordered_values(roots)
         uses = dict.fromkeys(order, 0)
-        for value in (*roots, *(i for value in order for i in value.inputs)):
-            uses[value] += 1
+        for used in (*roots, *(i for value in order for i in value.inputs)):
+            uses[used] += 1
         for value in order:
             text, level = self._expression(value)
             if (uses[value] > 1 and value.op not in _TRIVIAL) or len(text) > LONGEST_EXPRESSION:

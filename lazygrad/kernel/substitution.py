@@ -6,44 +6,12 @@ every address, mask, position and integer value canonical again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from lazygrad.ir.index import Bound, Index, Mask, Substitution, Variable
 from lazygrad.ir.value import INDEX, LOAD, VALID, Value, leaf
 from lazygrad.kernel.kernel import Access, Accumulator, Body, Contraction, Reduction, Stage, Store
-
-
-def stage_roots(stage: Stage) -> list[Value]:
-    """Every value that a stage reduces, stores or addresses a store by, in order."""
-    found: list[Value] = []
-    for accumulator in stage.accumulators:
-        if isinstance(accumulator, Contraction):
-            found.extend((accumulator.a, accumulator.b))
-        else:
-            found.append(accumulator.value)
-    for store in stage.stores:
-        found.extend((store.value, *store.dynamic_values))
-    return found
-
-
-def all_values(roots: Iterable[Value]) -> list[Value]:
-    """Every value below the roots once, inputs before users."""
-    done: dict[Value, None] = {}
-    for root in roots:
-        pending = [root]
-        while pending:
-            current = pending[-1]
-            missing = [i for i in current.inputs if i not in done] if current not in done else []
-            if missing:
-                pending.extend(reversed(missing))
-            else:
-                done.setdefault(pending.pop(), None)
-    return list(done)
-
-
-def stage_loads(stage: Stage) -> list[Access]:
-    """Each access that a stage reads through, once."""
-    return list(dict.fromkeys(v.payload for v in all_values(stage_roots(stage)) if v.op == LOAD))
+from lazygrad.kernel.walk import ordered_values, stage_values
 
 
 def stage_indices(stage: Stage) -> list[Index]:
@@ -54,7 +22,7 @@ def stage_indices(stage: Stage) -> list[Index]:
         found.setdefault(access.address)
         found.update(dict.fromkeys(bound.index for bound in access.mask))
 
-    for value in all_values(stage_roots(stage)):
+    for value in ordered_values(stage_values(stage)):
         if value.op == LOAD:
             add_access(value.payload)
         elif value.op == INDEX:
@@ -83,7 +51,7 @@ class _Replacement:
         return Access(access.buffer, self.index(access.address), self.mask(access.mask), access.dynamic)
 
     def value(self, value: Value) -> Value:
-        for current in all_values([value]):
+        for current in ordered_values([value]):
             if current not in self._done:
                 self._done[current] = self._rebuilt(current)
         return self._done[value]

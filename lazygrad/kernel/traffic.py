@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import prod
+from typing import NamedTuple
 
 from lazygrad.ir.dtype import DType, bool_
 from lazygrad.ir.index import Variable
-from lazygrad.ir.value import ARGUMENT, CONSTANT, INDEX, LOAD, REDUCED, VALID
+from lazygrad.ir.value import ARGUMENT, CONSTANT, INDEX, LOAD, REDUCED, VALID, Value
 from lazygrad.kernel.axes import stride
 from lazygrad.kernel.kernel import Access, Stage
-from lazygrad.kernel.substitution import all_values, stage_loads, stage_roots
+from lazygrad.kernel.walk import ordered_values, stage_values
 
 # A load, extract and insert for a lane that has no neighbour in memory.
 GATHER_COST = 3.0
@@ -27,13 +28,43 @@ _LEAVES = frozenset({ARGUMENT, CONSTANT, INDEX, LOAD, REDUCED, VALID})
 def operations(stage: Stage) -> float:
     """Arithmetic of one point of the stage, in additions."""
     return len(stage.accumulators) + sum(
-        SLOW_OPERATIONS.get(value.op, 1.0) for value in all_values(stage_roots(stage)) if value.op not in _LEAVES
+        SLOW_OPERATIONS.get(value.op, 1.0) for value in ordered_values(stage_values(stage)) if value.op not in _LEAVES
     )
 
 
-def accesses(stage: Stage) -> list[Access]:
-    """Loads once each, and stores."""
-    return [*stage_loads(stage), *(store.access for store in stage.stores)]
+class Touch(NamedTuple):
+    """One load or store, and the values of its data variables."""
+
+    access: Access
+    data: tuple[Value, ...]
+    stores: bool
+
+    def step(self, axis: Variable) -> int | None:
+        """How far one step along the axis moves it; None where that differs from place to place."""
+        if any(_varies(value, axis) for value in self.data):
+            return None
+        return stride(self.access.address, axis)
+
+
+def touches(stage: Stage) -> list[Touch]:
+    """Loads, once each, and stores."""
+    loads = [Touch(v.payload, v.inputs, False) for v in ordered_values(stage_values(stage)) if v.op == LOAD]
+    return [*loads, *(Touch(store.access, store.dynamic_values, True) for store in stage.stores)]
+
+
+def _varies(value: Value, axis: Variable) -> bool:
+    for below in ordered_values([value]):
+        if below.op == LOAD:
+            indices = [below.payload.address, *(bound.index for bound in below.payload.mask)]
+        elif below.op == INDEX:
+            indices = [below.payload]
+        elif below.op == VALID:
+            indices = [bound.index for bound in below.payload]
+        else:
+            continue
+        if any(stride(index, axis) != 0 for index in indices):
+            return True
+    return False
 
 
 def elements(stage: Stage) -> int:
@@ -50,20 +81,20 @@ def full_lanes(extent: int, lanes: int) -> int:
 
 def lane_cost(stage: Stage, axis: Variable | None, lanes: int) -> float:
     """The cost of one point of the stage with lanes along the axis; without an axis, of scalar code."""
-    touched = accesses(stage)
+    touched = touches(stage)
     work = operations(stage)
     if axis is None:
         return work + len(touched)
     lanes = full_lanes(axis.extent, lanes)
     vectors = -(-axis.extent // lanes) * lanes / axis.extent  # more than 1 where the last vector repeats lanes
     cost = work * vectors / lanes
-    for access in touched:
-        step = stride(access.address, axis)
+    for touch in touched:
+        step = touch.step(axis)
         if step == 1:
             cost += vectors / lanes
         elif step != 0 or lanes == 1:
             cost += GATHER_COST
-        if any(stride(bound.index, axis) != 0 for bound in access.mask):
+        if any(stride(bound.index, axis) != 0 for bound in touch.access.mask):
             cost += MASKED_COST
     return cost
 
@@ -73,7 +104,7 @@ def lanes_for(stages: Sequence[Stage], dtypes: Sequence[DType], vector_bytes: in
 
     int64 counts only where no 32-bit number is computed: positions and random bits beside floats use two registers.
     """
-    used = {value.dtype for stage in stages for value in all_values(stage_roots(stage)) if value.op != CONSTANT}
+    used = {value.dtype for stage in stages for value in ordered_values(stage_values(stage)) if value.op != CONSTANT}
     used |= set(dtypes)
     bits = {dtype.bits for dtype in used if dtype is not bool_}
     floats = {dtype.bits for dtype in used if dtype.is_float}

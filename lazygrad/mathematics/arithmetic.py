@@ -1,7 +1,7 @@
 """Sums, products and powers in normal form.
 
-Like terms are collected, powers joined, numbers folded, common factors taken out where that makes the text shorter.
-The real-number meaning is kept wherever the original is defined; ``x/x`` becomes 1.
+Like terms are collected, powers joined, numbers folded, common factors taken out where that makes the text
+shorter. The real-number meaning is kept wherever the original is defined; ``x/x`` becomes 1.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from lazygrad.mathematics import numbers
 from lazygrad.mathematics.term import ONE, Book, Factor, Term
 
 # A sum or product of more parts than this is not merged into the next one, so that a chain stays linear.
-FLAT_LIMIT = 64
+FLAT_LIMIT = 32
 # Multiplying out stops at so many products.
 _EXPANSION_LIMIT = 24
 _LARGEST_EXPANDED_POWER = 3
@@ -36,6 +36,11 @@ def add(book: Book, entries: Iterable[Entry]) -> Term:
         if candidate is not None and candidate.weight < best.weight:
             best = candidate
     return best
+
+
+def plain_sum(book: Book, entries: Iterable[Entry]) -> Term:
+    """Like :func:`add`, without looking for a shorter form."""
+    return _plain(book, _collect(book, entries))
 
 
 def scale(term: Term, factor: Fraction | int) -> Term:
@@ -88,7 +93,7 @@ def entries_of(term: Term) -> list[Entry]:
 
 
 def product(book: Book, coefficient: Fraction, factors: Iterable[Factor]) -> Term:
-    """``coefficient * product(base ** exponent)`` in normal form."""
+    """A coefficient times powers, in normal form."""
     powers: dict[Term, Fraction] = {}
     pending = list(factors)
     pending.reverse()
@@ -106,7 +111,9 @@ def product(book: Book, coefficient: Fraction, factors: Iterable[Factor]) -> Ter
             # The root of a product is not the product of roots where factors are negative.
             if scaled is not None and whole:
                 coefficient *= scaled
-                pending.extend(reversed([(b, e * exponent) for b, e in zip(base.children, exponents, strict=True)]))
+                pending.extend(
+                    reversed([(b, e * exponent) for b, e in zip(base.children, exponents, strict=True)])
+                )
                 continue
             if scaled is not None and own != 1:
                 coefficient *= scaled
@@ -180,7 +187,10 @@ def softmax(argument: Term, axes: tuple[int, ...]) -> Term:
 
 
 def _content(term: Term) -> Entry:
-    """A sum as a number times a sum, so that equal sums up to a factor are one base: 2*a - 2*b as 2 * (a - b)."""
+    """A sum as a number times a sum, so that equal sums up to a factor are one base:
+
+    2*a - 2*b as 2 * (a - b).
+    """
     coefficients = term.data
     sizes = {abs(c) for c in coefficients}
     if len(sizes) == 1:
@@ -194,7 +204,9 @@ def _content(term: Term) -> Entry:
         content = -content
     if content == 1:
         return ONE, term
-    return content, term.book.sum([(c / content, t) for c, t in zip(coefficients, term.children, strict=True)])
+    return content, term.book.sum(
+        [(c / content, t) for c, t in zip(coefficients, term.children, strict=True)]
+    )
 
 
 def _collect(book: Book, entries: Iterable[Entry]) -> dict[Term, Fraction]:
@@ -231,7 +243,9 @@ def _in_order(book: Book, collected: dict[Term, Fraction]) -> list[tuple[Term, F
         places.setdefault(frozenset(factors_of(term)[1]), []).append(place)
     for group in places.values():
         if len(group) > 1:
-            degree = sorted((items[place] for place in group), key=lambda item: -sum(factors_of(item[0])[1].values()))
+            degree = sorted(
+                (items[place] for place in group), key=lambda item: -sum(factors_of(item[0])[1].values())
+            )
             for place, item in zip(group, degree, strict=True):
                 items[place] = item
     constant = [item for item in items if item[0] is book.one]
@@ -262,7 +276,10 @@ def _factored(book: Book, collected: dict[Term, Fraction]) -> Term | None:
 
 
 def _divided(book: Book, term: Term, inverse: Sequence[Factor]) -> Term:
-    """A monomial over some of its own factors; an indicator, which is its own square, leaves nothing behind."""
+    """A monomial over some of its own factors;
+
+    an indicator, which is its own square, leaves nothing behind.
+    """
     coefficient, powers = factors_of(term)
     for base, exponent in inverse:
         powers[base] = powers.get(base, Fraction(0)) + exponent
@@ -290,13 +307,17 @@ def _grouped(book: Book, collected: dict[Term, Fraction]) -> Term | None:
 
 
 def expanded(term: Term) -> list[Entry] | None:
-    """The summands of a term multiplied out, None when there is nothing to multiply out or it becomes long."""
+    """The summands of a term with its simple sums multiplied out, None when there are none or it becomes
+    long.
+    """
     coefficient, monomial = split(term)
-    found = _expanded(term.book, {monomial: coefficient})
+    found = _expanded(term.book, {monomial: coefficient}, 1)
     return None if found is None else [(c, t) for t, c in found.items()]
 
 
-def _expanded(book: Book, collected: dict[Term, Fraction]) -> dict[Term, Fraction] | None:
+def _expanded(
+    book: Book, collected: dict[Term, Fraction], largest_power: int = _LARGEST_EXPANDED_POWER
+) -> dict[Term, Fraction] | None:
     """Everything multiplied out, if there is something and it stays short."""
     entries: list[Entry] = []
     changed = False
@@ -305,12 +326,14 @@ def _expanded(book: Book, collected: dict[Term, Fraction]) -> dict[Term, Fractio
         partial: list[Entry] = [(coefficient, book.one)]
         for base, exponent in powers.items():
             times = int(exponent) if exponent.denominator == 1 else 0
-            if base.kind != "sum" or not 1 <= times <= _LARGEST_EXPANDED_POWER:
+            if base.kind != "sum" or not 1 <= times <= largest_power:
                 partial = [(c, product(book, ONE, [(t, ONE), (base, exponent)])) for c, t in partial]
                 continue
             changed = True
             for _ in range(times):
-                partial = [(c * own, multiply(t, inner)) for c, t in partial for own, inner in entries_of(base)]
+                partial = [
+                    (c * own, multiply(t, inner)) for c, t in partial for own, inner in entries_of(base)
+                ]
                 if len(partial) > _EXPANSION_LIMIT:
                     return None
         entries += partial

@@ -1,7 +1,8 @@
-"""Axes of terms: inserting and removing those of extent 1, permuting, reshaping, cutting, without naming a repetition.
+"""Axes of terms: inserting and removing those of extent 1, permuting, reshaping, cutting, without naming a
+repetition.
 
-A term broadcasts, so an axis along which it does not change is left out or has extent 1. ``place`` counts axes from
-the right, from 1, because that is where broadcasting aligns.
+A term broadcasts, so an axis along which it does not change is left out or has extent 1. ``place`` counts
+axes from the right, from 1, because that is where broadcasting aligns.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from lazygrad.ir.shape import Shape, size_of
-from lazygrad.mathematics.arithmetic import product, split
+from lazygrad.mathematics.arithmetic import plain_sum, product, split
 from lazygrad.mathematics.term import ONE, Term
 
 # One axis of a cut: (start, stop, step), or one position, and then the axis is gone.
@@ -21,7 +22,7 @@ def rebuild(term: Term, change: Callable[[Term], Term]) -> Term:
     book = term.book
     children = [change(child) for child in term.children]
     if term.kind == "sum":
-        return book.sum([(c, t) for c, t in zip(term.data, children, strict=True)])
+        return plain_sum(book, zip(term.data, children, strict=True))
     if term.kind == "product":
         coefficient, exponents = term.data
         return product(book, coefficient, zip(children, exponents, strict=True))
@@ -98,16 +99,17 @@ def _count(axis: tuple[int, int, int]) -> int:
 def slice_(term: Term, cuts: Sequence[tuple[int, int, int]]) -> Term:
     """Positions of each axis of the value; along axes where it does not change there is nothing to do."""
     own = cuts[len(cuts) - len(term.shape) :]
-    changed = [
-        c if term.shape[axis] != 1 else (0, 1, 1) for axis, c in enumerate(own)
-    ]
+    changed = [c if term.shape[axis] != 1 else (0, 1, 1) for axis, c in enumerate(own)]
     if all(c == (0, extent, 1) for c, extent in zip(changed, term.shape, strict=True)):
         return term
     return cut(term, changed)
 
 
 def arrange(term: Term, axes: Sequence[int | None]) -> Term:
-    """The term's axis ``axes[i]`` becomes axis i of the result; None inserts one. Left out are axes of extent 1."""
+    """The term's axis ``axes[i]`` becomes axis i of the result;
+
+    None inserts one. Left out are axes of extent 1.
+    """
     kept = [axis for axis in axes if axis is not None]
     rank = len(term.shape)
     core = squeeze_all(term, [rank - axis for axis in range(rank) if axis not in kept])
@@ -133,7 +135,10 @@ def transpose(term: Term, axes: tuple[int, ...]) -> Term:
     if term.name == "contract":
         a, b, out = term.attributes
         return book.call(
-            "contract", term.children, (a, b, tuple(out[axis] for axis in axes)), tuple(term.shape[x] for x in axes)
+            "contract",
+            term.children,
+            (a, b, tuple(out[axis] for axis in axes)),
+            tuple(term.shape[x] for x in axes),
         )
     if term.kind == "map" and len(term.children) == 1 and term.is_small:
         return rebuild(term, lambda child: transpose(child, axes))
@@ -150,7 +155,10 @@ def permute(term: Term, axes: tuple[int, ...]) -> Term:
 
 
 def reshape(term: Term, old: Shape, new: Shape) -> Term:
-    """The same elements under another shape. Groups of axes along which the term does not change stay left out."""
+    """The same elements under another shape.
+
+    Groups of axes along which the term does not change stay left out.
+    """
     if term.kind == "number":
         return term
     if size_of(old) == 0:
@@ -226,5 +234,3 @@ def flip(term: Term, axes: Sequence[int], rank: int) -> Term:
     if term.name == "flip" and term.attributes == own:
         return term.children[0]
     return term.book.call("flip", [term], own, term.shape)
-
-

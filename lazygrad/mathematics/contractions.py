@@ -1,31 +1,23 @@
-"""How a contraction is written: as a matrix product where it is one, as a convolution where it is one, else einsum."""
+"""How a contraction is written: as a matrix product where it is one, else einsum."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from string import ascii_lowercase
-from typing import TYPE_CHECKING
 
 from lazygrad.mathematics.term import Term
-
-if TYPE_CHECKING:
-    from lazygrad.mathematics.spelling import Text
+from lazygrad.mathematics.text import ATOM, PRODUCT, Text
 
 Labels = tuple[int, ...]
 
 
-def contraction_text(term: Term, find: Callable[[Term], Text], named: Callable[[Term], bool]) -> Text:
+def contraction_text(term: Term, find: Callable[[Term], Text]) -> Text:
     """The text of a contraction term."""
-    from lazygrad.mathematics.spelling import ATOM, MINUS, PRODUCT, Text
-
     a, b = term.children
     a_labels, b_labels, out = term.attributes
-    for first, first_labels, second, second_labels in ((a, a_labels, b, b_labels), (b, b_labels, a, a_labels)):
-        convolution = _convolution(first, first_labels, second, second_labels, out, named)
-        if convolution is not None:
-            source, options = convolution
-            return Text(f"conv2d({find(source).text}, {find(second).text}{options})")
-    for first, first_labels, second, second_labels in ((a, a_labels, b, b_labels), (b, b_labels, a, a_labels)):
+    for first, first_labels, second, second_labels in (
+        (a, a_labels, b, b_labels),
+        (b, b_labels, a, a_labels),
+    ):
         turns = _matrix_product(first_labels, second_labels, out)
         if turns is not None:
             left, right = find(first), find(second)
@@ -35,7 +27,6 @@ def contraction_text(term: Term, find: Callable[[Term], Text], named: Callable[[
             right_text = right.inside(ATOM) + (_turn(turns[1], second) if turns[1] else "")
             return Text(f"{left_text} @ {right_text}", PRODUCT)
     letters = "ijklmnopqrstuvwxyzabcdefgh"
-    assert len(letters) == len(ascii_lowercase) and MINUS > PRODUCT
     spelled = ["".join(letters[x] for x in labels) for labels in (a_labels, b_labels, out)]
     return Text(f'einsum("{spelled[0]},{spelled[1]}->{spelled[2]}", {find(a).text}, {find(b).text})')
 
@@ -45,7 +36,9 @@ def _turn(turned: bool, operand: Term) -> str:
 
 
 def _matrix_product(a: Labels, b: Labels, out: Labels) -> tuple[bool, bool] | None:
-    """Whether each operand is transposed when ``out = a @ b`` by matmul's rules, None when it is not of that form."""
+    """Whether each operand is transposed when ``out = a @ b`` by matmul's rules, None when it is not of
+    that form.
+    """
     summed = [label for label in a if label in b and label not in out]
     if len(summed) != 1:
         return None
@@ -68,32 +61,3 @@ def _matrix_product(a: Labels, b: Labels, out: Labels) -> tuple[bool, bool] | No
             if out == (*batch, *rows, *columns):
                 return a_turned, b_turned
     return None
-
-
-def _convolution(
-    images: Term, a: Labels, weight: Term, b: Labels, out: Labels, named: Callable[[Term], bool]
-) -> tuple[Term, str] | None:
-    """The image under the windows and the options, when this is a 2-d convolution without groups."""
-    if images.name != "windows" or named(images) or len(a) != 6 or len(b) != 4 or len(out) != 4:
-        return None
-    windows = images.attributes
-    n, c, h, w, kh, kw = a
-    if tuple(window.axis for window in windows) != (2, 3) or b[1:] != (c, kh, kw) or out != (n, b[0], h, w):
-        return None
-    (source,) = images.children
-    padding = (0, 0)
-    if source.name == "pad" and not named(source):
-        around = source.attributes
-        if any(p != (0, 0, 0) for p in around[:2]) or any(p.low != p.high or p.interior for p in around[2:]):
-            return None
-        padding = (around[2].low, around[3].low)
-        (source,) = source.children
-    options = ""
-    for name, pair, default in (
-        ("stride", tuple(window.stride for window in windows), 1),
-        ("padding", padding, 0),
-        ("dilation", tuple(window.dilation for window in windows), 1),
-    ):
-        if pair != (default, default):
-            options += f", {name}={pair[0] if pair[0] == pair[1] else pair}"
-    return source, options

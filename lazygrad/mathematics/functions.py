@@ -21,7 +21,7 @@ from lazygrad.mathematics.term import ONE, Book, Term
 
 _ODD = frozenset({"sin", "tanh", "erf", "asin", "atan", "sign", "trunc", "round"})
 _EVEN = frozenset({"cos", "abs"})
-_AT_ZERO = {
+_AT_ZERO: dict[str, Fraction | int] = {
     "exp": 1, "expm1": 0, "log1p": 0, "sin": 0, "cos": 1, "asin": 0, "atan": 0, "tanh": 0, "erf": 0,
     "sigmoid": Fraction(1, 2), "relu": 0, "abs": 0, "sign": 0, "floor": 0, "ceil": 0, "trunc": 0, "round": 0,
 }  # fmt: skip
@@ -50,10 +50,9 @@ def function(name: str, argument: Term) -> Term:
             return book.number(max(argument.data, Fraction(0)))
     if argument.name == name and name in ("relu", "abs", "floor", "ceil", "trunc", "round", "sign"):
         return argument
-    if name in _ODD or name in _EVEN:
-        if _is_negative(argument):
-            positive = function(name, scale(argument, -1))
-            return positive if name in _EVEN else scale(positive, -1)
+    if name in _ODD | _EVEN and _is_negative(argument):
+        positive = function(name, scale(argument, -1))
+        return positive if name in _EVEN else scale(positive, -1)
     return book.map(name, [argument])
 
 
@@ -94,7 +93,10 @@ def _log(argument: Term) -> Term:
 
 
 def logsumexp(argument: Term, axes: tuple[int, ...]) -> Term:
-    """log(sum(exp(x))) along ``axes`` of the argument. What is constant along them comes out: the usual shift."""
+    """log(sum(exp(x))) along ``axes`` of the argument.
+
+    What is constant along them comes out: the usual shift.
+    """
     book = argument.book
     places = sorted(len(argument.shape) - axis for axis in axes)
     inside = [(c, t) for c, t in entries_of(argument) if any(t.depends(place) for place in places)]

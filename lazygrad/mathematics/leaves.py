@@ -1,9 +1,10 @@
 """Leaves: where reading a graph stops, and what is written there.
 
-A leaf that takes part in differentiation, a placeholder, and data are symbols. Their names are, in this order: those
-given; the name of the variable that holds the tensor where ``symbolic`` is called; else a, b, c, ... in the order of
-first appearance. Constants, and small buffers in which every element is the same number, are that number: the ones
-that start a gradient would only stand in the way. What is computed from random bits alone is one leaf.
+A leaf that takes part in differentiation, a placeholder, and data are symbols. Their names are, in this
+order: those given; the name of the variable that holds the tensor where ``symbolic`` is called; else a, b, c,
+... in the order of first appearance. Constants, and small buffers in which every element is the same number,
+are that number: the ones that start a gradient would only stand in the way. What is computed from random bits
+alone is one leaf.
 """
 
 from __future__ import annotations
@@ -31,7 +32,10 @@ def node_of(value: Any) -> Node:
 
 
 class Leaves:
-    """The leaves below a root: ``names`` has each symbol, ``numbers`` each buffer that is read as a number."""
+    """The leaves below a root:
+
+    ``names`` has each symbol, ``numbers`` each buffer that is read as a number.
+    """
 
     def __init__(self, root: Node, given: Mapping[Node, str], variables: Iterable[tuple[str, Node]]) -> None:
         self.given = dict(given)

@@ -1,16 +1,17 @@
 """Lines: a term as text, in one line when it fits, else cut into numbered let-lines.
 
 A subexpression gets a line of its own when it is used several times and long enough for that to pay, or when
-the line it stands in would become too long. Each term is spelled once, children first, so that neither depth nor
-sharing costs anything.
+the line it stands in would become too long. Each term is spelled once, children first, so that neither depth
+nor sharing costs anything.
 """
 
 from __future__ import annotations
 
 import re
 
-from lazygrad.mathematics.spelling import SUM, Speller, Text, join_summands
+from lazygrad.mathematics.spelling import Speller, join_summands
 from lazygrad.mathematics.term import Term, all_terms
+from lazygrad.mathematics.text import SUM, Text
 
 LINE_LENGTH = 100
 # Shared subexpressions shorter than this are written out each time.

@@ -7,8 +7,9 @@ from math import isfinite
 
 from lazygrad.ir.dtype import DType
 
-# A float constant is taken for a fraction that rounds to it when the denominator is at most this: with larger ones
-# every second float32 would be some fraction by chance. One over a whole number, as a mean has it, may be smaller.
+# A float constant is taken for a fraction that rounds to it when the denominator is at most this: with larger
+# ones every second float32 would be some fraction by chance. One over a whole number, as a mean has it, may
+# be smaller.
 LARGEST_DENOMINATOR = 256
 _LARGEST_COUNT = 10**6
 # A decimal of so few digits is what somebody wrote.
@@ -22,8 +23,8 @@ _SHORT_DECIMAL = 5
 def exact(value: float | int | bool, dtype: DType) -> Fraction | None:
     """The number that a constant of ``dtype`` stands for, None for infinities and nan.
 
-    A float32 0.33333334 is one third and 0.1 is one tenth: a short decimal, else a simple fraction, else the shortest
-    decimal that rounds to the constant.
+    A float32 0.33333334 is one third and 0.1 is one tenth: a short decimal, else a simple fraction, else the
+    shortest decimal that rounds to the constant.
     """
     if not dtype.is_float:
         return Fraction(int(value))
@@ -33,7 +34,7 @@ def exact(value: float | int | bool, dtype: DType) -> Fraction | None:
     if len(str(written.numerator).strip("-0")) <= _WRITTEN_DIGITS and 10**12 % written.denominator == 0:
         return written
     candidates = [Fraction(value).limit_denominator(LARGEST_DENOMINATOR)]
-    if 1 <= abs(value) * _LARGEST_COUNT and abs(value) <= 0.5:
+    if abs(value) * _LARGEST_COUNT >= 1 and abs(value) <= 0.5:
         candidates.append(1 / Fraction(round(1 / value)))
     for simple in candidates:
         if float(dtype.numpy.type(float(simple))) == value:
@@ -51,7 +52,9 @@ def rounded(value: Fraction) -> Fraction:
         # Beyond floats: keep the leading bits and the power of two.
         shift = value.numerator.bit_length() - value.denominator.bit_length() - 64
         scale = Fraction(2) ** abs(shift)
-        return Fraction(int(value / scale if shift > 0 else value * scale)) * (scale if shift > 0 else 1 / scale)
+        return Fraction(int(value / scale if shift > 0 else value * scale)) * (
+            scale if shift > 0 else 1 / scale
+        )
 
 
 def power(value: Fraction, exponent: Fraction) -> Fraction | None:
@@ -96,7 +99,9 @@ def decimal_text(value: Fraction, digits: int) -> str:
 def is_ratio(value: Fraction) -> bool:
     """Whether a number is better written with a division, as 1/3, than as a decimal."""
     small = value.denominator <= LARGEST_DENOMINATOR or abs(value.numerator) == 1
-    return as_decimal(value) is None and small and max(abs(value.numerator), value.denominator) <= _LARGEST_COUNT
+    return (
+        as_decimal(value) is None and small and max(abs(value.numerator), value.denominator) <= _LARGEST_COUNT
+    )
 
 
 def number_text(value: Fraction, digits: int) -> str:

@@ -1,7 +1,7 @@
 """Reading: from a graph of nodes to a term.
 
-One visit to each node, inputs first. Each operation's reading says what it is in mathematics; an operation without
-one is written as a function by its own name, so that a new primitive shows up at once.
+One visit to each node, inputs first. Each operation's reading says what it is in mathematics; an operation
+without one is written as a function by its own name, so that a new primitive shows up at once.
 """
 
 from __future__ import annotations
@@ -59,7 +59,9 @@ def _by_name(of: Node, x: list[Term]) -> Term:
     book = x[0].book
     if of.op.family is Family.ELEMENTWISE:
         return functions.function(of.op.name, x[0]) if len(x) == 1 else book.map(of.op.name, x)
-    return book.call(of.op.name, [_whole(term, i.shape) for term, i in zip(x, of.inputs, strict=True)], None, of.shape)
+    return book.call(
+        of.op.name, [_whole(term, i.shape) for term, i in zip(x, of.inputs, strict=True)], None, of.shape
+    )
 
 
 def _whole(term: Term, shape: Shape) -> Term:
@@ -68,7 +70,10 @@ def _whole(term: Term, shape: Shape) -> Term:
 
 
 def _cast(of: Node, x: list[Term]) -> Term:
-    """Between floats a cast is nothing; a condition becomes 1 or 0; a float loses its fraction on the way to an integer."""
+    """Between floats a cast is nothing;
+
+    a condition becomes 1 or 0; a float loses its fraction on the way to an integer.
+    """
     (source,) = of.inputs
     if source.dtype is bool_:
         return x[0] if of.dtype is bool_ else functions.indicator(x[0])
@@ -100,7 +105,9 @@ def _contract(of: Node, x: list[Term]) -> Term:
 
 
 def _slice(of: Node, x: list[Term]) -> Term:
-    return axes.slice_(x[0], [(r.start, r.start + (r.count - 1) * r.step + 1, r.step) for r in of.attributes.ranges])
+    return axes.slice_(
+        x[0], [(r.start, r.start + (r.count - 1) * r.step + 1, r.step) for r in of.attributes.ranges]
+    )
 
 
 def _pad(of: Node, x: list[Term]) -> Term:
@@ -109,11 +116,16 @@ def _pad(of: Node, x: list[Term]) -> Term:
         return term
     missing = of.rank - len(term.shape)
     for axis, padding in enumerate(of.attributes.paddings):
-        if padding != (0, 0, 0) and (axis < missing or term.shape[axis - missing] != of.inputs[0].shape[axis]):
+        if padding != (0, 0, 0) and (
+            axis < missing or term.shape[axis - missing] != of.inputs[0].shape[axis]
+        ):
             term, missing = axes.expand(term, of.inputs[0].shape), 0
             break
     paddings = tuple(of.attributes.paddings[missing:])
-    shape = tuple(e if p == (0, 0, 0) else of.shape[a + missing] for a, (e, p) in enumerate(zip(term.shape, paddings, strict=True)))
+    shape = tuple(
+        e if p == (0, 0, 0) else of.shape[a + missing]
+        for a, (e, p) in enumerate(zip(term.shape, paddings, strict=True))
+    )
     return term.book.call("pad", [term], paddings, shape)
 
 
@@ -152,7 +164,6 @@ def _scatter(of: Node, x: list[Term]) -> Term:
 
 def _view(of: Node, x: list[Term]) -> Term:
     return x[0].book.call("view", [_whole(x[0], of.inputs[0].shape)], of.attributes.map, of.shape)
-
 
 
 def _same(of: Node, x: list[Term]) -> Term:

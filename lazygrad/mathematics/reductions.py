@@ -28,7 +28,9 @@ _SPLIT_LIMIT = 8
 
 
 def reduce(name: str, term: Term, shape: Shape, axes: Sequence[int]) -> Term:
-    """A reduction of a value of ``shape``, which the term may broadcast to, over axes counted from the left."""
+    """A reduction of a value of ``shape``, which the term may broadcast to, over axes counted from the
+    left.
+    """
     places = [len(shape) - axis for axis in axes]
     moving = sorted(place for place in places if term.depends(place))
     still = [place for place in places if not term.depends(place)]
@@ -47,7 +49,7 @@ def reduce(name: str, term: Term, shape: Shape, axes: Sequence[int]) -> Term:
 
 
 def arg_reduce(name: str, term: Term, shape: Shape, axis: int) -> Term:
-    """argmax or argmin: the first position, so 0 where nothing changes."""
+    """Argmax or argmin: the first position, so 0 where nothing changes."""
     place = len(shape) - axis
     return _call(name, term, [place]) if term.depends(place) else term.book.zero
 
@@ -76,14 +78,18 @@ def _sum(term: Term, places: Sequence[int]) -> Term:
             return product(book, coefficient, [*outside, (_sum_over(core, places, term), ONE)])
         summands = expanded(term) if term.is_small else None
         if summands is not None and len(summands) <= _SPLIT_LIMIT:
-            return _sum_of_sum(term, summands, places)
+            # Multiplying out pays where summands cancel, as in sum(softmax(x)*(g - c)), and seldom else.
+            return _sum_of_sum(term, summands, places, gain=2)
     if term.kind == "sum":
         content, primitive = split_content(term)
         if content != 1:
             return scale(_sum(primitive, places), content)
         if len(term.children) <= _SPLIT_LIMIT:
             return _sum_of_sum(term, entries_of(term), places)
-    if term.name == "softmax" and tuple(sorted(len(term.shape) - place for place in places)) == term.attributes:
+    if (
+        term.name == "softmax"
+        and tuple(sorted(len(term.shape) - place for place in places)) == term.attributes
+    ):
         return book.one
     if term.name == "sum":
         (inner,) = term.children
@@ -118,20 +124,23 @@ def _without(term: Term, places: Sequence[int]) -> Term:
     return squeeze_all(term, [place for place in places if place <= len(term.shape)])
 
 
-def _sum_of_sum(term: Term, summands: list[Entry], places: Sequence[int]) -> Term:
-    """Together, or split into sums of its summands, whichever is shorter."""
+def _sum_of_sum(term: Term, summands: list[Entry], places: Sequence[int], gain: int = 1) -> Term:
+    """Together, or split into sums of its summands where that is ``gain`` times shorter."""
     together = _call("sum", term, places)
     if not term.is_small:
         return together
     parts = [(c, _sum_over(t, places, term)) for c, t in summands]
     apart = add(term.book, parts)
-    return apart if apart.weight < together.weight else together
+    return apart if gain * apart.weight < together.weight else together
 
 
-def contract(a: Term, a_labels: Labels, b: Term, b_labels: Labels, out: Labels, extents: dict[int, int]) -> Term:
+def contract(
+    a: Term, a_labels: Labels, b: Term, b_labels: Labels, out: Labels, extents: dict[int, int]
+) -> Term:
     """The sum of products over the labels that ``out`` lacks, for values whose axes have these labels.
 
-    An operand that does not change along a label drops it; what is left without a common sum is a plain product.
+    An operand that does not change along a label drops it; what is left without a common sum is a plain
+    product.
     """
     book = a.book
     count = Fraction(1)
@@ -151,7 +160,10 @@ def contract(a: Term, a_labels: Labels, b: Term, b_labels: Labels, out: Labels, 
     factor = a_scale * b_scale * a_again * b_again * count
     present = tuple(label for label in out if label in a_own or label in b_own)
     if not (set(a_own) | set(b_own)) - set(out):
-        spread = [arrange(term, [own.index(x) if x in own else None for x in out]) for term, own in ((a, a_own), (b, b_own))]
+        spread = [
+            arrange(term, [own.index(x) if x in own else None for x in out])
+            for term, own in ((a, a_own), (b, b_own))
+        ]
         return product(book, factor, [(term, ONE) for term in spread])
     if present and (present[0] not in a_own or (present[0] in b_own and b.ordinal < a.ordinal)):
         a, a_own, b, b_own = b, b_own, a, a_own
@@ -162,6 +174,9 @@ def contract(a: Term, a_labels: Labels, b: Term, b_labels: Labels, out: Labels, 
     number: dict[int, int] = {}
     for label in (*a_own, *b_own):
         number.setdefault(label, len(number))
+    convolution = _convolution(a, a_own, b, b_own, present) or _convolution(b, b_own, a, a_own, present)
+    if convolution is not None:
+        return product(book, factor, [(convolution, ONE)])
     labels = tuple(tuple(number[x] for x in own) for own in (a_own, b_own, present))
     made = book.call("contract", [a, b], labels, tuple(extents[x] for x in present))
     placed = arrange(made, [present.index(x) if x in present else None for x in out])
@@ -194,3 +209,23 @@ def _without_permute(term: Term, own: Labels) -> tuple[Term, Labels]:
     return term.children[0], tuple(moved)
 
 
+def _convolution(images: Term, a: Labels, weight: Term, b: Labels, out: Labels) -> Term | None:
+    """A 2-d convolution without groups: windows over the last two axes of images, all taps summed over."""
+    if images.name != "windows" or len(a) != 6 or len(b) != 4 or len(out) != 4:
+        return None
+    windows = images.attributes
+    n, c, h, w, kh, kw = a
+    if tuple(window.axis for window in windows) != (2, 3) or b[1:] != (c, kh, kw) or out != (n, b[0], h, w):
+        return None
+    (source,) = images.children
+    padding = (0, 0)
+    if source.name == "pad":
+        around = source.attributes
+        if any(p != (0, 0, 0) for p in around[:2]) or any(p.low != p.high or p.interior for p in around[2:]):
+            return None
+        padding = (around[2].low, around[3].low)
+        (source,) = source.children
+    stride = tuple(window.stride for window in windows)
+    dilation = tuple(window.dilation for window in windows)
+    shape = (images.shape[0], weight.shape[0], *images.shape[2:4])
+    return source.book.call("conv2d", [source, weight], (stride, padding, dilation), shape)

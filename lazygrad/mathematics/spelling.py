@@ -1,31 +1,19 @@
 """Spelling: the text of one term from the texts of its children, with parentheses only where they are needed.
 
-Precedence is Python's, so what is printed can be read as code; only ``@`` is kept apart from ``*`` for the eye.
+Precedence is Python's, so what is printed can be read as code; only ``@`` is kept apart from ``*`` for the
+eye.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
-from typing import NamedTuple
 
 from lazygrad.mathematics import numbers
 from lazygrad.mathematics.contractions import contraction_text
 from lazygrad.mathematics.term import Factor, Term
-
-COMPARISON, OR, XOR, AND, SHIFT, SUM, PRODUCT, MINUS, POWER, ATOM = range(10)
-
-
-class Text(NamedTuple):
-    """A text and how tightly its loosest operator binds."""
-
-    text: str
-    precedence: int = ATOM
-
-    def inside(self, precedence: int) -> str:
-        """As an operand of an operator: in parentheses when it binds less tightly."""
-        return self.text if self.precedence >= precedence else f"({self.text})"
-
+from lazygrad.mathematics.text import AND, ATOM, COMPARISON, MINUS, OR, POWER, PRODUCT, SHIFT, SUM, XOR, Text
+from lazygrad.ops.movement import Window
 
 Find = Callable[[Term], Text]
 # How infix functions of elements are written: symbol, own precedence, what each side must have.
@@ -48,7 +36,10 @@ _AXIS_FUNCTIONS = frozenset({"sum", "prod", "max", "min", "argmax", "argmin", "s
 
 
 class Speller:
-    """Spells terms; ``named`` says which ones are to be taken as they are (let-lines), without looking inside."""
+    """Spells terms;
+
+    ``named`` says which ones are to be taken as they are (let-lines), without looking inside.
+    """
 
     def __init__(self, find: Find, named: Callable[[Term], bool], digits: int) -> None:
         self.find = find
@@ -213,7 +204,7 @@ class Speller:
         if name == "insert":
             return self._insert(term)
         if name == "contract":
-            return contraction_text(term, self.find, self.named)
+            return contraction_text(term, self.find)
         first = self.find(term.children[0])
         if name in _AXIS_FUNCTIONS:
             return self._reduction(name, term, term)
@@ -234,6 +225,9 @@ class Speller:
             case "windows":
                 parts = ", ".join(_window_text(window) for window in term.attributes)
                 return Text(f"windows({first.text}, {parts})")
+            case "conv2d":
+                options = _options(("stride", "padding", "dilation"), term.attributes, (1, 0, 1))
+                return Text(f"conv2d({first.text}, {self.find(term.children[1]).text}{options})")
         texts = ", ".join(self.find(child).text for child in term.children)
         if name in ("gather", "scatter", "scatter_add"):
             return Text(f"{name}({texts}, axis={term.attributes})")
@@ -287,7 +281,17 @@ def _cut_text(term: Term) -> str:
     return ", ".join(parts)
 
 
-def _window_text(window: object) -> str:
-    axis, size, stride, dilation = window  # type: ignore[misc]
-    extra = (f", stride={stride}" if stride != 1 else "") + (f", dilation={dilation}" if dilation != 1 else "")
+def _window_text(window: Window) -> str:
+    axis, size, stride, dilation = window
+    extra = (f", stride={stride}" if stride != 1 else "") + (
+        f", dilation={dilation}" if dilation != 1 else ""
+    )
     return f"(axis={axis}, size={size}{extra})"
+
+
+def _options(names: Sequence[str], pairs: Sequence[tuple[int, int]], defaults: Sequence[int]) -> str:
+    text = ""
+    for name, pair, default in zip(names, pairs, defaults, strict=True):
+        if pair != (default, default):
+            text += f", {name}={pair[0] if pair[0] == pair[1] else pair}"
+    return text

@@ -24,14 +24,15 @@ def symbolic(tensor: Any, names: Mapping[Any, str] | None = None) -> str:
     defined where the original is not (``x/x`` is 1).
 
     Args:
-        tensor: a tensor or a node. It must not have been computed yet: a computed tensor without autograd history
+        tensor: a tensor or a node. It must not have been computed yet: a computed tensor without autograd
+        history
             knows only its value, and is a leaf.
         names: what tensors or nodes are called. Named ones are not looked into, so a name also abbreviates.
             A leaf that is not named is called as the variable of the caller that holds it (or
             ``module.parameter``), else a, b, c, ... in order of first appearance.
 
-    Small tensors of data (up to 64 elements, not requiring grad, not named) whose elements are all equal are written
-    as that number: such is the gradient that a backward pass starts from.
+    Small tensors of data (up to 64 elements, not requiring grad, not named) whose elements are all equal are
+    written as that number: such is the gradient that a backward pass starts from.
 
     >>> import lazygrad as lg
     >>> a = lg.tensor([2., 3.], requires_grad=True)

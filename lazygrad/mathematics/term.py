@@ -9,9 +9,9 @@ A term has one of five kinds:
     map      data: (name, attributes); a function of each element of its children
     call     data: (name, attributes); any other function
 
-Shapes broadcast as in NumPy, from the right, so a value and the same value repeated along an axis are one term.
-``weight`` is about the number of characters the term takes when it is written out, and ``ordinal`` counts terms in
-the order of their making: both are fixed by what was built before, never by memory addresses.
+Shapes broadcast as in NumPy, from the right, so a value and the same value repeated along an axis are one
+term. ``weight`` is about the number of characters the term takes when it is written out, and ``ordinal``
+counts terms in the order of their making: both are fixed by what was built before, never by memory addresses.
 """
 
 from __future__ import annotations
@@ -59,9 +59,11 @@ class Term:
 
     @property
     def is_small(self) -> bool:
+        """Whether the term may be taken apart again."""
         return self.weight < SMALL
 
     def is_number(self, value: int) -> bool:
+        """Whether the term is this number."""
         return self.kind == "number" and bool(self.data == value)
 
     def depends(self, place: int) -> bool:
@@ -82,25 +84,38 @@ class Book:
         self.zero = self.number(Fraction(0))
         self.one = self.number(ONE)
 
-    def _make(self, key: Any, kind: Kind, children: tuple[Term, ...], data: Any, shape: Shape, weight: int) -> Term:
+    def _make(
+        self, key: Any, kind: Kind, children: tuple[Term, ...], data: Any, shape: Shape, weight: int
+    ) -> Term:
         found = self._table.get(key)
         if found is None:
             found = Term()
-            found.book, found.kind, found.children, found.data, found.shape = self, kind, children, data, shape
+            found.book, found.kind, found.children, found.data, found.shape = (
+                self,
+                kind,
+                children,
+                data,
+                shape,
+            )
             found.ordinal = len(self._table)
             found.weight = min(weight, WEIGHT_LIMIT)
             self._table[key] = found
         return found
 
     def number(self, value: Fraction | int) -> Term:
+        """A number."""
         value = Fraction(value)
         return self._make(("number", value), "number", (), value, (), len(number_text(value, self.digits)))
 
     def symbol(self, name: str, shape: Shape) -> Term:
+        """A leaf."""
         return self._make(("symbol", name), "symbol", (), name, shape, len(name))
 
     def sum(self, entries: Sequence[tuple[Fraction, Term]]) -> Term:
-        """A sum as it stands: two entries or more, no child twice, no coefficient 0. Order is for the eye only."""
+        """A sum as it stands:
+
+        two entries or more, no child twice, no coefficient 0. Order is for the eye only.
+        """
         coefficients = tuple(c for c, _ in entries)
         children = tuple(t for _, t in entries)
         weight = 3 * (len(entries) - 1) + sum(
@@ -119,7 +134,9 @@ class Book:
         for base, exponent in ordered:
             size = abs(exponent)
             weight += base.weight + (2 if base.kind == "sum" and len(ordered) > 1 else 0)
-            weight += 0 if size == 1 else 6 if size == Fraction(1, 2) else 2 + len(number_text(size, self.digits))
+            weight += (
+                0 if size == 1 else 6 if size == Fraction(1, 2) else 2 + len(number_text(size, self.digits))
+            )
         if all(exponent < 0 for exponent in exponents):
             weight += 2
         if abs(coefficient) != 1:
@@ -131,7 +148,12 @@ class Book:
         """A function of each element; shapes broadcast."""
         given = tuple(children)
         return self._make(
-            ("map", name, given, attributes), "map", given, (name, attributes), joint_shape(given), _weight(name, given)
+            ("map", name, given, attributes),
+            "map",
+            given,
+            (name, attributes),
+            joint_shape(given),
+            _weight(name, given),
         )
 
     def call(self, name: str, children: Sequence[Term], attributes: Any, shape: Shape) -> Term:
@@ -162,7 +184,9 @@ def joint_shape(terms: Iterable[Term]) -> Shape:
     return tuple(result)
 
 
-def all_terms(root: Term, children: Callable[[Term], Sequence[Term]] = lambda term: term.children) -> list[Term]:
+def all_terms(
+    root: Term, children: Callable[[Term], Sequence[Term]] = lambda term: term.children
+) -> list[Term]:
     """Every term below ``root`` and itself, children before parents. Iterative: depth costs nothing."""
     order: list[Term] = []
     seen = {root}

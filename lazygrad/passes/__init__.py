@@ -8,6 +8,7 @@ from lazygrad.ir.node import Node
 from lazygrad.passes.algebra import simplify_algebra
 from lazygrad.passes.contractions import fold_into_contractions, replace_degenerate_contractions
 from lazygrad.passes.identities import drop_identities
+from lazygrad.passes.phases import split_phases
 from lazygrad.passes.reductions import simplify_reductions
 from lazygrad.passes.rewrite import Pass, everywhere
 from lazygrad.passes.views import compose_views
@@ -19,6 +20,8 @@ PIPELINE: tuple[Pass, ...] = (
     everywhere(simplify_reductions),  # sums of sums joined, reductions of what is broadcast shortened
     everywhere(compose_views),
     fold_into_contractions,  # views and sums of a contraction's result move to its operands
+    everywhere(compose_views),
+    everywhere(split_phases),  # strided gradients as interleaved dense contractions
     everywhere(compose_views),
     everywhere(replace_degenerate_contractions),  # without rows, columns or sum it is a product or a reduction
     everywhere(compose_views),

@@ -11,7 +11,7 @@ import logging
 import os
 import sys
 import tempfile
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 
 from lazygrad import environment
@@ -65,6 +65,7 @@ class Store:
         self._writable = private_folder(self.folder) is not None
 
     def path(self, name: str) -> Path:
+        """Where an entry is or would be."""
         return self.folder / name
 
     def read(self, name: str) -> bytes | None:
@@ -96,7 +97,7 @@ class Store:
             descriptor, temporary = tempfile.mkstemp(dir=self.folder, prefix=".unfinished-")
             with os.fdopen(descriptor, "wb") as file:
                 file.write(data)
-            os.replace(temporary, path)
+            Path(temporary).replace(path)
         except OSError as error:
             _warn_once(f"the cache folder {self.folder} cannot be written ({error}); what is compiled is not kept")
             if temporary:
@@ -105,12 +106,13 @@ class Store:
         return path
 
     def remove(self, name: str) -> None:
+        """Forgets an entry, if there is one."""
         try:
             self.path(name).unlink(missing_ok=True)
         except OSError as error:
             logger.debug("%s", error)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _warn_once(message: str) -> None:
     logger.warning("%s", message)

@@ -99,6 +99,7 @@ class Pool:
             self._empty()
 
     def statistics(self) -> PoolStatistics:
+        """What is in use now, what ever was, and how well the pool served."""
         with self._lock:
             self._take_in()
             return PoolStatistics(
@@ -124,7 +125,7 @@ class Pool:
         if not self._fits(wanted):
             self._make_room()
         if not self._fits(wanted):
-            raise OutOfMemoryError(self._message(size, f"of {_bytes(self.limit or 0)} in all"))
+            raise OutOfMemoryError(self._message(size, f"of {readable_size(self.limit or 0)} in all"))
         try:
             return self.source.allocate(wanted)
         except MemoryError:
@@ -144,30 +145,27 @@ class Pool:
 
     def _message(self, size: int, reason: str) -> str:
         lines = [
-            f"{self.name} is out of memory: {_bytes(size)} were asked for, {_bytes(self._live_bytes)} are in use and "
-            f"{_bytes(self._cached_bytes)} cached {reason}. Use smaller batches or drop tensors that are not needed."
+            f"{self.name} is out of memory: {readable_size(size)} were asked for, "
+            f"{readable_size(self._live_bytes)} are in use and {readable_size(self._cached_bytes)} cached {reason}. "
+            "Use smaller batches or drop tensors that are not needed."
         ]
         largest = sorted(self._live.values(), key=lambda holder: -holder[1])[:NAMED_HOLDERS]
         if largest:
             lines.append("The largest buffers in use:")
         lines += [
-            f"  {_bytes(requested)} made at {place if place is not None else 'an unknown line'}"
+            f"  {readable_size(requested)} made at {place if place is not None else 'an unknown line'}"
             for _, requested, place in largest
         ]
         return "\n".join(lines)
 
 
-def _bytes(count: int) -> str:
+def readable_size(count: int) -> str:
     """A size for people.
 
-    >>> _bytes(1536), _bytes(300)
+    >>> readable_size(1536), readable_size(300)
     ('1.5 KiB', '300 bytes')
     """
     if count < 1024:
         return f"{count} bytes"
-    number, unit = float(count), "bytes"
-    for unit in ("KiB", "MiB", "GiB", "TiB"):
-        number /= 1024
-        if number < 1024:
-            break
-    return f"{number:.1f} {unit}"
+    thousands = min((count.bit_length() - 1) // 10, 4)
+    return f"{count / 1024**thousands:.1f} {('KiB', 'MiB', 'GiB', 'TiB')[thousands - 1]}"

@@ -41,7 +41,7 @@ def build_body(
             return _scatter(component, stored[0], expressions, homes)
 
 
-def _atoms(point: Sequence[Index]) -> tuple[Variable, ...]:
+def atoms(point: Sequence[Index]) -> tuple[Variable, ...]:
     """The loop variables of an axis list; extents of 1 have none."""
     return tuple(cast(Variable, index.terms[0][0]) for index in point if index.terms)
 
@@ -59,8 +59,8 @@ def _loops(
 ) -> Body:
     levels = _levels(component, stored)
     own = axis_variables(component.space)
-    inner = _atoms([own[axis] for axis in sorted(component.reduced)])
-    outer = _atoms([own[axis] for axis in component.row_axes])
+    inner = atoms([own[axis] for axis in sorted(component.reduced)])
+    outer = atoms([own[axis] for axis in component.row_axes])
     depth = 1 + max(levels.values(), default=-1)
     accumulators: list[list[Accumulator]] = [[] for _ in range(depth)]
     number = 0
@@ -175,9 +175,9 @@ def _contraction(
         for m in stored
     )
     summing = Stage(
-        _atoms([of_label[label] for label in ordered(inner, by_rows)]), (Contraction(rows, columns, dtype),)
+        atoms([of_label[label] for label in ordered(inner, by_rows)]), (Contraction(rows, columns, dtype),)
     )
-    return Body(_atoms([of_label[label] for label in axes]), (summing, Stage((), (), stores)))
+    return Body(atoms([of_label[label] for label in axes]), (summing, Stage((), (), stores)))
 
 
 def _strides(of: Value) -> dict[Variable, int]:
@@ -216,8 +216,8 @@ def _scatter(component: Component, of: Node, expressions: Expressions, homes: Ma
         "add" if mode == "add" else "set",
         (position,),
     )
-    others = _atoms([c for a, c in enumerate(point) if a != axis])
+    others = atoms([c for a, c in enumerate(point) if a != axis])
     return Body(
         others,
-        (Stage(_atoms([target]), (), (copied,)), Stage(_atoms([step]), (), (added,), sequential=True)),
+        (Stage(atoms([target]), (), (copied,)), Stage(atoms([step]), (), (added,), sequential=True)),
     )

@@ -18,7 +18,7 @@ from lazygrad.ir.index import Index, Variable, variables
 from lazygrad.ir.map import IndexMap, at, axis_variables, identity, is_bijection, reshape_map
 from lazygrad.ir.node import Node, topological
 from lazygrad.ir.op import Family
-from lazygrad.ir.shape import Shape
+from lazygrad.ir.shape import Shape, size_of
 from lazygrad.kernel.machine import Machine
 from lazygrad.ops.contract import CONTRACT
 from lazygrad.ops.indexing import SCATTER
@@ -27,6 +27,8 @@ from lazygrad.ops.reduce import ARGMAX, ARGMIN
 from lazygrad.schedule.cost import BODY_LIMIT
 
 Point = tuple[Index, ...]
+# Siblings are looked for among values with at most so many origins: more means there is no common one to share.
+MOST_ORIGINS = 16
 
 
 class Kind(Enum):
@@ -72,8 +74,11 @@ class Grouping:
         self.of: dict[Node, Component] = {}
         self.components: list[Component] = []
         self.order = topological(roots)
+        self._known_origins: dict[Node, frozenset[Node]] = {}
         for current in self.order:
             self._place(current)
+            self._origins(current)
+        self._join_siblings()
 
     def component(self, of: Node) -> Component | None:
         return self.of.get(of)
@@ -191,6 +196,47 @@ class Grouping:
         component.points[current] = kept
         self.of[current] = component
         return component
+
+    def _join_siblings(self) -> None:
+        """Loops over one space that read the same large tensors run as one sweep, when neither needs the other."""
+        families: dict[tuple[Shape, frozenset[int]], list[tuple[Component, set[Node]]]] = {}
+        for component in self.components:
+            if component.kind is not Kind.LOOPS or not component.points:
+                continue
+            reads = self._large_reads(component)
+            family = families.setdefault((component.space, component.reduced), [])
+            for elder, elder_reads in family:
+                if elder.points and reads & elder_reads:
+                    self._merge(elder, component)
+                    if not component.points:
+                        elder_reads |= reads
+                        break
+            else:
+                family.append((component, reads))
+
+    def _large_reads(self, component: Component) -> set[Node]:
+        """What the members read that is as large as the space and cannot be computed element by element."""
+        size = size_of(component.space)
+        found: set[Node] = set()
+        for member in component.points:
+            if size_of(member.shape) == size or member.op.family is Family.REDUCE:
+                for operand in member.inputs:
+                    found |= self._origins(source_of(operand)[0])
+        return {origin for origin in found if size_of(origin.shape) >= size and self.of.get(origin) is not component}
+
+    def _origins(self, of: Node) -> frozenset[Node]:
+        """The nodes that elementwise operations lead back to."""
+        known = self._known_origins.get(of)
+        if known is not None:
+            return known
+        found: frozenset[Node] = frozenset((of,))
+        if of.op.family is Family.ELEMENTWISE:
+            inner = [self._known_origins.get(source_of(i)[0], frozenset((i,))) for i in of.inputs]
+            found = frozenset().union(*inner)
+            if len(found) > MOST_ORIGINS:
+                found = frozenset((of,))
+        self._known_origins[of] = found
+        return found
 
     # ---- dependencies
 

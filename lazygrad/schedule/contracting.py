@@ -126,14 +126,25 @@ def _halo(source: Node, index_map: IndexMap) -> Halo:
     return tuple(found)
 
 
-def is_natural(contraction: Node, wishes: Wishes) -> bool:
-    """Whether rows before columns is the row-major order of the result."""
+def natural_order(contraction: Node, wishes: Wishes) -> tuple[int, ...]:
+    """The order of the result's axes, slowest first, in which it comes out: columns are the fastest.
+
+    Groups of a convolution lie between pixels and channels; the batch of a matrix product lies outside.
+    """
     at: ContractAttributes = contraction.attributes
-    columns = at.b if wishes.sides[contraction].columns == 1 else at.a
-    rows = at.a if wishes.sides[contraction].columns == 1 else at.b
-    kinds = [
-        0 if label in rows and label in columns else 2 if label in columns else 1
-        for label, extent in zip(at.out, contraction.shape, strict=True)
-        if extent > 1
-    ]
-    return kinds == sorted(kinds)
+    sides = wishes.sides[contraction]
+    rows, columns = (at.a, at.b) if sides.rows == 0 else (at.b, at.a)
+    _, row_map = source_of(contraction.inputs[sides.rows])
+    ranks = {"batch": 1 if is_windowed(row_map) else 0, "rows": 0 if is_windowed(row_map) else 1, "columns": 2}
+
+    def rank(axis: int) -> int:
+        label = at.out[axis]
+        return ranks["columns" if label not in rows else "batch" if label in columns else "rows"]
+
+    return tuple(sorted(range(contraction.rank), key=rank))
+
+
+def is_natural(contraction: Node, wishes: Wishes) -> bool:
+    """Whether the natural order is row-major."""
+    order = [axis for axis in natural_order(contraction, wishes) if contraction.shape[axis] > 1]
+    return order == sorted(order)

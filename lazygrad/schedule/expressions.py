@@ -203,11 +203,9 @@ def _outside_halo(point: Point, mask: Mask, shape: tuple[int, ...], halo: Halo) 
     kept = []
     for bound in mask:
         for axis, coordinate in enumerate(point):
-            shift = coordinate.constant
             inside = coordinate.low >= -halo[axis][0] and coordinate.high < shape[axis] + halo[axis][1]
-            same = bound.index == coordinate - shift
-            low, high = max(-shift, bound.index.low), min(shape[axis] - shift, bound.index.high + 1)
-            if same and inside and bound.low == low and bound.high == high:
+            own = simplify_mask((Bound(coordinate, 0, shape[axis]),))
+            if inside and own == (bound,):
                 break
         else:
             kept.append(bound)

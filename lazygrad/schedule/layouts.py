@@ -12,8 +12,9 @@ from lazygrad.ir.layout import Layout, Part, row_major
 from lazygrad.ir.map import identity
 from lazygrad.ir.node import Node
 from lazygrad.ir.shape import Shape, size_of
-from lazygrad.schedule.components import Component, source_of
-from lazygrad.schedule.contracting import Wishes
+from lazygrad.ops.contract import CONTRACT
+from lazygrad.schedule.components import Component, Kind, source_of
+from lazygrad.schedule.contracting import Wishes, natural_order
 from lazygrad.schedule.expressions import Halo, Home
 
 Order = tuple[int, ...]
@@ -56,6 +57,10 @@ def choose_order(
                 wished = wishes.innermost[member]
     if wished is not None:
         return (*(axis for axis in range(rank) if axis != wished), wished)
+    if component.kind is Kind.CONTRACT:
+        (product,) = (member for member in component.points if member.op is CONTRACT)
+        if product.shape == of.shape:
+            return natural_order(product, wishes)
     votes: dict[Order, int] = {}
     for member in component.points:
         for operand in member.inputs:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from lazygrad import ops
 from lazygrad.ir.dtype import DType
-from lazygrad.ir.index import variable
+from lazygrad.ir.index import Index, variable
 from lazygrad.ir.layout import Layout
-from lazygrad.ir.map import axis_variables, identity
+from lazygrad.ir.map import axis_variables
 from lazygrad.ir.node import Node
 from lazygrad.ir.op import Family
 from lazygrad.ir.shape import Shape
@@ -19,7 +19,7 @@ from lazygrad.kernel.machine import Machine
 from lazygrad.ops.contract import CONTRACT
 from lazygrad.ops.movement import VIEW
 from lazygrad.passes import simplify
-from lazygrad.schedule.bodies import build_body
+from lazygrad.schedule.bodies import atoms, build_body
 from lazygrad.schedule.bundles import bundle
 from lazygrad.schedule.components import Component, Grouping, Kind
 from lazygrad.schedule.contracting import Wishes, collect_wishes, is_natural
@@ -103,12 +103,11 @@ class _Planner:
     def run(self, given: Sequence[Node]) -> Schedule:
         roots = split_long_reductions(simplify(given), self.machine)
         wishes = collect_wishes(roots)
-        roots = [self._visible(root, wishes) for root in roots]
-        computed = [root for root in roots if root not in self.homes]
-        stored_views = [root for root in computed if root.op.family in (Family.MOVEMENT, Family.SOURCE)]
+        roots = self._visible(roots, wishes)
+        stored_views = [root for root in roots if root.op.family is Family.MOVEMENT]
         required = {n for n in wishes.in_memory if n not in self.homes and n.op.family is not Family.SOURCE}
-        grouping = Grouping(computed, stored_views, frozenset(wishes.unfused), self.machine)
-        stored = choose_stored(computed, required, grouping)
+        grouping = Grouping(roots, stored_views, frozenset(wishes.unfused), self.machine)
+        stored = choose_stored(roots, required, grouping)
         order = _in_order(grouping, stored)
         root_set = set(roots)
         for component in order:
@@ -118,11 +117,21 @@ class _Planner:
         kernels = bundle(self.kernels, self.argument_limit)
         return self._finish(kernels, [self.homes[root].slot for root in roots])
 
-    def _visible(self, root: Node, wishes: Wishes) -> Node:
-        """A contraction that does not come out row-major is copied for the user."""
-        if root.op is CONTRACT and not is_natural(root, wishes):
-            return ops.view(root, identity(root.shape))
-        return root
+    def _visible(self, roots: Sequence[Node], wishes: Wishes) -> list[Node]:
+        """Each root as a value of its own that some kernel writes, row-major.
+
+        A given leaf, a constant, or a root that is asked for twice is copied: results never share memory. So is a
+        contraction that does not come out row-major.
+        """
+        seen: set[Node] = set()
+        visible: list[Node] = []
+        for root in roots:
+            unnatural = root.op is CONTRACT and not is_natural(root, wishes)
+            if root in seen or root.op.family is Family.SOURCE or unnatural:
+                root = ops.leaf(root)
+            seen.add(root)
+            visible.append(root)
+        return visible
 
     # ---- kernels
 
@@ -139,8 +148,10 @@ class _Planner:
             home = home_of(member, self._next_slot(), member in roots, component, stored, wishes, self.homes)
             self._declare(member, home)
         expressions = Expressions(self.homes, self.arguments)
-        body = build_body(component, members, expressions, self.homes, wishes.sides, operands)
-        self._emit(_name(component, members), body, expressions, members[0])
+        bodies = [build_body(component, members, expressions, self.homes, wishes.sides, operands)]
+        for member in members:
+            bodies += self._halo_bodies(member, self.homes[member], expressions)
+        self._emit(_name(component, members), bodies, expressions, members[0])
 
     def _copy(self, node: Node, layout: Layout, halo: tuple[tuple[int, int], ...]) -> None:
         """A kernel that writes a view of something stored in the layout asked for."""
@@ -156,43 +167,47 @@ class _Planner:
         self.copies[node, layout] = home
         self._declare(node, home)
         store = Store(Access(expressions.buffer(home.slot), layout.address(point)), value)
-        axes = tuple(c.terms[0][0] for c in point if c.terms)
-        body = Body(axes, (Stage((), (), (store,)),))  # type: ignore[arg-type]
-        self._emit("pack", body, expressions, node)
+        body = Body(atoms(point), (Stage((), (), (store,)),))
+        self._emit("pack", [body, *self._halo_bodies(node, home, expressions)], expressions, node)
 
     def _declare(self, member: Node, home: Home) -> None:
         self.homes[member] = home
         self.declared.append(SlotDeclaration(member.shape, member.dtype, home.layout))
         self.sizes.append((member.dtype, home.layout.size))
-        if any(h != (0, 0) for h in home.halo):
-            self._zero_halo(member, home)
 
-    def _zero_halo(self, member: Node, home: Home) -> None:
-        """Writes the zeros around a stored node's elements: for each padded axis the slabs below and above."""
-        extents = [e + low + high for e, (low, high) in zip(member.shape, home.halo, strict=True)]
-        lows = [low for low, _ in home.halo]
+    def _halo_bodies(self, member: Node, home: Home, expressions: Expressions) -> list[Body]:
+        """Writes the zeros around a stored node's elements: for each padded axis the slabs below and above.
+
+        Slabs are disjoint: axes before the padded one run over elements only, those behind it over their halo too.
+        """
+        bodies: list[Body] = []
         for axis, (low, high) in enumerate(home.halo):
             for start, count in ((-low, low), (member.shape[axis], high)):
                 if not count:
                     continue
-                slab = [*extents[:axis], count, *extents[axis + 1 :]]
-                point = [variable(f"i{a}", e) + (-lows[a] if a != axis else start) for a, e in enumerate(slab)]
-                expressions = Expressions(self.homes, self.arguments)
+                point: list[Index] = []
+                for other, (extent, (before, after)) in enumerate(zip(member.shape, home.halo, strict=True)):
+                    if other == axis:
+                        point.append(variable(f"i{other}", count) + start)
+                    elif other < axis:
+                        point.append(variable(f"i{other}", extent))
+                    else:
+                        point.append(variable(f"i{other}", extent + before + after) + (-before))
                 access = Access(expressions.buffer(home.slot), home.layout.address(point))
                 store = Store(access, scalar.constant(0, member.dtype))
-                axes = tuple(variable(f"i{a}", e).terms[0][0] for a, e in enumerate(slab) if e > 1)
-                self._emit("zero_halo", Body(axes, (Stage((), (), (store,)),)), expressions, member)  # type: ignore[arg-type]
+                bodies.append(Body(atoms(point), (Stage((), (), (store,)),)))
+        return bodies
 
-    def _emit(self, name: str, body: Body, expressions: Expressions, of: Node) -> None:
+    def _emit(self, name: str, bodies: Sequence[Body], expressions: Expressions, of: Node) -> None:
         slots = tuple(expressions.slots)
-        written = {store.access.buffer for stage in body.stages for store in stage.stores}
+        written = {store.access.buffer for body in bodies for stage in body.stages for store in stage.stores}
         buffers = tuple(
             BufferDeclaration(*self.sizes[slot], position in written, slot in self.movable)
             for position, slot in enumerate(slots)
         )
         by_number = {number: argument.dtype for argument, number in self.arguments.items()}
         scalars = tuple(by_number[number] for number in expressions.scalars)
-        kernel = Kernel(name, (body,), buffers, scalars)
+        kernel = Kernel(name, tuple(bodies), buffers, scalars)
         self.kernels.append(ScheduledKernel(kernel, slots, tuple(expressions.scalars), str(of.place or "")))
 
     def _next_slot(self) -> int:

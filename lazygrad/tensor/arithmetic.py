@@ -112,7 +112,7 @@ def pow(input: Operand, exponent: Operand) -> Tensor:
     if not isinstance(exponent, Handle) and isinstance(input, Handle):
         if exponent < 0 and not isinstance(exponent, float) and not input._cell.node.dtype.is_float:
             raise RuntimeError("Integers to negative integer powers are not allowed.")
-    name = "Pow" + ("1" if isinstance(exponent, Handle) else "0")
+    name = "Pow/1" if isinstance(exponent, Handle) else "Pow"
     return wrap(ops.pow_(*pair("pow", input, exponent)), input, exponent, name=name)
 
 

@@ -2,24 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy
 
 from lazygrad import ops, runtime
-from lazygrad.ir.dtype import (
-    DType,
-    bfloat16 as _bfloat16,
-    bool_ as _bool,
-    float16 as _float16,
-    float32 as _float32,
-    float64 as _float64,
-    int8 as _int8,
-    int16 as _int16,
-    int32 as _int32,
-    int64 as _int64,
-    uint8 as _uint8,
-)
+from lazygrad.ir.dtype import BY_NAME, DType, bool_
 from lazygrad.tensor.devices import canonical, device as device_class
 from lazygrad.tensor.grad_mode import SWITCH
 from lazygrad.tensor.handle import Handle, wrap
@@ -50,7 +39,7 @@ def to(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
             dtype = value
         elif isinstance(value, (str, device_class)) or (position == 0 and type(value) is int):
             device = value
-        elif isinstance(value, bool) and position == len(args) - 1 == 3:
+        elif isinstance(value, bool) and position == 3:
             copy = value
     unknown = set(kwargs) - {"non_blocking", "memory_format"}
     if unknown:
@@ -64,15 +53,15 @@ def to(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
 
 
 def _moved(tensor: Tensor, name: str) -> Tensor:
-    if tensor._requires_grad and SWITCH.enabled and tensor._cell.history:
+    if tensor._requires_grad and SWITCH.enabled:
         raise RuntimeError(
-            f"to: a tensor with autograd history cannot be moved to {name}, the way over the host is not "
-            "differentiable; move the inputs of the computation instead, or use .detach().to(...)"
+            f"to: a tensor that requires grad cannot be moved to {name}, since the way over the host is not "
+            "differentiable; make it there with device=, or use .detach().to(...)"
         )
     from lazygrad.tensor.creation import leaf_tensor
 
     buffer = runtime.from_host(to_host(tensor), tensor._cell.node.dtype, name)
-    return leaf_tensor(ops.buffer(buffer), tensor._requires_grad and SWITCH.enabled)
+    return leaf_tensor(ops.buffer(buffer))
 
 
 def cpu(self: Tensor) -> Tensor:
@@ -85,54 +74,15 @@ def cuda(self: Tensor, device: int | str | None = None) -> Tensor:
     return to(self, f"cuda:{device}" if isinstance(device, int) else device or "cuda")
 
 
-def float(self: Tensor) -> Tensor:
-    """As float32."""
-    return to(self, _float32)
+def converter(dtype: DType, name: str) -> Callable[[Tensor], Tensor]:
+    """The method ``name`` that converts to ``dtype``."""
 
+    def method(self: Tensor) -> Tensor:
+        return to(self, dtype)
 
-def double(self: Tensor) -> Tensor:
-    """As float64."""
-    return to(self, _float64)
-
-
-def half(self: Tensor) -> Tensor:
-    """As float16."""
-    return to(self, _float16)
-
-
-def bfloat16(self: Tensor) -> Tensor:
-    """As bfloat16."""
-    return to(self, _bfloat16)
-
-
-def long(self: Tensor) -> Tensor:
-    """As int64; floats are rounded to zero."""
-    return to(self, _int64)
-
-
-def int(self: Tensor) -> Tensor:
-    """As int32; floats are rounded to zero."""
-    return to(self, _int32)
-
-
-def short(self: Tensor) -> Tensor:
-    """As int16."""
-    return to(self, _int16)
-
-
-def char(self: Tensor) -> Tensor:
-    """As int8."""
-    return to(self, _int8)
-
-
-def byte(self: Tensor) -> Tensor:
-    """As uint8."""
-    return to(self, _uint8)
-
-
-def bool(self: Tensor) -> Tensor:
-    """As bool: whether each element is not zero."""
-    return to(self, _bool)
+    method.__name__ = method.__qualname__ = name
+    method.__doc__ = f"As {dtype.name}" + ("" if dtype.is_float or dtype is bool_ else "; floats are rounded to zero") + "."
+    return method
 
 
 def type_as(self: Tensor, other: Tensor) -> Tensor:
@@ -140,7 +90,7 @@ def type_as(self: Tensor, other: Tensor) -> Tensor:
     return to(self, other._cell.node.dtype)
 
 
-def type(self: Tensor, dtype: DType | str | None = None) -> Any:
+def type_name(self: Tensor, dtype: DType | str | None = None) -> Any:
     """The name of this tensor's type as torch gives it, or this tensor converted to ``dtype``."""
     if dtype is None:
         return f"lazygrad.{_TYPE_NAMES[self._cell.node.dtype.name]}Tensor"
@@ -149,8 +99,6 @@ def type(self: Tensor, dtype: DType | str | None = None) -> Any:
         found = [known for known, title in _TYPE_NAMES.items() if title == name]
         if not found:
             raise ValueError(f"invalid type: '{dtype}'")
-        from lazygrad.ir.dtype import BY_NAME
-
         dtype = BY_NAME[found[0]]
     return to(self, dtype)
 

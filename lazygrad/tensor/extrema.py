@@ -54,7 +54,9 @@ def _extremum(
 ) -> Tensor:
     x = input._enter()
     axes = axes_of(x, dim, name)
-    return wrap(kept(reduce(x, axes), x.shape, axes, keepdim), input, name=name.capitalize())
+    # torch's max() of everything and max(dim) are two functions of one name; this is the first.
+    known_as = name.capitalize() + ("/1" if name in ("max", "min") else "")
+    return wrap(kept(reduce(x, axes), x.shape, axes, keepdim), input, name=known_as)
 
 
 def max(input: Tensor, dim: int | Tensor | None = None, keepdim: bool = False) -> Tensor | Max:

@@ -133,7 +133,8 @@ def wrap(node: Node, *operands: object, name: str | None = None) -> Tensor:
     Args:
         node: the result.
         operands: what it was computed of; those that are no tensors are passed over.
-        name: torch's name of the function, where the node's own operation does not tell.
+        name: torch's name of the function, where the node's own operation does not tell; "Sum/1" is printed as
+            SumBackward1.
     """
     history = False
     depth = 0

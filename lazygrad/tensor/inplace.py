@@ -10,9 +10,11 @@ from collections.abc import Callable
 from functools import wraps
 from typing import TYPE_CHECKING, Concatenate, ParamSpec
 
+from lazygrad.ir.node import Node
 from lazygrad.ir.promotion import _CATEGORY
 from lazygrad.tensor.grad_mode import SWITCH
-from lazygrad.tensor.operands import cast, spread
+from lazygrad.tensor.handle import Handle, wrap
+from lazygrad.tensor.operands import Operand, cast, constant, number, spread
 
 if TYPE_CHECKING:
     from lazygrad.tensor.tensor import Tensor
@@ -57,12 +59,12 @@ def rebind(tensor: Tensor, result: Tensor, name: str) -> Tensor:
     return rebind_node(tensor, cast(node, old.dtype), result)
 
 
-def rebind_node(tensor: Tensor, node: object, result: Tensor) -> Tensor:
+def rebind_node(tensor: Tensor, node: Node, result: Tensor) -> Tensor:
     """Binds ``tensor`` to ``node``, which has the history of ``result``."""
     history = result._cell.history and result._requires_grad
     if tensor._cell.history and tensor._requires_grad and not history:
         tensor._requires_grad = False  # changed where nothing is recorded: the value has no history any more
-    tensor._rebind(node, history, result._cell.depth)  # type: ignore[arg-type]
+    tensor._rebind(node, history, result._cell.depth)
     return tensor
 
 
@@ -92,3 +94,24 @@ def copy_(self: Tensor, src: Tensor, non_blocking: bool = False) -> Tensor:
         self._requires_grad = False
     self._rebind(spread(cast(entered, node.dtype), node.shape), history, src._cell.depth + 1)
     return self
+
+
+def filled(tensor: Tensor, node: Node) -> Tensor:
+    """Binds ``tensor`` to a node without history."""
+    check_writable(tensor)
+    return rebind_node(tensor, node, wrap(node))
+
+
+def zero_(self: Tensor) -> Tensor:
+    """Binds this tensor to zeros."""
+    return fill_(self, 0)
+
+
+def fill_(self: Tensor, value: Operand) -> Tensor:
+    """Binds this tensor to one number everywhere."""
+    x = self._cell.node
+    if not isinstance(value, Handle):
+        return filled(self, constant(number(value), x.shape, x.dtype, x.device))
+    check_writable(self)
+    node = spread(cast(value._enter(), x.dtype), x.shape)
+    return rebind_node(self, node, wrap(node, value))

@@ -43,6 +43,11 @@ def realize(*tensors: Union[Tensor, Iterable[Tensor]]) -> None:
     compute(list(cells.values()))
 
 
+def realize_only(tensor: Handle) -> None:
+    """Computes one tensor, and nothing else."""
+    compute([own_cell(tensor)])
+
+
 def own_cell(tensor: Handle) -> Cell:
     """The cell of a tensor; a detached twin that outlived its tensor with history gets one of its own."""
     cell = tensor._cell

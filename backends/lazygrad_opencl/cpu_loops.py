@@ -1,0 +1,87 @@
+"""Loops of tasks on a processor: a work-group's run of points, plain loops, and loops in steps of vectors.
+
+Every ``open_...`` opens exactly one level of the emitter and binds its axes there.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from lazygrad.ir.index import Variable
+from lazygrad.kernel.tiling import Partition
+from lazygrad_opencl.emitter import OpenCLEmitter
+
+
+class Span(NamedTuple):
+    """The part of an axis that is walked: C texts of its two ends."""
+
+    begin: str
+    end: str
+
+
+def whole(axis: Variable) -> Span:
+    return Span("0", str(axis.extent))
+
+
+def open_tasks(emitter: OpenCLEmitter, partition: Partition) -> dict[Variable, Span]:
+    """This work-group's points; binds axes split into single positions, and returns the spans of the others."""
+    count, chunk = partition.count, partition.chunk
+    if count == 1:
+        emitter.open()
+    elif chunk == 1:
+        emitter.open()
+        emitter.line("const int point = group;")
+    else:
+        emitter.line(f"const int first = group * {chunk};")
+        emitter.line(f"const int last = {_smaller(f'first + {chunk}', count, count % chunk == 0)};")
+        emitter.open("for (int point = first; point < last; point++) {")
+    spans: dict[Variable, Span] = {}
+    step = count
+    for position, split in enumerate(partition.splits):
+        step //= split.count
+        digit = f"point / {step}" if step > 1 else "point"
+        if position and split.count > 1:
+            digit = f"{digit} % {split.count}"
+        if split.count == 1:
+            digit = "0"
+        name = emitter.fresh("i")
+        axis, block = split.axis, split.block
+        if block == 1:
+            emitter.line(f"const int {name} = {digit}; // {axis} of {axis.extent}")
+            emitter.bind(axis, name)
+            continue
+        begin = f"({digit}) * {block}" if digit != "0" else "0"
+        emitter.line(f"const int {name} = {begin}; // {axis} of {axis.extent}, in blocks of {block}")
+        end = f"{name}_end"
+        limit = _smaller(f"{name} + {block}", axis.extent, axis.extent % block == 0)
+        emitter.line(f"const int {end} = {limit};")
+        spans[axis] = Span(name, end)
+    return spans
+
+
+def _smaller(text: str, limit: int, never: bool) -> str:
+    return text if never else f"{text} < {limit} ? {text} : {limit}"
+
+
+def open_loop(emitter: OpenCLEmitter, axis: Variable, span: Span | None = None) -> None:
+    """A loop over single positions."""
+    begin, end = span or whole(axis)
+    name = emitter.fresh("i")
+    emitter.open(f"for (int {name} = {begin}; {name} < {end}; {name}++) {{ // {axis} of {axis.extent}")
+    emitter.bind(axis, name)
+
+
+def open_vectors(emitter: OpenCLEmitter, axis: Variable, span: Span | None = None) -> str:
+    """A loop in steps of vectors, whose name it returns. The last vector repeats lanes where they do not come out."""
+    begin, end = span or whole(axis)
+    name, lanes = emitter.fresh("v"), emitter.lanes
+    emitter.open(
+        f"for (int {name} = {begin}; {name} < {end}; {name} += {lanes}) {{ // {axis} of {axis.extent}, {lanes} lanes"
+    )
+    place = name
+    if axis.extent % lanes:
+        place = emitter.fresh("i")
+        last = axis.extent - lanes
+        emitter.line(f"const int {place} = {name} < {last} ? {name} : {last};")
+    emitter.bind(axis, place, wide=True)
+    return name

@@ -1,0 +1,1 @@
+"""What ``python -m lazygrad`` can do, one command a file."""

@@ -1,0 +1,287 @@
+"""Tilings: how a body without contractions is cut, as data; and the heuristics that choose one.
+
+In: a body in canonical axes and the machine. Out: a frozen record that says in what order axes are walked, along
+which one the lanes lie, and how points are shared among tasks. It is all that a skeleton of the "cpu" flavour needs
+to know besides the body. Sizes are chosen for caches; results are right for any.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import gcd, prod
+from typing import Union
+
+from lazygrad.ir.dtype import DType
+from lazygrad.ir.index import Variable
+from lazygrad.kernel.kernel import Body, BufferDeclaration, Stage
+from lazygrad.kernel.machine import Machine
+from lazygrad.kernel.traffic import Touch, elements, full_lanes, lane_cost, lanes_for, operations, touches
+
+# Work that makes waking another core worthwhile, in lane operations (about five microseconds).
+TASK_COST = 2**17
+# More tasks than cores even out what other processes take away.
+TASKS_PER_CORE = 6
+# Points walked inside one vector of a gathering loop: the cache lines of a gather serve this many.
+GATHER_BLOCK = 32
+# Running results that hide the latency of an addition.
+ROW_UNROLL = 4
+# An expression with this many operations hides latencies by itself, and repeating its code costs compile time.
+LONG_EXPRESSION = 12
+# Additions that one running sum takes in before it is added to the total, which keeps float32 sums accurate.
+SUM_BLOCK = 256
+# Rows that a panel of columns walks before it moves on to the next column: streams that prefetching can follow.
+ROW_BLOCK = 16
+# The smallest panel, in bytes of a row (two cache lines), and the largest, whose running results stay in the cache.
+SMALLEST_PANEL = 128
+LARGEST_PANEL = 4096
+
+
+@dataclass(frozen=True)
+class Split:
+    """An axis in blocks; with ``block`` 1 every position is one."""
+
+    axis: Variable
+    block: int
+
+    @property
+    def count(self) -> int:
+        return -(-self.axis.extent // self.block)
+
+
+@dataclass(frozen=True)
+class Partition:
+    """What tasks share: the blocks of some axes, numbered row by row, in runs of ``chunk`` for each of ``tasks``."""
+
+    splits: tuple[Split, ...]
+    tasks: int
+
+    @property
+    def count(self) -> int:
+        return prod(split.count for split in self.splits)
+
+    @property
+    def chunk(self) -> int:
+        return -(-self.count // self.tasks)
+
+
+@dataclass(frozen=True)
+class PointwiseTiling:
+    """``loops`` are walked outermost first inside the partition, then ``vector`` in steps of ``lanes``, then ``inner``.
+
+    ``inner`` is the axis whose neighbours share the cache lines of gathered lanes; the partition has it in blocks.
+    """
+
+    partition: Partition
+    loops: tuple[Variable, ...]
+    vector: Variable | None
+    lanes: int
+    inner: Variable | None = None
+
+
+@dataclass(frozen=True)
+class SweepTiling:
+    """One stage in row mode: ``loops`` outermost first, then ``vector`` with ``unroll`` running results."""
+
+    loops: tuple[Variable, ...]
+    vector: Variable | None
+    unroll: int = 1
+
+
+@dataclass(frozen=True)
+class RowTiling:
+    """Lanes along the stages' own axes: every point of the body is one row."""
+
+    partition: Partition
+    loops: tuple[Variable, ...]
+    lanes: int
+    sweeps: tuple[SweepTiling, ...]
+
+
+@dataclass(frozen=True)
+class ColumnTiling:
+    """Lanes along an axis of the body: a panel of ``panel`` columns is swept, ``row_block`` rows at a time.
+
+    ``row_block`` None: each vector of columns runs through all stages before the next, results stay in registers.
+    ``sweeps`` gives the order of each stage's axes, outermost first.
+    """
+
+    partition: Partition
+    vector: Variable
+    lanes: int
+    panel: int
+    row_block: int | None
+    sweeps: tuple[tuple[Variable, ...], ...]
+
+
+ReductionTiling = Union[RowTiling, ColumnTiling]
+
+
+def wanted_tasks(body: Body, lanes: int, machine: Machine) -> int:
+    """How many tasks the body's work is worth."""
+    points = prod(axis.extent for axis in body.axes)
+    cost = points * sum(elements(stage) * (operations(stage) + 2 * len(touches(stage))) for stage in body.stages)
+    return max(1, min(int(cost / lanes * 8 / TASK_COST), machine.cores * TASKS_PER_CORE))
+
+
+def memory_order(axes: Sequence[Variable], touched: Sequence[Touch]) -> list[Variable]:
+    """Axes with the longest steps in memory first, stores deciding before loads."""
+
+    def step(axis: Variable, stores: bool) -> int:
+        steps = [touch.step(axis) for touch in touched if touch.stores is stores]
+        return max((abs(step) for step in steps if step is not None), default=0)
+
+    return sorted(axes, key=lambda axis: (-step(axis, stores=True), -step(axis, stores=False)))
+
+
+def partition(loops: Sequence[Variable], tasks: int, last: Split | None = None) -> tuple[Partition, list[Variable]]:
+    """Cuts as many of the outermost loops as give every task its share; what is left stays a loop.
+
+    ``last`` may be cut too, in its blocks, where the loops do not suffice.
+    """
+    splits: list[Split] = []
+    rest = list(loops)
+    count = 1
+    while rest and count < 4 * tasks and not (count >= tasks and count % tasks == 0) and tasks > 1:
+        splits.append(Split(rest.pop(0), 1))
+        count *= splits[-1].count
+    if last is not None and not rest and count < tasks and last.count > 1:
+        splits.append(last)
+        count *= last.count
+    return _evened(splits, tasks), rest
+
+
+# ---- pointwise
+
+
+def pointwise_tiling(body: Body, buffers: Sequence[BufferDeclaration], machine: Machine) -> PointwiseTiling:
+    """For a body of storing stages without axes of their own."""
+    (stage,) = body.stages
+    touched = touches(stage)
+    lanes = lanes_for(body.stages, _memory_types(touched, buffers), machine.vector_bytes)
+    vector = min(body.axes, key=lambda axis: lane_cost(stage, axis, lanes), default=None)
+    if vector is None:
+        return PointwiseTiling(Partition((), 1), (), None, 1)
+    lanes = full_lanes(vector.extent, lanes)
+    order = memory_order([axis for axis in body.axes if axis != vector], touched)
+    tasks = wanted_tasks(body, lanes, machine)
+    inner = _sharing_axis(vector, order, touched, lanes)
+    if inner is not None:
+        splits = [Split(axis, 1) for axis in order if axis != inner] + [Split(inner, GATHER_BLOCK)]
+        count = prod(split.count for split in splits)
+        if count < tasks:
+            splits.append(_share(vector, lanes, -(-tasks // count)))
+        return PointwiseTiling(_evened(splits, tasks), (), vector, lanes, inner)
+    shared = _share(vector, lanes, -(-tasks // max(1, prod(axis.extent for axis in order))))
+    cut, rest = partition(order, tasks, shared)
+    return PointwiseTiling(cut, tuple(rest), vector, lanes)
+
+
+def _evened(splits: Sequence[Split], tasks: int) -> Partition:
+    """At most so many tasks in runs of equal length: nine blocks for eight tasks are five runs of two."""
+    count = prod(split.count for split in splits)
+    found = Partition(tuple(splits), max(1, min(tasks, count)))
+    return Partition(found.splits, -(-count // found.chunk))
+
+
+def _share(axis: Variable, lanes: int, parts: int) -> Split:
+    """The axis in about so many equal blocks of whole vectors."""
+    vectors = -(-axis.extent // lanes)
+    return Split(axis, -(-vectors // max(parts, 1)) * lanes)
+
+
+def _sharing_axis(
+    vector: Variable, others: Sequence[Variable], touched: Sequence[Touch], lanes: int
+) -> Variable | None:
+    """The axis along which gathered lanes move by one element, if lanes are gathered at all."""
+    if lanes == 1:
+        return None
+    gathered = [touch for touch in touched if touch.step(vector) not in (0, 1)]
+    for axis in others:
+        if axis.extent > 1 and any(touch.step(axis) == 1 for touch in gathered):
+            return axis
+    return None
+
+
+def _memory_types(touched: Sequence[Touch], buffers: Sequence[BufferDeclaration]) -> list[DType]:
+    return [buffers[touch.access.buffer].dtype for touch in touched if touch.stores]
+
+
+# ---- reductions
+
+
+def reduction_tiling(body: Body, buffers: Sequence[BufferDeclaration], machine: Machine) -> ReductionTiling:
+    """For a body of reducing and storing stages with axes of their own: lanes along rows or along columns."""
+    touched = [touch for stage in body.stages for touch in touches(stage)]
+    lanes = lanes_for(body.stages, _memory_types(touched, buffers), machine.vector_bytes)
+    rows = _row_cost(body, lanes)
+    column = min(body.axes, key=lambda axis: _column_cost(body, axis, lanes), default=None)
+    if column is not None and _column_cost(body, column, lanes) < rows:
+        return _column_tiling(body, column, lanes, touched, machine)
+    vectors = [vector for stage in body.stages if (vector := _row_vector(stage, lanes)) is not None]
+    lanes = full_lanes(max((vector.extent for vector in vectors), default=1), lanes)
+    cut, rest = partition(memory_order(body.axes, touched), wanted_tasks(body, lanes, machine))
+    return RowTiling(cut, tuple(rest), lanes, tuple(_sweep(stage, lanes) for stage in body.stages))
+
+
+def _row_vector(stage: Stage, lanes: int) -> Variable | None:
+    if stage.sequential:
+        return None
+    return min(stage.axes, key=lambda axis: lane_cost(stage, axis, lanes), default=None)
+
+
+def _row_cost(body: Body, lanes: int) -> float:
+    """The cost of one point of the body with lanes along each stage's own axes."""
+    total = 0.0
+    for stage in body.stages:
+        total += elements(stage) * lane_cost(stage, _row_vector(stage, lanes), lanes)
+        if stage.axes:
+            total += 2.0 * lanes * len(stage.accumulators)  # joining lanes
+    return total
+
+
+def _column_cost(body: Body, axis: Variable, lanes: int) -> float:
+    return sum(elements(stage) * lane_cost(stage, axis, lanes) for stage in body.stages)
+
+
+def _sweep(stage: Stage, lanes: int) -> SweepTiling:
+    vector = _row_vector(stage, lanes)
+    if _keeps_order(stage):
+        # argmax takes the first of equal values as it comes: the order of axes stays, the last one has the lanes.
+        vector = stage.axes[-1] if stage.axes and not stage.sequential else None
+    if vector is None or vector.extent < lanes or lanes == 1:
+        return SweepTiling(stage.axes, None)
+    loops = [axis for axis in stage.axes if axis != vector]
+    if not _keeps_order(stage):
+        loops = memory_order(loops, touches(stage))
+    vectors = vector.extent // lanes
+    unroll = 1 if operations(stage) >= LONG_EXPRESSION or not stage.accumulators else ROW_UNROLL
+    return SweepTiling(tuple(loops), vector, unroll if vectors >= 2 * unroll else 1)
+
+
+def _keeps_order(stage: Stage) -> bool:
+    return stage.sequential or any(getattr(a, "position", None) is not None for a in stage.accumulators)
+
+
+def _column_tiling(
+    body: Body, vector: Variable, lanes: int, touched: Sequence[Touch], machine: Machine
+) -> ColumnTiling:
+    lanes = full_lanes(vector.extent, lanes)
+    if any(store.mode == "add" for stage in body.stages for store in stage.stores):
+        # The last vector may repeat lanes of the one before, but nothing may be added twice.
+        lanes = gcd(lanes, vector.extent)
+    loops = memory_order([axis for axis in body.axes if axis != vector], touched)
+    sweeps = tuple(
+        stage.axes if _keeps_order(stage) else tuple(memory_order(stage.axes, touches(stage))) for stage in body.stages
+    )
+    tasks = wanted_tasks(body, lanes, machine)
+    points = prod(axis.extent for axis in loops)
+    widest = machine.vector_bytes // lanes
+    smallest = max(lanes, SMALLEST_PANEL // widest)
+    panel = min(LARGEST_PANEL // widest, -(-vector.extent * points // tasks))
+    panel = min(max(smallest, panel // smallest * smallest), -(-vector.extent // lanes) * lanes)
+    longest = max(elements(stage) for stage in body.stages)
+    sequential = any(stage.sequential for stage in body.stages)
+    row_block = None if longest <= 2 * ROW_BLOCK and not sequential else ROW_BLOCK
+    splits = [*(Split(axis, 1) for axis in loops), Split(vector, panel)]
+    return ColumnTiling(_evened(splits, tasks), vector, lanes, panel, row_block, sweeps)

@@ -1,0 +1,110 @@
+"""Strided gradients by phase.
+
+The gradient of a convolution of stride s by its input reads the cotangent only where ``(p - k*dilation) % s == 0``:
+most products of the contraction are with zeros. Positions p of one remainder r use a fixed subset of the taps k, so
+for each r there is a small contraction without that mask, and the results interleave.
+"""
+
+from __future__ import annotations
+
+from lazygrad import ops
+from lazygrad.ir.index import Bound, Index, Quotient, Variable, substitute, variables
+from lazygrad.ir.node import Node
+from lazygrad.ops.contract import CONTRACT, ContractAttributes
+from lazygrad.ops.movement import VIEW, Padding, Range
+from lazygrad.passes.views import compose_views
+
+
+def split_phases(current: Node) -> Node | None:
+    """A contraction over strided positions as an interleaving of dense ones."""
+    if current.op is not CONTRACT:
+        return None
+    found = _strided_axis(current)
+    if found is None:
+        return None
+    label, stride = found
+    at: ContractAttributes = current.attributes
+    axis = at.out.index(label)
+    extent = current.shape[axis]
+    total: Node | None = None
+    for phase in range(min(stride, extent)):
+        count = -(-(extent - phase) // stride)
+        part = _phase(current, label, Range(phase, extent, stride))
+        if part is None:
+            continue
+        part = split_phases(part) or part
+        paddings = [Padding(0, 0)] * current.rank
+        paddings[axis] = Padding(phase, extent - phase - ((count - 1) * stride + 1), stride - 1)
+        spread = ops.pad(part, tuple(paddings))
+        total = spread if total is None else ops.add(total, spread)
+    if total is None:
+        return ops.constant(0, current.shape, current.dtype, current.device)
+    return total
+
+
+def _strided_axis(current: Node) -> tuple[int, int] | None:
+    """A label of the result whose position decides, by its remainder, which products are not masked; the stride."""
+    at: ContractAttributes = current.attributes
+    for operand, labels in zip(current.inputs, (at.a, at.b), strict=True):
+        if operand.op is not VIEW:
+            continue
+        for bound in operand.attributes.map.mask:
+            terms = bound.index.terms
+            if len(terms) != 1 or not isinstance(terms[0][0], Quotient) or not terms[0][0].remainder:
+                continue
+            inner = terms[0][0].index
+            for variable in sorted(variables(inner), key=lambda v: v.name):
+                label = labels[int(variable.name[1:])]
+                if label in at.out and abs(inner.coefficient(variable)) == 1:
+                    return label, terms[0][0].divisor
+    return None
+
+
+def _phase(current: Node, label: int, positions: Range) -> Node | None:
+    """The contraction at some positions of one axis of the result, over the taps that matter there."""
+    at: ContractAttributes = current.attributes
+    operands = [
+        _sliced(operand, labels, label, positions) for operand, labels in zip(current.inputs, (at.a, at.b), strict=True)
+    ]
+    for side, labels in enumerate((at.a, at.b)):
+        for other, taps in _used_taps(operands[side], labels, at):
+            if taps is None:
+                return None
+            operands = [_sliced(o, own, other, taps) for o, own in zip(operands, (at.a, at.b), strict=True)]
+    return ops.contract(operands[0], at.a, operands[1], at.b, at.out)
+
+
+def _sliced(operand: Node, labels: tuple[int, ...], label: int, positions: Range) -> Node:
+    if label not in labels:
+        return operand
+    ranges = [Range(0, extent) for extent in operand.shape]
+    ranges[labels.index(label)] = positions
+    sliced = ops.slice_(operand, tuple(ranges))
+    return compose_views(sliced) or sliced
+
+
+def _used_taps(operand: Node, labels: tuple[int, ...], at: ContractAttributes) -> list[tuple[int, Range | None]]:
+    """For each summed axis that a bound restricts by itself: the values it leaves, None when there are none."""
+    if operand.op is not VIEW:
+        return [(labels[0], None)] if operand.op.name == "constant" else []
+    found: list[tuple[int, Range | None]] = []
+    for bound in operand.attributes.map.mask:
+        read = variables(bound.index)
+        if len(read) != 1:
+            continue
+        (variable,) = read
+        label = labels[int(variable.name[1:])]
+        if label in at.out:
+            continue
+        left = [value for value in range(variable.extent) if _holds(bound, variable, value)]
+        step = left[1] - left[0] if len(left) > 1 else 1
+        if left and left != list(range(left[0], left[-1] + 1, step)):
+            continue
+        found.append((label, Range(left[0], left[-1] + 1, step) if left else None))
+    return found
+
+
+def _holds(bound: Bound, variable: Variable, value: int) -> bool:
+    index = substitute(bound.index, {variable: Index(value)})
+    return bound.low <= index.constant < bound.high
+

@@ -1,0 +1,103 @@
+"""Reductions: all axes, ties, nan, nothing to reduce, long and short axes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy
+
+from lazygrad.ir.dtype import DType, bool_
+from lazygrad.testing import values
+from lazygrad.testing.row import ALL, EXACT, FLOATS, NUMBERS, SUMMED, Case, Row, Tolerance, case, data, tensor
+from lazygrad.testing.values import Domain, between, normal
+
+# Shapes with the axes that are reduced; None means all.
+_REDUCED: tuple[tuple[tuple[int, ...], int | tuple[int, ...] | None], ...] = (
+    ((7,), 0), ((33,), 0), ((1,), 0), ((3, 5), 0), ((3, 5), 1), ((3, 5), (0, 1)), ((2, 9, 4), 1),
+    ((2, 9, 4), (0, 2)), ((2, 1, 4), 1), ((5, 129), 1), ((129, 5), 0), ((2, 17, 33), None), ((8, 8), -1),
+)  # fmt: skip
+_EMPTY: tuple[tuple[tuple[int, ...], int | tuple[int, ...] | None], ...] = (((0,), 0), ((0, 3), 0), ((3, 0), None))
+
+
+def _cases(domain: Domain, empty: bool = True, several: bool = True) -> tuple[Case, ...]:
+    shapes = _REDUCED + (_EMPTY if empty else ())
+    return tuple(
+        case(tensor(*shape, domain=domain), dim=dim, keepdim=keepdim)
+        for shape, dim in shapes
+        for keepdim in (False, True)
+        if several or isinstance(dim, int)
+    ) + (case(tensor(5, 8, domain=domain, look=lambda m, x: x.permute(1, 0)[::2]), dim=1, keepdim=False),)
+
+
+def _edges(dtype: DType, **options: Any) -> tuple[Case, ...]:
+    """Rows with a nan, with infinities, with both signs of zero."""
+    if not dtype.is_float:
+        extremes = values.edges(dtype)
+        return (case(data(extremes), **options),)
+    rows = [[1, numpy.nan, 3, -2], [numpy.inf, 1, -numpy.inf, 0], [-numpy.inf, -1, -2, -3], [0.0, 1, 1, 0.5]]
+    return tuple(case(data(row), **options) for row in rows)
+
+
+def _by_dim(name: str) -> Any:
+    def function(m: Any, x: Any, dim: Any, keepdim: bool) -> Any:
+        if dim is None:
+            return getattr(m, name)(x)
+        return getattr(m, name)(x, dim, keepdim)
+
+    return function
+
+
+def _prod(m: Any, x: Any, dim: Any, keepdim: bool) -> Any:
+    return m.prod(x) if dim is None else m.prod(x, dim, keepdim)
+
+
+def _extremum(name: str) -> Any:
+    def function(m: Any, x: Any, dim: Any, keepdim: bool) -> Any:
+        if dim is None:
+            return getattr(m, name)(x)
+        found = getattr(m, name)(x, dim, keepdim)
+        return found.values, found.indices
+
+    return function
+
+
+_OPTIONS = {"dim": 0, "keepdim": False}
+ROWS: tuple[Row, ...] = (
+    Row(name="sum", function=_by_dim("sum"), cases=_cases(normal), dtypes=ALL, tolerance=SUMMED,
+        edge_cases=lambda dtype: _edges(dtype, **_OPTIONS)),
+    Row(name="mean", function=_by_dim("mean"), cases=_cases(normal, empty=False), tolerance=SUMMED,
+        edge_cases=lambda dtype: _edges(dtype, **_OPTIONS)),
+    Row(name="prod", function=_prod, cases=_cases(between(0.8, 1.2), several=False), dtypes=NUMBERS,
+        tolerance=Tolerance(64, 16), edge_cases=lambda dtype: _edges(dtype, **_OPTIONS) if dtype.is_float else ()),
+    Row(name="prod with zeros", function=lambda m, x: m.prod(x, 1), dtypes=FLOATS, tolerance=SUMMED,
+        cases=(case(data([[2.0, 3, 4], [0, 3, 4], [0, 0, 4], [0, 0, 0]])),)),
+    Row(name="amax", function=_by_dim("amax"), cases=_cases(values.apart, empty=False), dtypes=NUMBERS, tolerance=EXACT,
+        edge_cases=lambda dtype: _edges(dtype, **_OPTIONS), second_order=False, signed_zeros=False),
+    Row(name="amin", function=_by_dim("amin"), cases=_cases(values.apart, empty=False), dtypes=NUMBERS, tolerance=EXACT,
+        edge_cases=lambda dtype: _edges(dtype, **_OPTIONS), second_order=False, signed_zeros=False),
+    Row(name="max", function=_extremum("max"), cases=_cases(values.apart, empty=False, several=False), dtypes=NUMBERS,
+        tolerance=EXACT, edge_cases=lambda dtype: _edges(dtype, **_OPTIONS), second_order=False, signed_zeros=False),
+    Row(name="min", function=_extremum("min"), cases=_cases(values.apart, empty=False, several=False), dtypes=NUMBERS,
+        tolerance=EXACT, edge_cases=lambda dtype: _edges(dtype, **_OPTIONS), second_order=False, signed_zeros=False),
+    Row(name="argmax", function=_by_dim("argmax"), cases=_cases(values.apart, empty=False, several=False),
+        dtypes=NUMBERS, tolerance=EXACT, gradients=False, edge_cases=lambda dtype: _edges(dtype, **_OPTIONS)),
+    Row(name="argmin", function=_by_dim("argmin"), cases=_cases(values.apart, empty=False, several=False),
+        dtypes=NUMBERS, tolerance=EXACT, gradients=False, edge_cases=lambda dtype: _edges(dtype, **_OPTIONS)),
+    Row(name="any", function=_by_dim("any"), cases=_cases(normal, several=False), dtypes=ALL, tolerance=EXACT,
+        gradients=False),
+    Row(name="all", function=_by_dim("all"), cases=_cases(normal, several=False), dtypes=ALL, tolerance=EXACT,
+        gradients=False),
+    Row(name="var and std", function=lambda m, x, dim, correction: (
+            m.var(x, dim=dim, correction=correction), m.std(x, dim=dim, correction=correction)),
+        cases=tuple(case(tensor(4, 9), dim=dim, correction=c) for dim in (0, 1) for c in (0, 1)),
+        tolerance=Tolerance(64, 64)),
+    Row(name="logsumexp", function=lambda m, x, dim: m.logsumexp(x, dim), tolerance=Tolerance(16, 16),
+        cases=(case(tensor(3, 9), dim=1), case(tensor(3, 9), dim=0), case(tensor(2, 3, 4), dim=(0, 2))),
+        edge_cases=lambda dtype: (case(data([[1000.0, 1000], [-1000, -1001], [0, -numpy.inf]]), dim=1),)),
+    Row(name="cumsum", function=lambda m, x, dim: m.cumsum(x, dim), dtypes=NUMBERS, tolerance=SUMMED,
+        cases=(case(tensor(9), dim=0), case(tensor(3, 7), dim=1), case(tensor(3, 7), dim=0))),
+    Row(name="ties share the gradient", function=lambda m, x: (m.amax(x, 1), m.amin(x, 0)), dtypes=FLOATS,
+        tolerance=EXACT, cases=(case(tensor(4, 9, domain=values.ties)),), gradients=False),
+    Row(name="count of bools", function=lambda m, x: (x.sum(), x.sum(0), x.any(), x.all(), x.to(m.float32).mean()),
+        cases=(case(tensor(5, 7)),), dtypes=(bool_,), tolerance=SUMMED, gradients=False),
+)  # fmt: skip

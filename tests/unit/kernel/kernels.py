@@ -1,0 +1,114 @@
+"""Small kernels that several tests look at."""
+
+from __future__ import annotations
+
+from lazygrad.ir.dtype import DType, float32, int64
+from lazygrad.ir.index import Bound, Index, Variable, variable
+from lazygrad.ir.value import ARGUMENT, LOAD, REDUCED, Value, apply, leaf
+from lazygrad.kernel.kernel import (
+    Access,
+    Body,
+    BufferDeclaration,
+    Contraction,
+    Kernel,
+    Reduction,
+    Stage,
+    Store,
+)
+
+
+def load(buffer: int, address: Index, dtype: DType = float32, mask: tuple[Bound, ...] = ()) -> Value:
+    return leaf(LOAD, dtype, Access(buffer, address, mask))
+
+
+def reduced(number: int, dtype: DType = float32) -> Value:
+    return leaf(REDUCED, dtype, number)
+
+
+def argument(number: int, dtype: DType = float32) -> Value:
+    return leaf(ARGUMENT, dtype, number)
+
+
+def pointwise(value: Value, size: int, dtype: DType = float32, inputs: int = 1, name: str = "pointwise") -> Kernel:
+    """b<inputs>[i] = value, over i < size."""
+    store = Store(Access(inputs, variable("i0", size)), value)
+    buffers = (*(BufferDeclaration(float32, size),) * inputs, BufferDeclaration(dtype, size, written=True))
+    return Kernel(name, (Body((Variable("i0", size),), (Stage((), (), (store,)),)),), buffers)
+
+
+def softmax(rows: int, columns: int, names: tuple[str, str, str, str] = ("i0", "j0", "j1", "j2")) -> Kernel:
+    axes = [Variable(name, extent) for name, extent in zip(names, (rows, columns, columns, columns), strict=True)]
+    row, *inner = (variable(axis.name, axis.extent) for axis in axes)
+    elements = [load(0, row * columns + column) for column in inner]
+    powers = [apply("exp", element - reduced(0)) for element in elements]
+    return Kernel(
+        "softmax",
+        (
+            Body(
+                (axes[0],),
+                (
+                    Stage((axes[1],), (Reduction("max", elements[0], float32),)),
+                    Stage((axes[2],), (Reduction("sum", powers[1], float32),)),
+                    Stage(
+                        (axes[3],), (), (Store(Access(1, row * columns + inner[2]), powers[2] / reduced(1)),)
+                    ),
+                ),
+            ),
+        ),
+        (BufferDeclaration(float32, rows * columns), BufferDeclaration(float32, rows * columns, written=True)),
+    )
+
+
+def padded_convolution(size: int = 8, taps: int = 3) -> Kernel:
+    """b2[i] = sum over j of b0[i + j - 1] * b1[j], zero outside."""
+    i, j = variable("i0", size), variable("j0", taps)
+    inside = (Bound(i + j, 1, size + 1),)
+    contraction = Contraction(load(0, i + j - 1, mask=inside), load(1, j), float32)
+    return Kernel(
+        "convolution",
+        (
+            Body(
+                (Variable("i0", size),),
+                (
+                    Stage((Variable("j0", taps),), (contraction,)),
+                    Stage((), (), (Store(Access(2, i), reduced(0)),)),
+                ),
+            ),
+        ),
+        (
+            BufferDeclaration(float32, size),
+            BufferDeclaration(float32, taps),
+            BufferDeclaration(float32, size, written=True),
+        ),
+    )
+
+
+def scatter_add(updates: int = 6, columns: int = 2, rows: int = 4) -> Kernel:
+    """b2 = 0; for each update u in order: b2[b1[u], c] += b0[u, c]; positions outside are left out."""
+    c, k, u = variable("i0", columns), variable("j0", rows), variable("j1", updates)
+    row = Variable("d0", rows)
+    target = Access(2, Index(0, ((row, columns),)) + c, (), (row,))
+    position = load(1, u, int64)
+    zero = load(0, c) * 0.0
+    return Kernel(
+        "scatter",
+        (
+            Body(
+                (Variable("i0", columns),),
+                (
+                    Stage((Variable("j0", rows),), (), (Store(Access(2, k * columns + c), zero),)),
+                    Stage(
+                        (Variable("j1", updates),),
+                        (),
+                        (Store(target, load(0, u * columns + c), "add", (position,)),),
+                        sequential=True,
+                    ),
+                ),
+            ),
+        ),
+        (
+            BufferDeclaration(float32, updates * columns),
+            BufferDeclaration(int64, updates),
+            BufferDeclaration(float32, rows * columns, written=True),
+        ),
+    )
