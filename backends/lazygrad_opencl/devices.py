@@ -23,7 +23,6 @@ class FoundDevice(NamedTuple):
 @lru_cache(maxsize=1)
 def _search() -> tuple[tuple[FoundDevice, ...], str]:
     """The devices, and why there are none."""
-    driver_cache.prepare()
     try:
         import pyopencl
     except ImportError as error:
@@ -31,22 +30,21 @@ def _search() -> tuple[tuple[FoundDevice, ...], str]:
     kinds = (pyopencl.device_type.GPU, pyopencl.device_type.ACCELERATOR, pyopencl.device_type.CPU)
     reasons: list[str] = []
     handles: list[tuple[tuple[int, str, str], Any]] = []
-    try:
-        platforms = pyopencl.get_platforms()
-    except pyopencl.Error as error:
-        return (), f"the OpenCL loader finds no driver ({error}); pip install 'pyopencl[pocl]' brings one for the CPU"
-    for platform in platforms:
+    with driver_cache.named_to_driver():
         try:
-            for handle in platform.get_devices():
-                if handle.available and handle.compiler_available:
-                    rank = next((i for i, kind in enumerate(kinds) if handle.type & kind), len(kinds))
-                    handles.append(((rank, platform.name, handle.name), handle))
+            platforms = pyopencl.get_platforms()
         except pyopencl.Error as error:
-            reasons.append(f"{platform.name}: {error}")
+            return (), f"the OpenCL loader finds no driver ({error}); pip install 'pyopencl[pocl]' brings one"
+        for platform in platforms:
+            try:
+                for handle in platform.get_devices():
+                    if handle.available and handle.compiler_available:
+                        rank = next((i for i, kind in enumerate(kinds) if handle.type & kind), len(kinds))
+                        handles.append(((rank, platform.name, handle.name), handle))
+            except pyopencl.Error as error:
+                reasons.append(f"{platform.name}: {error}")
     handles.sort(key=lambda entry: entry[0])
-    found = tuple(
-        FoundDevice(handle, _information(number, handle)) for number, (_, handle) in enumerate(handles)
-    )
+    found = tuple(FoundDevice(handle, _information(number, handle)) for number, (_, handle) in enumerate(handles))
     return found, "; ".join(reasons) or "no driver offers a device with a compiler"
 
 

@@ -16,7 +16,8 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 
@@ -29,19 +30,36 @@ _TEMPORARY_LIFETIME = 3600.0
 logger = logging.getLogger("lazygrad")
 
 
-@lru_cache(maxsize=1)
-def prepare() -> None:
-    """Names the folder to PoCL, unless the user has. To be called before any OpenCL library is loaded."""
+@contextmanager
+def named_to_driver() -> Iterator[None]:
+    """While devices are searched for, PoCL is told its folder, unless the user has told it one.
+
+    PoCL reads the variable once, when it is loaded. It is taken back then, so that it does not leak into processes
+    that are started from this one with another cache.
+    """
     if os.environ.get(_VARIABLE):
+        yield
         return
-    # Without a folder that it can write, PoCL offers no device at all.
+    os.environ[_VARIABLE] = str(_root())
+    try:
+        yield
+    finally:
+        del os.environ[_VARIABLE]
+
+
+@lru_cache(maxsize=1)
+def _root() -> Path:
+    """PoCL's folder. Without one that it can write, it offers no device at all, so there is always one."""
+    chosen = os.environ.get(_VARIABLE)
+    if chosen:
+        return Path(chosen)
     folder = private_folder(cache_folder() / "opencl" / "pocl")
     if folder is None:
         folder = Path(tempfile.mkdtemp(prefix="lazygrad-pocl-"))
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
     else:
         _remove_temporary_files(folder)
-    os.environ[_VARIABLE] = str(folder)
+    return folder
 
 
 def _remove_temporary_files(folder: Path) -> None:
@@ -103,10 +121,6 @@ class DriverCache:
 
 def _entry(program: str) -> str:
     return f"{program}.files"
-
-
-def _root() -> Path:
-    return Path(os.environ.get(_VARIABLE, ""))
 
 
 def _hash_of(path: Path) -> str | None:

@@ -116,7 +116,10 @@ class Body:
 
 @dataclass(frozen=True)
 class Kernel:
-    """One launch. Equal kernels are equal objects by value: names of axes and orders are canonical."""
+    """One launch. Equal kernels are equal objects by value: names of axes and orders are canonical.
+
+    Bodies run in any order. Several may store to one buffer, but never to one element of it.
+    """
 
     name: str
     bodies: tuple[Body, ...]

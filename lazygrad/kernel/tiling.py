@@ -266,6 +266,8 @@ def _keeps_order(stage: Stage) -> bool:
 def _column_tiling(
     body: Body, vector: Variable, lanes: int, touched: Sequence[Touch], machine: Machine
 ) -> ColumnTiling:
+    smallest = max(2, lanes * SMALLEST_PANEL // machine.vector_bytes)
+    largest = lanes * LARGEST_PANEL // machine.vector_bytes
     lanes = full_lanes(vector.extent, lanes)
     if any(store.mode == "add" for stage in body.stages for store in stage.stores):
         # The last vector may repeat lanes of the one before, but nothing may be added twice.
@@ -276,9 +278,7 @@ def _column_tiling(
     )
     tasks = wanted_tasks(body, lanes, machine)
     points = prod(axis.extent for axis in loops)
-    widest = machine.vector_bytes // lanes
-    smallest = max(lanes, SMALLEST_PANEL // widest)
-    panel = min(LARGEST_PANEL // widest, -(-vector.extent * points // tasks))
+    panel = min(largest, -(-vector.extent * points // tasks))
     panel = min(max(smallest, panel // smallest * smallest), -(-vector.extent // lanes) * lanes)
     longest = max(elements(stage) for stage in body.stages)
     sequential = any(stage.sequential for stage in body.stages)

@@ -30,15 +30,10 @@ class KernelError(ValueError):
 
 def verify(kernel: Kernel) -> None:
     """Raises KernelError when the kernel is not well formed."""
-    writers: dict[int, int] = {}
+    writers: set[int] = set()
     for number, body in enumerate(kernel.bodies):
         _BodyVerifier(kernel, body, f"kernel {kernel.name}, body {number}").verify()
-        for buffer in sorted({store.access.buffer for stage in body.stages for store in stage.stores}):
-            if buffer in writers:
-                raise KernelError(
-                    f"kernel {kernel.name}: bodies {writers[buffer]} and {number} both store to buffer {buffer}"
-                )
-            writers[buffer] = number
+        writers.update(store.access.buffer for stage in body.stages for store in stage.stores)
     for buffer, declaration in enumerate(kernel.buffers):
         if declaration.written and buffer not in writers:
             raise KernelError(f"kernel {kernel.name}: buffer {buffer} is declared as written, but nothing stores to it")

@@ -12,6 +12,7 @@ from lazygrad.runtime.buffer import Allocation, Buffer
 from lazygrad.runtime.device import CompilingDevice, Program
 from lazygrad.runtime.statistics import total
 from lazygrad.runtime.structure import Structure, abstract, linearize
+from lazygrad.runtime.watching import watches
 from lazygrad.schedule import Schedule, plan
 
 # How many structures each device remembers; the least recently used go first.
@@ -33,6 +34,7 @@ class Executable:
         schedule = self.schedule
         count = schedule.leaves
         allocations: list[Allocation | None] = [None] * len(schedule.slots)
+        watching = watches(device)
         kept = {slot - count for slot in schedule.roots if slot >= count}
         for position, (scheduled, program) in enumerate(zip(schedule.kernels, self.programs, strict=True)):
             memories = []
@@ -49,7 +51,16 @@ class Executable:
                         held = device.pool.take(wanted.layout.size * wanted.dtype.itemsize, places[0])
                         allocations[slot - count] = held
                     memories.append(held.memory)
-            program.launch(memories, offsets, [numbers[number] for number in scheduled.scalars])
+            scalars = [numbers[number] for number in scheduled.scalars]
+            if watching:
+                device.synchronize()
+                for watch in watching:
+                    watch.before(scheduled, memories, offsets)
+            program.launch(memories, offsets, scalars)
+            if watching:
+                device.synchronize()
+                for watch in watching:
+                    watch.after(scheduled, memories, scalars)
             for slot in scheduled.slots:
                 if slot >= count and schedule.last_use[slot - count] == position and slot - count not in kept:
                     allocations[slot - count] = None

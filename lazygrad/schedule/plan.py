@@ -14,6 +14,7 @@ from lazygrad.ir.node import Node
 from lazygrad.ir.op import Family
 from lazygrad.ir.shape import Shape
 from lazygrad.ir import value as scalar
+from lazygrad.kernel.identity import canonical
 from lazygrad.kernel.kernel import Access, Body, BufferDeclaration, Kernel, Stage, Store
 from lazygrad.kernel.machine import Machine
 from lazygrad.ops.contract import CONTRACT
@@ -207,7 +208,7 @@ class _Planner:
         )
         by_number = {number: argument.dtype for argument, number in self.arguments.items()}
         scalars = tuple(by_number[number] for number in expressions.scalars)
-        kernel = Kernel(name, tuple(bodies), buffers, scalars)
+        kernel, _ = canonical(Kernel(name, tuple(bodies), buffers, scalars))
         self.kernels.append(ScheduledKernel(kernel, slots, tuple(expressions.scalars), str(of.place or "")))
 
     def _next_slot(self) -> int:
