@@ -15,6 +15,7 @@ tensor([True, True])
 
 from __future__ import annotations
 
+from math import e, inf, nan, pi
 from typing import TYPE_CHECKING, Any
 
 from lazygrad.ir.dtype import (
@@ -241,7 +242,6 @@ __version__ = "0.1.0"
 
 float, double, half = float32, float64, float16
 long, int, short = int64, int32, int16
-inf, nan, pi, e = 1e400, 1e400 - 1e400, 3.141592653589793, 2.718281828459045
 
 # Loaded at the first use of their names: packages, and functions with the module that has them.
 _SUBPACKAGES = frozenset({"autograd", "hub", "nn", "optim", "serialization", "testing", "vision"})

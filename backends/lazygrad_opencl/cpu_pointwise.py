@@ -4,26 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from lazygrad.kernel.axes import canonical_axes
-from lazygrad.kernel.kernel import Body, Stage
 from lazygrad.kernel.tiling import pointwise_tiling
 from lazygrad_opencl.cpu_loops import open_loop, open_tasks, open_vectors
 from lazygrad_opencl.emitter import OpenCLEmitter
+from lazygrad_opencl.pointwise import pointwise
 from lazygrad_opencl.skeleton import BodyCode, BodyContext
-
-
-def takes(body: Body) -> bool:
-    """Whether the body only stores, in one stage and any order."""
-    if len(body.stages) != 1:
-        return False
-    (stage,) = body.stages
-    return not stage.accumulators and not stage.sequential and all(store.mode == "set" for store in stage.stores)
-
-
-def pointwise(body: Body) -> Body:
-    """The stage's axes as the body's own: all points are independent."""
-    (stage,) = body.stages
-    return canonical_axes(Body((*body.axes, *stage.axes), (Stage((), (), stage.stores),)))
 
 
 def generate_body(context: BodyContext) -> BodyCode:

@@ -14,13 +14,12 @@ from typing import Any
 import numpy
 import pyopencl
 
-from lazygrad import environment
 from lazygrad.ir.dtype import DType
 from lazygrad.ir.index import evaluate, variable
 from lazygrad.ir.layout import Layout, row_major
 from lazygrad.ir.node import user_place
 from lazygrad.kernel.kernel import Kernel
-from lazygrad.runtime import Buffer, Capabilities, CompilingDevice, Pool
+from lazygrad.runtime import Buffer, Capabilities, CompilingDevice, Pool, profile
 from lazygrad.runtime.statistics import total
 from lazygrad_opencl.build import ProgramBuilder, unique_function
 from lazygrad_opencl.capabilities import read_capabilities
@@ -52,14 +51,14 @@ class OpenCLDevice(CompilingDevice):
         self.capabilities = read_capabilities(found.handle)
         self.dtypes = self.capabilities.dtypes
         self.pool = Pool(self, self.name, found.handle.global_mem_size)
-        measured = environment.level("LAZYGRAD_DEBUG") > 0 or bool(environment.value("LAZYGRAD_PROFILE"))
-        self.profile = Profile() if measured else None
+        self.profile = Profile() if profile.is_wanted() else None
         self._generate = generator
         self._context = pyopencl.Context([found.handle])
         self.queue = pyopencl.CommandQueue(self._context, found.handle)
-        if measured:
+        if self.profile is not None:
             timed = pyopencl.command_queue_properties.PROFILING_ENABLE
             self.queue = pyopencl.CommandQueue(self._context, found.handle, timed)
+            profile.at_exit(self.name, self._runs)
         self._builder = ProgramBuilder(self._context, found.handle, prelude(self.capabilities))
         self._programs: dict[Kernel, OpenCLProgram] = {}
         self._lock = Lock()
@@ -116,6 +115,10 @@ class OpenCLDevice(CompilingDevice):
             self._forget_uploads()
         if self.profile is not None:
             self.profile.collect()
+
+    def _runs(self) -> Sequence[profile.Run]:
+        self.synchronize()
+        return self.profile.runs if self.profile is not None else ()
 
     # ---- transfers
 

@@ -1,23 +1,17 @@
-"""How long kernels took, by the device's own clock. Kept only when LAZYGRAD_PROFILE or LAZYGRAD_DEBUG asks."""
+"""The times of kernels, from OpenCL's events."""
 
 from __future__ import annotations
 
 from collections import deque
-from typing import Any, NamedTuple
+from typing import Any
 
 import pyopencl
+
+from lazygrad.runtime.profile import Run
 
 # Events cost driver memory: when more than this many wait for their times, those of finished runs are read.
 WAITING_LIMIT = 4096
 _COMPLETE = pyopencl.command_execution_status.COMPLETE
-
-
-class Run(NamedTuple):
-    """One run of a kernel: its name, and when it started and ended in nanoseconds of the device's clock."""
-
-    kernel: str
-    start: int
-    end: int
 
 
 class Profile:
@@ -41,11 +35,3 @@ class Profile:
             if event.command_execution_status == _COMPLETE:
                 start, end = event.get_profiling_info(info.START), event.get_profiling_info(info.END)
                 self.runs.append(Run(kernel, start, end))
-
-    def seconds(self) -> dict[str, tuple[int, float]]:
-        """For each kernel how often it ran and for how long in all, the longest first."""
-        collected: dict[str, tuple[int, float]] = {}
-        for run in self.runs:
-            count, seconds = collected.get(run.kernel, (0, 0.0))
-            collected[run.kernel] = (count + 1, seconds + (run.end - run.start) * 1e-9)
-        return dict(sorted(collected.items(), key=lambda entry: -entry[1][1]))

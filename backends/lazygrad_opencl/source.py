@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from lazygrad.kernel.expand import expand
 from lazygrad.kernel.kernel import Body, Contraction, Kernel
 from lazygrad.runtime import Capabilities
-from lazygrad_opencl import cpu_contraction, cpu_pointwise, cpu_reduction, plain
+from lazygrad_opencl import cpu_contraction, cpu_pointwise, cpu_reduction, gpu_contraction, plain
+from lazygrad_opencl.pointwise import is_pointwise
 from lazygrad_opencl.prelude import prelude
 from lazygrad_opencl.skeleton import BodyCode, BodyContext, Skeleton
 from lazygrad_opencl.types import argument_type, memory_type
@@ -57,7 +58,7 @@ def choose(context: BodyContext) -> Skeleton:
         if has_contraction(context.body):
             return cpu_contraction.generate_body
         return cpu_pointwise.generate_body if cpu_pointwise.takes(context.body) else cpu_reduction.generate_body
-    return plain.generate_body
+    return gpu_contraction.generate_body if has_contraction(context.body) else plain.generate_body
 
 
 def has_contraction(body: Body) -> bool:

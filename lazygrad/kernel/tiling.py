@@ -246,20 +246,21 @@ def _column_cost(body: Body, axis: Variable, lanes: int) -> float:
 
 def _sweep(stage: Stage, lanes: int) -> SweepTiling:
     vector = _row_vector(stage, lanes)
-    if _keeps_order(stage):
+    if keeps_order(stage):
         # argmax takes the first of equal values as it comes: the order of axes stays, the last one has the lanes.
         vector = stage.axes[-1] if stage.axes and not stage.sequential else None
     if vector is None or vector.extent < lanes or lanes == 1:
         return SweepTiling(stage.axes, None)
     loops = [axis for axis in stage.axes if axis != vector]
-    if not _keeps_order(stage):
+    if not keeps_order(stage):
         loops = memory_order(loops, touches(stage))
     vectors = vector.extent // lanes
     unroll = 1 if operations(stage) >= LONG_EXPRESSION or not stage.accumulators else ROW_UNROLL
     return SweepTiling(tuple(loops), vector, unroll if vectors >= 2 * unroll else 1)
 
 
-def _keeps_order(stage: Stage) -> bool:
+def keeps_order(stage: Stage) -> bool:
+    """Whether the stage's axes must be walked as they are listed."""
     return stage.sequential or any(getattr(a, "position", None) is not None for a in stage.accumulators)
 
 
@@ -274,7 +275,7 @@ def _column_tiling(
         lanes = gcd(lanes, vector.extent)
     loops = memory_order([axis for axis in body.axes if axis != vector], touched)
     sweeps = tuple(
-        stage.axes if _keeps_order(stage) else tuple(memory_order(stage.axes, touches(stage))) for stage in body.stages
+        stage.axes if keeps_order(stage) else tuple(memory_order(stage.axes, touches(stage))) for stage in body.stages
     )
     tasks = wanted_tasks(body, lanes, machine)
     points = prod(axis.extent for axis in loops)

@@ -53,7 +53,7 @@ def difference(
         relative = tolerance.relative * step * numpy.maximum(numpy.abs(e), float(limits.tiny))
         allowed = relative + tolerance.absolute * step * min(largest, float(limits.max))
         if tolerance.tiny:
-            allowed = allowed + float(limits.tiny)
+            allowed = allowed + 2 * float(limits.tiny)
         off = numpy.abs(f - e)
         wrong = numpy.where(finite, off > allowed, ~((f == e) | (numpy.isnan(f) & numpy.isnan(e))))
         if tolerance.relative or tolerance.absolute:

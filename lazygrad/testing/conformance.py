@@ -9,19 +9,22 @@ All cases of a row are computed in one submission, so that a device that compile
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy
 
 from lazygrad import runtime
-from lazygrad.ir.dtype import DType, from_numpy
+from lazygrad.ir.dtype import DType, float64, from_numpy
 from lazygrad.testing.compare import Difference, difference
+from lazygrad.testing.gradcheck import GradientError, gradcheck
 from lazygrad.testing.row import Case, Row, generator_for
 from lazygrad.testing.table import ROWS
 from lazygrad.testing.values import Array
 
 REFERENCE = "numpy:0"
+# Central differences with a step of 1e-5 are good to about this.
+_DERIVATIVE = 1e-6
 
 
 class ConformanceError(AssertionError):
@@ -127,6 +130,35 @@ def gradient_problems_of(row: Row, device: str, dtypes: Sequence[DType] | None =
         return list(gradients(row, case, inputs_of(row, dtype, number), place, number))
 
     return _compare(row, device, work, results, row.gradient_tolerance, False)
+
+
+def derivative_problems_of(row: Row, device: str = REFERENCE, second_order: bool = True) -> list[Problem]:
+    """The cases whose derivatives (reverse, forward, second) disagree with finite differences in float64."""
+    if not row.gradients or float64 not in runtime.device(device).dtypes:
+        return []
+    problems: list[Problem] = []
+    for number, case in enumerate(row.cases):
+        arrays = inputs_of(row, float64, number)
+        if not any(array.dtype.kind == "f" and array.size for array in arrays):
+            continue
+        try:
+            gradcheck(
+                _function_of(row, case), arrays, device=device, directions=1, seed=number,
+                second_order=second_order and row.second_order, rtol=_DERIVATIVE, atol=_DERIVATIVE,
+            )  # fmt: skip
+        except GradientError as error:
+            problems.append(Problem(row, float64, case, number, str(error)))
+    return problems
+
+
+def _function_of(row: Row, case: Case) -> Callable[..., Any]:
+    def function(*given: Any) -> Any:
+        import lazygrad
+
+        looked = [spec.look(lazygrad, t) if spec.look else t for spec, t in zip(case.inputs, given, strict=True)]
+        return row.function(lazygrad, *looked, **case.options)
+
+    return function
 
 
 def gradients(row: Row, case: Case, arrays: Sequence[Array], device: str, number: int) -> list[Any]:

@@ -16,7 +16,7 @@ import numpy
 
 from lazygrad import ops, runtime
 from lazygrad.autodiff import jvp, vjp
-from lazygrad.ir.dtype import from_numpy
+from lazygrad.ir.dtype import float64, from_numpy
 from lazygrad.ir.node import Node
 
 Array = numpy.ndarray[Any, Any]
@@ -130,7 +130,7 @@ def _on_nodes(function: Callable[..., Any], arrays: Sequence[Array], device: str
     def build(points: Sequence[Array]) -> tuple[list[Node], list[Node]]:
         remaining = iter(points)
         given = [_leaf(next(remaining) if a.dtype.kind == "f" else a, device) for a in arrays]
-        outputs = [n for n in _several(function(*given)) if n.dtype.is_float]
+        outputs = [n for n in _several(function(*given)) if n.dtype is float64]
         return [n for n in given if n.dtype.is_float], outputs
 
     return _Call(build)
@@ -146,7 +146,7 @@ def _on_tensors(function: Callable[..., Any], arrays: Sequence[Array], device: s
             is_float = array.dtype.kind == "f"
             value = next(remaining) if is_float else array
             given.append(lazygrad.tensor(value, device=device, requires_grad=is_float))
-        outputs = [t._node for t in _several(function(*given)) if t.dtype.is_float]
+        outputs = [t._node for t in _several(function(*given)) if t.dtype is float64]
         return [t._node for t in given if t.requires_grad], outputs
 
     return _Call(build)

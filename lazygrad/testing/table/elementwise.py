@@ -112,7 +112,7 @@ _TRANSCENDENTAL = (
     unary("tan", _UNIT, Tolerance(16, tiny=True)), unary("asin", _UNIT), unary("acos", _UNIT), unary("atan"),
     unary("sinh", _UNIT, Tolerance(16, tiny=True)), unary("cosh", _UNIT, Tolerance(16, tiny=True)),
     unary("tanh"), unary("erf"), unary("sigmoid"),
-    unary("log2", positive, Tolerance(16, 16)), unary("exp2", normal, Tolerance(64, tiny=True)),
+    unary("log2", positive, Tolerance(16, 16)), unary("exp2", normal, Tolerance(1024, tiny=True)),
     unary("log10", positive, Tolerance(16, 16)), unary("erfc", _UNIT, Tolerance(16, 16, tiny=True)),
 )  # fmt: skip
 _ALGEBRAIC = (

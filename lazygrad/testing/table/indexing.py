@@ -91,6 +91,4 @@ ROWS: tuple[Row, ...] = (
         cases=(case(index(7, domain=below(10)), tensor(10, 5)), case(index(2, 3, domain=below(4)), tensor(4, 9)))),
     Row(name="one_hot", function=lambda m, i: m.nn.functional.one_hot(i, 7), dtypes=(int64,), tolerance=EXACT,
         gradients=False, cases=(case(index(5, domain=below(7))), case(index(2, 3, domain=below(7))))),
-    Row(name="sort and topk", function=lambda m, x: (*m.topk(x, 3), *m.sort(x, dim=-1)), dtypes=FLOATS,
-        tolerance=EXACT, gradients=False, cases=(case(tensor(4, 9)),)),
 )  # fmt: skip

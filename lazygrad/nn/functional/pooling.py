@@ -1,0 +1,190 @@
+"""Pooling: windows of images summarised by their maximum or mean. Windows are views, nothing is copied.
+
+In: (N, C, H, W) or (C, H, W). Out: the same with other H and W.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Union
+
+from lazygrad import ops
+from lazygrad.ir.dtype import bool_
+from lazygrad.ir.node import Node
+from lazygrad.nn.functional.convolution import Sizes, per_axis
+from lazygrad.ops.movement import Padding, Window
+from lazygrad.tensor.handle import wrap
+
+if TYPE_CHECKING:
+    from lazygrad.tensor import Tensor
+
+
+def _overhangs(
+    extents: tuple[int, ...],
+    kernel: tuple[int, ...],
+    stride: tuple[int, ...],
+    margins: tuple[int, ...],
+    dilation: tuple[int, ...],
+    ceil_mode: bool,
+) -> tuple[int, ...]:
+    """How far the last window reaches beyond the padded image, on each axis."""
+    if not ceil_mode:
+        return (0,) * len(extents)
+    result = []
+    for extent, size, step, margin, gap in zip(extents, kernel, stride, margins, dilation, strict=True):
+        reach = gap * (size - 1) + 1
+        count = -(-(extent + 2 * margin - reach) // step) + 1
+        if (count - 1) * step >= extent + margin:
+            count -= 1  # a window must start in the image or the padding before it
+        result.append(max((count - 1) * step + reach - extent - 2 * margin, 0))
+    return tuple(result)
+
+
+def _checked(name: str, input: Tensor, kernel_size: Sizes, padding: Sizes) -> tuple[Node, tuple[int, ...], tuple[int, ...]]:
+    x = input._enter()
+    if x.rank not in (3, 4):
+        raise RuntimeError(f"{name}: expected 3D or 4D input (C, H, W) or (N, C, H, W), got {list(x.shape)}")
+    kernel, margins = per_axis(kernel_size, 2, name), per_axis(padding, 2, name)
+    if any(2 * margin > size for margin, size in zip(margins, kernel, strict=True)):
+        raise RuntimeError(
+            f"{name}: pad should be at most half of effective kernel size, but got pad={list(margins)} and "
+            f"kernel_size={list(kernel)}"
+        )
+    return x, kernel, margins
+
+
+def _windows(x: Node, kernel: Sequence[int], stride: Sequence[int], dilation: Sequence[int], name: str) -> Node:
+    """The windows over the last two axes, their taps as two new last axes."""
+    for axis, size, gap in zip((-2, -1), kernel, dilation, strict=True):
+        if x.shape[axis] < gap * (size - 1) + 1:
+            raise RuntimeError(
+                f"{name}: the window {list(kernel)} is larger than the padded image {list(x.shape[-2:])}: "
+                "output size is too small"
+            )
+    sizes = zip((x.rank - 2, x.rank - 1), kernel, stride, dilation, strict=True)
+    return ops.windows(x, tuple(Window(axis, size, step, gap) for axis, size, step, gap in sizes))
+
+
+def max_pool2d(
+    input: Tensor,
+    kernel_size: Sizes,
+    stride: Sizes | None = None,
+    padding: Sizes = 0,
+    dilation: Sizes = 1,
+    ceil_mode: bool = False,
+    return_indices: bool = False,
+) -> Tensor:
+    """The largest value of each window. Equal largest values of one window share its gradient.
+
+    Args:
+        input: (N, C, H, W) or (C, H, W).
+        kernel_size: the window's height and width.
+        stride: step between windows; default: the window's size.
+        padding: border on both sides, which is never the maximum.
+        dilation: step between a window's points.
+        ceil_mode: whether the last window may reach over the border.
+        return_indices: only False.
+
+    >>> import lazygrad as lg
+    >>> max_pool2d(lg.arange(16.0).reshape(1, 4, 4), 2)
+    tensor([[[ 5.,  7.],
+             [13., 15.]]])
+    """
+    if return_indices:
+        raise NotImplementedError("max_pool2d: return_indices=True is not supported")
+    x, kernel, margins = _checked("max_pool2d", input, kernel_size, padding)
+    steps = kernel if stride is None or stride == () else per_axis(stride, 2, "max_pool2d")
+    gaps = per_axis(dilation, 2, "max_pool2d")
+    over = _overhangs(x.shape[-2:], kernel, steps, margins, gaps, ceil_mode)
+    if any(margins) or any(over):
+        around = (
+            *(Padding(0, 0) for _ in x.shape[:-2]),
+            *(Padding(margin, margin + extra) for margin, extra in zip(margins, over, strict=True)),
+        )
+        inside = ops.pad(ops.constant(True, x.shape, bool_, x.device), around)
+        x = ops.where(inside, ops.pad(x, around), x.dtype.minimum)
+    taps = _windows(x, kernel, steps, gaps, "max_pool2d")
+    return wrap(ops.max_(taps, (taps.rank - 2, taps.rank - 1)), input, name="MaxPool2DWithIndices")
+
+
+def avg_pool2d(
+    input: Tensor,
+    kernel_size: Sizes,
+    stride: Sizes | None = None,
+    padding: Sizes = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+    divisor_override: int | None = None,
+) -> Tensor:
+    """The mean of each window.
+
+    Args:
+        input: (N, C, H, W) or (C, H, W).
+        kernel_size: the window's height and width.
+        stride: step between windows; default: the window's size.
+        padding: zeros on both sides.
+        ceil_mode: whether the last window may reach over the border.
+        count_include_pad: whether the padding's zeros count as elements.
+        divisor_override: divide the sums by this instead.
+    """
+    x, kernel, margins = _checked("avg_pool2d", input, kernel_size, padding)
+    steps = kernel if stride is None or stride == () else per_axis(stride, 2, "avg_pool2d")
+    over = _overhangs(x.shape[-2:], kernel, steps, margins, (1, 1), ceil_mode)
+    image = x.shape[-2:]
+    batch = tuple(Padding(0, 0) for _ in x.shape[:-2])
+    around = tuple(Padding(margin, margin + extra) for margin, extra in zip(margins, over, strict=True))
+    taps = _windows(ops.pad(x, (*batch, *around)), kernel, steps, (1, 1), "avg_pool2d")
+    total = ops.sum_(taps, (taps.rank - 2, taps.rank - 1))
+    if divisor_override is not None:
+        return wrap(ops.div(total, divisor_override), input, name="AvgPool2D")
+    if not any(over) and (count_include_pad or not any(margins)):
+        return wrap(ops.div(total, math.prod(kernel)), input, name="AvgPool2D")
+    # How many elements each window has: the same sum over ones.
+    counted = tuple(e + 2 * m for e, m in zip(image, margins, strict=True)) if count_include_pad else image
+    border = tuple(Padding(0, extra) for extra in over) if count_include_pad else around
+    ones = ops.pad(ops.constant(1, counted, x.dtype, x.device), border)
+    count = ops.sum_(_windows(ones, kernel, steps, (1, 1), "avg_pool2d"), (2, 3))
+    spread = ops.expand(ops.reshape(count, (*(1 for _ in batch), *count.shape)), total.shape)
+    return wrap(ops.div(total, spread), input, name="AvgPool2D")
+
+
+def adaptive_avg_pool2d(input: Tensor, output_size: Union[int, Sequence[int | None], None]) -> Tensor:
+    """The mean of as many windows as asked for, spread evenly over the image.
+
+    Args:
+        input: (N, C, H, W) or (C, H, W).
+        output_size: H' and W'; None keeps an extent.
+    """
+    x = input._enter()
+    if x.rank not in (3, 4):
+        raise RuntimeError(f"adaptive_avg_pool2d: expected 3D or 4D input, got {list(x.shape)}")
+    wanted = (output_size, output_size) if output_size is None or isinstance(output_size, int) else tuple(output_size)
+    target = tuple(e if w is None else w for w, e in zip(wanted, x.shape[-2:], strict=True))
+    for axis, count in zip((x.rank - 2, x.rank - 1), target, strict=True):
+        x = _averaged(x, axis, count)
+    return wrap(x, input, name="AdaptiveAvgPool2D" if target != (1, 1) else "Mean/1")
+
+
+def _averaged(x: Node, axis: int, count: int) -> Node:
+    extent = x.shape[axis]
+    if count == extent:
+        return x
+    if count and extent % count == 0:
+        shape = (*x.shape[:axis], count, extent // count, *x.shape[axis + 1 :])
+        return ops.div(ops.sum_(ops.reshape(x, shape), (axis + 1,)), extent // count)
+    # Window i runs from floor(i * extent / count) to ceil((i + 1) * extent / count): as a matrix of weights.
+    window = ops.arange(count, x.device)
+    start = ops.floor_divide(ops.mul(window, extent), count)
+    stop = ops.neg(ops.floor_divide(ops.mul(ops.add(window, 1), -extent), count))
+    position = ops.expand(ops.reshape(ops.arange(extent, x.device), (1, extent)), (count, extent))
+
+    def rows(node: Node) -> Node:
+        return ops.expand(ops.reshape(node, (count, 1)), (count, extent))
+
+    inside = ops.bitwise_and(ops.le(rows(start), position), ops.lt(position, rows(stop)))
+    share = rows(ops.div(1.0, ops.cast(ops.sub(stop, start), x.dtype)))
+    weights = ops.where(inside, share, 0.0)
+    labels = tuple(range(x.rank))
+    out = tuple(x.rank if label == axis else label for label in labels)
+    return ops.contract(x, labels, weights, (x.rank, axis), out)
