@@ -7,18 +7,20 @@ lanes that were taken in already; sums and products replace these by the identit
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from lazygrad.ir.dtype import bool_
-from lazygrad.ir.index import Variable
+from lazygrad.ir.dtype import DType, bool_
+from lazygrad.ir.index import Index, Variable
+from lazygrad.ir.value import Value
 from lazygrad.kernel.emit import Operand
+from lazygrad.kernel.keeping import kept_values
 from lazygrad.kernel.kernel import Stage
 from lazygrad.kernel.tiling import SUM_BLOCK, RowTiling, SweepTiling
 from lazygrad_opencl.accumulate import Accumulate, Running, as_reduction
 from lazygrad_opencl.cpu_loops import open_loop, open_tasks, open_vectors
 from lazygrad_opencl.emitter import OpenCLEmitter
 from lazygrad_opencl.skeleton import BodyCode, BodyContext
-from lazygrad_opencl.types import MASKS
+from lazygrad_opencl.types import MASKS, memory_type
 
 
 def generate(context: BodyContext, tiling: RowTiling) -> BodyCode:
@@ -27,20 +29,52 @@ def generate(context: BodyContext, tiling: RowTiling) -> BodyCode:
     open_tasks(emitter, tiling.partition)
     for axis in tiling.loops:
         open_loop(emitter, axis)
+    kept = _declare_kept(emitter, context.body.stages, tiling.sweeps)
     number = 0
-    for stage, sweep in zip(context.body.stages, tiling.sweeps, strict=True):
-        _Sweep(emitter, stage, sweep, number).emit()
+    for position, (stage, sweep) in enumerate(zip(context.body.stages, tiling.sweeps, strict=True)):
+        produced = {value: name for value, (name, producer) in kept.items() if producer == position}
+        reused = {value: name for value, (name, producer) in kept.items() if producer < position}
+        _Sweep(emitter, stage, sweep, number, produced, reused).emit()
         number += len(stage.accumulators)
     for _ in range(1 + len(tiling.loops)):
         emitter.close()
     return BodyCode(emitter.finish(), tiling.partition.tasks)
 
 
-class _Sweep:
-    """One stage at one point."""
+def _declare_kept(
+    emitter: OpenCLEmitter, stages: Sequence[Stage], sweeps: Sequence[SweepTiling]
+) -> dict[Value, tuple[str, int]]:
+    """Declares a private array for each value that several sweeps need; its name and the stage that fills it."""
+    kept: dict[Value, tuple[str, int]] = {}
+    for value, producer in kept_values(stages, sweeps):
+        vector = sweeps[producer].vector
+        assert vector is not None
+        name = emitter.fresh("kept")
+        emitter.line(f"{memory_type(value.dtype)} {name}[{vector.extent}];")
+        kept[value] = (name, producer)
+    return kept
 
-    def __init__(self, emitter: OpenCLEmitter, stage: Stage, tiling: SweepTiling, number: int) -> None:
+
+def _at(name: str, dtype: DType, place: str, lanes: int) -> str:
+    """A vector in a private array."""
+    return f"*(unaligned_{memory_type(dtype)}{lanes}*)({name} + {place})"
+
+
+class _Sweep:
+    """One stage at one point. It fills the arrays of ``produced`` values and reads those of ``reused`` ones."""
+
+    def __init__(
+        self,
+        emitter: OpenCLEmitter,
+        stage: Stage,
+        tiling: SweepTiling,
+        number: int,
+        produced: Mapping[Value, str],
+        reused: Mapping[Value, str],
+    ) -> None:
         self.emitter = emitter
+        self.produced = produced
+        self.reused = reused
         self.stage = stage
         self.tiling = tiling
         self.number = number
@@ -72,6 +106,8 @@ class _Sweep:
 
     def _visit(self, into: Sequence[Running], repeated: int = 0) -> None:
         """One vector (or one element): values into running results, and stores. ``repeated`` lanes do not count."""
+        if self.tiling.vector is not None:
+            self._exchange(self.tiling.vector)
         for running in into:
             value = self.emitter.value(running.reduction.value)
             if repeated and running.reduction.op in ("sum", "prod") and running.dtype is not bool_:
@@ -79,6 +115,18 @@ class _Sweep:
             self.accumulate.take(running, value, running.reduction.position)
         for store in self.stage.stores:
             self.emitter.store(store)
+
+    def _exchange(self, vector: Variable) -> None:
+        """Reads the kept values that there are, and keeps those that this sweep is to produce."""
+        emitter = self.emitter
+        place = emitter.address(Index(0, ((vector, 1),))).base
+        for value, name in self.reused.items():
+            text = _at(name, value.dtype, place.text, emitter.lanes)
+            operand = emitter.declare(Operand(text, value.dtype, True, emitter.depth), "x")
+            emitter.remember(value, operand, emitter.depth)
+        for value, name in self.produced.items():
+            operand = emitter.value(value)
+            emitter.line(f"{_at(name, value.dtype, place.text, emitter.lanes)} = {operand.text};")
 
     def _without(self, value: Operand, running: Running, lanes: int) -> Operand:
         """The value with the first lanes replaced by the identity."""

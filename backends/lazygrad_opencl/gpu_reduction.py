@@ -41,8 +41,6 @@ class _Group:
     def generate(self) -> BodyCode:
         emitter, tiling = self.emitter, self.tiling
         used = tiling.points * tiling.slices
-        if used < self.context.work_group_size:
-            raise RuntimeError(f"work-groups of {self.context.work_group_size} items are not a power of two")
         count = tiling.point_count
         if tiling.slices_adjacent:
             place, slice = f"item / {tiling.slices}", f"item % {tiling.slices}"

@@ -12,7 +12,14 @@ from dataclasses import dataclass
 from lazygrad.kernel.expand import expand
 from lazygrad.kernel.kernel import Body, Contraction, Kernel
 from lazygrad.runtime import Capabilities
-from lazygrad_opencl import cpu_contraction, cpu_pointwise, cpu_reduction, gpu_contraction, plain
+from lazygrad_opencl import (
+    cpu_contraction,
+    cpu_pointwise,
+    cpu_reduction,
+    gpu_contraction,
+    gpu_pointwise,
+    gpu_reduction,
+)
 from lazygrad_opencl.pointwise import is_pointwise
 from lazygrad_opencl.prelude import prelude
 from lazygrad_opencl.skeleton import BodyCode, BodyContext, Skeleton
@@ -37,7 +44,7 @@ class GeneratedSource:
 def generate(kernel: Kernel, capabilities: Capabilities) -> GeneratedSource:
     """The kernel's function; it needs :func:`prelude` before it."""
     machine = capabilities.machine
-    size = 1 if machine.flavour == "cpu" else min(GPU_WORK_GROUP, machine.work_group_limit)
+    size = 1 if machine.flavour == "cpu" else _power_of_two(min(GPU_WORK_GROUP, machine.work_group_limit))
     codes = []
     for number, body in enumerate(kernel.bodies):
         context = BodyContext(kernel, expand(body, machine.flavour), number, machine, size)
@@ -54,11 +61,17 @@ def generate(kernel: Kernel, capabilities: Capabilities) -> GeneratedSource:
 
 def choose(context: BodyContext) -> Skeleton:
     """The skeleton for a body."""
-    if context.machine.flavour == "cpu":
-        if has_contraction(context.body):
-            return cpu_contraction.generate_body
-        return cpu_pointwise.generate_body if cpu_pointwise.takes(context.body) else cpu_reduction.generate_body
-    return gpu_contraction.generate_body if has_contraction(context.body) else plain.generate_body
+    cpu = context.machine.flavour == "cpu"
+    if has_contraction(context.body):
+        return cpu_contraction.generate_body if cpu else gpu_contraction.generate_body
+    if is_pointwise(context.body):
+        return cpu_pointwise.generate_body if cpu else gpu_pointwise.generate_body
+    return cpu_reduction.generate_body if cpu else gpu_reduction.generate_body
+
+
+def _power_of_two(size: int) -> int:
+    """The largest one that is not larger: results are joined by halves."""
+    return 1 << (size.bit_length() - 1)
 
 
 def has_contraction(body: Body) -> bool:

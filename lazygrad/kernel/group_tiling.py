@@ -56,9 +56,8 @@ def item_order(body: Body) -> tuple[Variable, ...]:
 
 
 def group_tiling(body: Body, machine: Machine, work_group_size: int) -> GroupTiling:
-    """Slices as long as they read side by side, or as long as cores would stand idle without them."""
+    """For groups of a power of two items. Slices as long as they read side by side, or as long as cores would stand idle without them."""
     axes = item_order(body)
-    size = 1 << (work_group_size.bit_length() - 1)
     longest = max(elements(stage) for stage in body.stages)
     most = max(1, longest // ELEMENTS_PER_ITEM)
     column_cost = _column_cost(body, axes[-1]) if axes else float("inf")
@@ -66,13 +65,13 @@ def group_tiling(body: Body, machine: Machine, work_group_size: int) -> GroupTil
     slices = 1
     if not any(stage.sequential or store.mode == "add" for stage in body.stages for store in stage.stores):
         wanted = machine.cores * ITEMS_PER_CORE // max(1, prod(axis.extent for axis in axes))
-        limit = min(most, size) if rows else min(most, wanted, max(1, size // SIDE_BY_SIDE))
+        limit = min(most, work_group_size) if rows else min(most, wanted, max(1, work_group_size // SIDE_BY_SIDE))
         while slices * 2 <= limit:
             slices *= 2
     sweeps = tuple(
         stage.axes if keeps_order(stage) else tuple(memory_order(stage.axes, touches(stage))) for stage in body.stages
     )
-    return GroupTiling(axes, size // slices, slices, rows, sweeps)
+    return GroupTiling(axes, work_group_size // slices, slices, rows, sweeps)
 
 
 def _column_cost(body: Body, axis: Variable) -> float:

@@ -66,7 +66,7 @@ def placed(x: Node, index: Any, value: Operand, mode: Mode | None) -> Node:
     merged = merge(view.shape, plan.advanced)
     flat = ops.reshape(ops.permute(view, merged.order), merged.flat_shape)
     source = ops.reshape(value_node(value, merged.result_shape, x.dtype, x.device), merged.index_shape)
-    changed = ops.scatter(flat, merged.index(), source, merged.at, mode or "set")
+    changed = ops.scatter(flat, merged.spread_position(), source, merged.at, mode or "set")
     moved = ops.reshape(changed, tuple(view.shape[axis] for axis in merged.order))
     inverse = tuple(merged.order.index(axis) for axis in range(view.rank))
     region = tuple(r.count for r in plan.ranges)

@@ -54,9 +54,8 @@ def tensor(
             [3, 4]])
     """
     if isinstance(data, Handle):
-        wanted = canonical(device) if device is not None else data._cell.node.device
-        copy = data.detach().to(device=wanted, dtype=dtype or data._cell.node.dtype).clone()
-        return copy.requires_grad_(requires_grad)
+        values = as_tensor(leaf_tensor(ops.detach(data._cell.node)), dtype, device)
+        return leaf_tensor(values._cell.node, requires_grad)
     array, inferred = host_array(data)
     name = canonical(device)
     return leaf_tensor(ops.buffer(runtime.from_host(array, dtype or inferred, name)), requires_grad)
@@ -87,7 +86,7 @@ def host_array(data: Any) -> tuple[numpy.ndarray[Any, Any], DType]:
 def _without_tensors(data: Sequence[Any]) -> list[Any]:
     """Nested sequences with tensors replaced by their host values."""
     return [
-        item.numpy() if isinstance(item, Handle) else _without_tensors(item) if isinstance(item, (list, tuple)) else item
+        to_host(item) if isinstance(item, Handle) else _without_tensors(item) if isinstance(item, (list, tuple)) else item
         for item in data
     ]
 
@@ -104,7 +103,7 @@ def as_tensor(data: Any, dtype: DType | None = None, device: DeviceLike = None) 
     if isinstance(data, Handle):
         node = data._cell.node
         wanted = node.device if device is None else canonical(device)
-        return data.to(device=wanted, dtype=dtype or node.dtype)
+        return to(cast_type("Tensor", data), device=wanted, dtype=dtype or node.dtype)
     return tensor(data, dtype=dtype, device=device)
 
 

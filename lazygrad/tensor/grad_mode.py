@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from functools import wraps
-from typing import Any, TypeVar, overload
+from typing import Any, TypeVar
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 Scope = TypeVar("Scope", bound="GradScope")
@@ -57,10 +57,6 @@ class no_grad(GradScope):  # noqa: N801, torch's name
     False
     """
 
-    @overload
-    def __new__(cls) -> no_grad: ...
-    @overload
-    def __new__(cls, function: Function) -> Function: ...
     def __new__(cls, function: Any = None) -> Any:
         """Allow ``@no_grad`` without parentheses."""
         return super().__new__(cls) if function is None else no_grad()(function)

@@ -151,7 +151,7 @@ def _position(position: int, extent: int, axis: int) -> int:
 
 
 def _range(entry: slice, extent: int) -> Range:
-    bounds = (int(part) if isinstance(part, Handle) else part for part in (entry.start, entry.stop, entry.step))
+    bounds = (int(to_host(part).item()) if isinstance(part, Handle) else part for part in (entry.start, entry.stop, entry.step))
     start, stop, step = slice(*bounds).indices(extent) if entry.step is None or int(entry.step) > 0 else (0, 0, 0)
     if step < 1:
         raise ValueError("slice step must be positive; use flip for the opposite order")
@@ -225,7 +225,7 @@ class Merged(NamedTuple):
     def result_shape(self) -> Shape:
         return (*self.before, *self.position.shape, *self.after)
 
-    def index(self) -> Node:
+    def spread_position(self) -> Node:
         """The position spread over the other dimensions, as gather and scatter along ``at`` want it."""
         count = size_of(self.position.shape)
         line = (*(1 for _ in self.before), count, *(1 for _ in self.after))
@@ -261,4 +261,4 @@ def take(x: Node, advanced: dict[int, Node]) -> Node:
     """The elements of ``x`` at the positions that index nodes give for some of its dimensions."""
     merged = merge(x.shape, advanced)
     flat = ops.reshape(ops.permute(x, merged.order), merged.flat_shape)
-    return ops.reshape(ops.gather(flat, merged.index(), merged.at), merged.result_shape)
+    return ops.reshape(ops.gather(flat, merged.spread_position(), merged.at), merged.result_shape)

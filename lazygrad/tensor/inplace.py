@@ -7,7 +7,6 @@ more. The tensor's detached twins (``.data``, ``.detach()``) follow; other views
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import wraps
 from typing import TYPE_CHECKING, Concatenate, ParamSpec
 
 from lazygrad.ir.node import Node
@@ -25,11 +24,11 @@ P = ParamSpec("P")
 def in_place(function: Callable[Concatenate[Tensor, P], Tensor]) -> Callable[Concatenate[Tensor, P], Tensor]:
     """The in-place method for ``function``, named with torch's trailing underscore."""
 
-    @wraps(function)
-    def method(self: Tensor, *args: P.args, **kwargs: P.kwargs) -> Tensor:
+    def method(self: Tensor, /, *args: P.args, **kwargs: P.kwargs) -> Tensor:
         check_writable(self)
-        return rebind(self, function(self, *args, **kwargs), function.__name__ + "_")
+        return rebind(self, function(self, *args, **kwargs), method.__name__)
 
+    method.__name__ = method.__qualname__ = f"{function.__name__}_"
     method.__doc__ = f"Like ``{function.__name__}``, and binds this tensor to the result."
     return method
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import ml_dtypes
-
 from lazygrad.ir.dtype import DType, float32
 from lazygrad.tensor.handle import Handle
 
@@ -34,7 +32,9 @@ class finfo:  # noqa: N801, torch's name
     def __init__(self, type: DType = float32) -> None:
         if not type.is_float:
             raise TypeError(f"torch.finfo() requires a floating point input type. Use iinfo to handle '{type.name}'")
-        limits = ml_dtypes.finfo(type.numpy)
+        import ml_dtypes
+
+        limits = ml_dtypes.finfo(type.numpy)  # type: ignore[no-untyped-call]
         values = {
             "dtype": type.name,
             "bits": type.bits,

@@ -6,6 +6,7 @@ tensors with dimensions decide the dtype before 0-dimensional ones, and those be
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, TypeAlias, Union
 
@@ -153,6 +154,5 @@ def as_shape(sizes: Sequence[object]) -> Shape:
     """The extents given as ``f(2, 3)``, ``f((2, 3))`` or ``f([2, 3])``."""
     if len(sizes) == 1 and isinstance(sizes[0], (tuple, list)):
         sizes = sizes[0]
-    shape = tuple(int(size) if not isinstance(size, Handle) else int(size.item()) for size in sizes)  # type: ignore[call-overload, attr-defined]
-    return shape
+    return tuple(operator.index(size) for size in sizes)  # type: ignore[arg-type]
 

@@ -211,11 +211,9 @@ def randint(
     requires_grad: bool = False,
 ) -> Tensor:
     """Random integers from ``low`` to ``high - 1``: ``randint(high, size)`` or ``randint(low, high, size)``."""
-    if size is None and not isinstance(high, int) and high is not None:
-        low, high, size = 0, low, high
-    elif high is None:
-        low, high = 0, low
-    if size is None or not isinstance(high, int):
+    if not isinstance(high, int):
+        low, high, size = 0, low, size if high is None else high
+    if size is None:
         raise TypeError("randint: give randint(high, size) or randint(low, high, size)")
     node = integer_node(low, high, as_shape((tuple(size),)), canonical(device), generator)
     return leaf_tensor(cast(node, dtype or int64), requires_grad)

@@ -122,7 +122,7 @@ def test_stores():
     refuses(storing(Store(Access(1, I), X, "add")), "no earlier stage of this body stores to it")
     refuses(storing(Store(Access(1, Index(0)), X)), "all points of axis i0 store to the same elements of buffer 1")
     kernel = storing(Store(Access(1, I), X))
-    refuses(replace(kernel, bodies=kernel.bodies * 2), "bodies 0 and 1 both store to buffer 1")
+    verify(replace(kernel, bodies=kernel.bodies * 2))  # bodies may share a buffer: each writes elements of its own
     refuses(
         replace(kernel, buffers=(*kernel.buffers, BufferDeclaration(float32, 8, written=True))),
         "buffer 2 is declared as written, but nothing stores to it",

@@ -20,7 +20,7 @@ def test_the_file_is_written_when_it_is_wanted(monkeypatch, tmp_path):
     monkeypatch.delenv("LAZYGRAD_PROFILE", raising=False)
     monkeypatch.delenv("LAZYGRAD_DEBUG", raising=False)
     assert not profile.is_wanted()
-    profile.at_exit("a:0", lambda: [])
+    profile.at_exit("a:0", list)
     assert not profile._SOURCES
     monkeypatch.setenv("LAZYGRAD_PROFILE", str(tmp_path / "trace.json"))
     assert profile.is_wanted()
