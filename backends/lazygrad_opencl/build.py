@@ -129,6 +129,8 @@ class ProgramBuilder:
         source = "\n".join([self._prelude, *(function.text for function in group)])
         name = _program_name(source)
         path = self.store.write_plain(f"{name}.cl", source.encode())
+        if self._driver_cache is not None:
+            self._driver_cache.check(name)  # the driver may know the program though the index does not
         try:
             program = self._compile(source)
         except pyopencl.Error as error:

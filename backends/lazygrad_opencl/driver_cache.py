@@ -27,6 +27,8 @@ PLATFORM_NAME = "Portable Computing Language"
 _VARIABLE = "POCL_CACHE_DIR"
 # PoCL forgets an empty temporary file for every program it builds; after this many seconds nobody needs it.
 _TEMPORARY_LIFETIME = 3600.0
+# Seconds by which a file's time may lie before the clock's.
+_CLOCK_GRANULARITY = 2.0
 logger = logging.getLogger("lazygrad")
 
 
@@ -78,6 +80,7 @@ class DriverCache:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._began = time.time() - _CLOCK_GRANULARITY
         self._used: dict[str, str] = {}  # program: one of its kernels, whose name says which folder it is
         atexit.register(self.record)
 
@@ -105,22 +108,35 @@ class DriverCache:
         self._used[program] = next(iter(kernels))
 
     def record(self) -> None:
-        """Notes the hashes of files that are new. A process that is killed before leaves them unchecked."""
+        """Notes the hashes of files that are new, or that a process beside this one has put in place of its own.
+
+        A process that is killed before leaves its files unchecked.
+        """
         for program, kernel in self._used.items():
             entry = self._store.read(_entry(program))
             noted: dict[str, str] = json.loads(entry)["files"] if entry is not None else {}
             for folder in sorted(path.parent for path in _root().glob(f"*/*/{kernel}")):
-                files = {
-                    str(path.relative_to(folder)) for pattern in ("*.bc", "*/*/*.so") for path in folder.glob(pattern)
+                files = sorted(path for pattern in ("*.bc", "*/*/*.so") for path in folder.glob(pattern))
+                names = {str(path.relative_to(folder)): path for path in files}
+                new = {
+                    name: hashed
+                    for name, path in names.items()
+                    if (name not in noted or _changed(path) >= self._began) and (hashed := _hash_of(path)) is not None
                 }
-                new = {name: _hash_of(folder / name) for name in sorted(files - noted.keys())}
-                if new:
+                if any(noted.get(name) != hashed for name, hashed in new.items()):
                     content = {"folder": str(folder.relative_to(_root())), "files": {**noted, **new}}
                     self._store.write(_entry(program), json.dumps(content, sort_keys=True).encode())
 
 
 def _entry(program: str) -> str:
     return f"{program}.files"
+
+
+def _changed(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0
 
 
 def _hash_of(path: Path) -> str | None:

@@ -149,7 +149,8 @@ class OpenCLEmitter(Emitter):
     def _assign(self, target: str, value: Operand, dtype: DType, mode: str, guard: Operand | None) -> None:
         text = value.text
         if dtype is bool_:
-            text = f"__builtin_convertvector({text} & 1, uchar{self.lanes})" if value.wide else f"(uchar){text}"
+            one = f"({register_type(bool_, self.lanes, value.bits)})(1)" if value.wide else ""
+            text = f"__builtin_convertvector({text} & {one}, uchar{self.lanes})" if value.wide else f"(uchar){text}"
         if mode == "add":
             text = self._increased(target, value, dtype)
         prefix = f"if ({_bare(guard.text)}) " if guard is not None else ""

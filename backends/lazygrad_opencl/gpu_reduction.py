@@ -93,10 +93,10 @@ class _Group:
             self._copy(own, each, declare=False)
             joined.append(tree)
         emitter.line("barrier(CLK_LOCAL_MEM_FENCE);")
-        emitter.open(f"for (int half = {tiling.slices // 2}; half > 0; half /= 2) {{")
-        emitter.open("if (slice < half) {")
+        emitter.open(f"for (int apart = {tiling.slices // 2}; apart > 0; apart /= 2) {{")
+        emitter.open("if (slice < apart) {")
         for tree in joined:
-            self.accumulate.merge(_at(tree, "item"), _at(tree, f"item + half * {step}" if step > 1 else "item + half"))
+            self.accumulate.merge(_at(tree, "item"), _at(tree, f"item + apart * {step}" if step > 1 else "item + apart"))
         emitter.close()
         emitter.line("barrier(CLK_LOCAL_MEM_FENCE);")
         emitter.close()

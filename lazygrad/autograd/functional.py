@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeAlias, Union
+from typing import Any, TypeAlias
 
 from lazygrad import autodiff, ops
-from lazygrad.tensor.gradient import grad
 from lazygrad.tensor.grad_mode import enable_grad
+from lazygrad.tensor.gradient import grad
 from lazygrad.tensor.handle import wrap
 from lazygrad.tensor.joining import stack
 from lazygrad.tensor.tensor import Tensor
 
-Tensors: TypeAlias = Union[Tensor, tuple[Tensor, ...]]
+Tensors: TypeAlias = Tensor | tuple[Tensor, ...]
 
 
 def _listed(value: Any) -> list[Tensor]:
@@ -26,12 +26,18 @@ def _like(template: Any, values: list[Tensor]) -> Any:
 def _leaves(inputs: Tensors, create_graph: bool) -> list[Tensor]:
     """Tensors to differentiate by: the inputs themselves where the result is to be differentiated too."""
     if create_graph:
-        return [tensor if tensor.requires_grad else tensor.detach().requires_grad_() for tensor in _listed(inputs)]
+        return [
+            tensor if tensor.requires_grad else tensor.detach().requires_grad_() for tensor in _listed(inputs)
+        ]
     return [tensor.detach().clone().requires_grad_() for tensor in _listed(inputs)]
 
 
 def vjp(
-    func: Callable[..., Any], inputs: Tensors, v: Tensors | None = None, create_graph: bool = False, strict: bool = False
+    func: Callable[..., Any],
+    inputs: Tensors,
+    v: Tensors | None = None,
+    create_graph: bool = False,
+    strict: bool = False,
 ) -> tuple[Any, Any]:
     """The value of ``func(*inputs)``, and the product of a vector with its Jacobian matrix.
 
@@ -51,14 +57,23 @@ def vjp(
         leaves = _leaves(inputs, create_graph)
         outputs = func(*leaves)
         products = grad(
-            _listed(outputs), leaves, v, create_graph=create_graph, allow_unused=strict is False, materialize_grads=not strict
+            _listed(outputs),
+            leaves,
+            v,
+            create_graph=create_graph,
+            allow_unused=strict is False,
+            materialize_grads=not strict,
         )
     value = outputs if create_graph else _like(outputs, [output.detach() for output in _listed(outputs)])
     return value, _like(inputs, list(products))
 
 
 def jvp(
-    func: Callable[..., Any], inputs: Tensors, v: Tensors | None = None, create_graph: bool = False, strict: bool = False
+    func: Callable[..., Any],
+    inputs: Tensors,
+    v: Tensors | None = None,
+    create_graph: bool = False,
+    strict: bool = False,
 ) -> tuple[Any, Any]:
     """The value of ``func(*inputs)``, and the product of its Jacobian matrix with a vector (forward mode).
 
@@ -78,13 +93,18 @@ def jvp(
             [leaf._node for leaf in leaves],
             [tangent._enter() for tangent in tangents],
         )
-        results = [wrap(node if create_graph else ops.detach(node), *(leaves if create_graph else ())) for node in products]
+        results = [
+            wrap(node if create_graph else ops.detach(node), *(leaves if create_graph else ()))
+            for node in products
+        ]
     values = outputs if create_graph else [output.detach() for output in outputs]
     template = outputs[0] if len(outputs) == 1 else tuple(outputs)
     return _like(template, values), _like(template, results)
 
 
-def jacobian(func: Callable[..., Tensor], inputs: Tensors, create_graph: bool = False, strict: bool = False) -> Any:
+def jacobian(
+    func: Callable[..., Tensor], inputs: Tensors, create_graph: bool = False, strict: bool = False
+) -> Any:
     """The Jacobian matrix of ``func``: (*output shape, *input shape) for each input.
 
     >>> import lazygrad as lg
@@ -110,7 +130,9 @@ def jacobian(func: Callable[..., Tensor], inputs: Tensors, create_graph: bool = 
     )
 
 
-def hessian(func: Callable[..., Tensor], inputs: Tensors, create_graph: bool = False, strict: bool = False) -> Any:
+def hessian(
+    func: Callable[..., Tensor], inputs: Tensors, create_graph: bool = False, strict: bool = False
+) -> Any:
     """The second derivatives of a scalar function: (*input shape, *input shape), for each pair of inputs.
 
     >>> import lazygrad as lg
@@ -123,7 +145,9 @@ def hessian(func: Callable[..., Tensor], inputs: Tensors, create_graph: bool = F
 
     def slope(position: int) -> Callable[..., Tensor]:
         def function(*given: Tensor) -> Tensor:
-            return grad(func(*given), given[position], create_graph=True, allow_unused=True, materialize_grads=True)[0]
+            return grad(
+                func(*given), given[position], create_graph=True, allow_unused=True, materialize_grads=True
+            )[0]
 
         return function
 
@@ -131,13 +155,19 @@ def hessian(func: Callable[..., Tensor], inputs: Tensors, create_graph: bool = F
     return tuple(rows) if several else rows[0]
 
 
-def vhp(func: Callable[..., Tensor], inputs: Tensors, v: Tensors | None = None, create_graph: bool = False) -> tuple[Any, Any]:
+def vhp(
+    func: Callable[..., Tensor], inputs: Tensors, v: Tensors | None = None, create_graph: bool = False
+) -> tuple[Any, Any]:
     """The value of a scalar function, and the product of a vector with its Hessian matrix."""
     with enable_grad():
         leaves = _leaves(inputs, create_graph)
         output = func(*leaves)
         slopes = grad(output, leaves, create_graph=True, allow_unused=True, materialize_grads=True)
-        live = [(slope, weight) for slope, weight in zip(slopes, _weights(v, leaves), strict=True) if slope.requires_grad]
+        live = [
+            (slope, weight)
+            for slope, weight in zip(slopes, _weights(v, leaves), strict=True)
+            if slope.requires_grad
+        ]
         if not live:
             return output.detach(), _like(inputs, [leaf.new_zeros(leaf.shape) for leaf in leaves])
         products = grad(

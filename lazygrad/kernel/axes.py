@@ -5,7 +5,8 @@ came from. Out: the same body with
 
 - an axis split where addresses divide by a part of it (``v // d`` and ``v % d`` become two axes), so that what is
   contiguous can be seen;
-- two axes merged where everything that mentions them walks through both as through one, so that loops are long.
+- two axes merged where everything that mentions them walks through both as through one, so that loops are long;
+- stages that walk over axes of the same extents walking over the same axes, so that what they share is one value.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ LARGEST_AXIS = 2**31 - 1
 
 def canonical_axes(body: Body) -> Body:
     """The body over few long axes (see above)."""
-    return _merge(_split(body))
+    return _share(_merge(_split(body)))
 
 
 def stride(index: Index, axis: Variable) -> int | None:
@@ -154,3 +155,20 @@ def _merge_pair(body: Body, outer: Variable, inner: Variable) -> Body | None:
         return tuple(whole if axis == inner else axis for axis in axes if axis != outer)
 
     return map_axes(body, renamed, substitute_stages(body.stages, values))
+
+
+# ---- sharing
+
+
+def _share(body: Body) -> Body:
+    """Stages take the axes of the first stage with the same extents."""
+    first: dict[tuple[int, ...], tuple[Variable, ...]] = {}
+    stages = []
+    for stage in body.stages:
+        axes = first.setdefault(tuple(axis.extent for axis in stage.axes), stage.axes)
+        if axes != stage.axes:
+            renamed = {old: Index(0, ((new, 1),)) for old, new in zip(stage.axes, axes, strict=True)}
+            (stage,) = substitute_stages((stage,), renamed)
+            stage = Stage(axes, stage.accumulators, stage.stores, stage.sequential)
+        stages.append(stage)
+    return Body(body.axes, tuple(stages))

@@ -27,7 +27,7 @@ TASKS_PER_CORE = 4
 # Sums longer than this many bytes of one panel of columns leave the caches and are cut.
 PANEL_BYTES = 256 * 1024
 # Columns that are not packed are read from rows far apart: a block of the sum must stay in the second-level cache.
-UNPACKED_BLOCK_BYTES = 128 * 1024
+UNPACKED_BLOCK_BYTES = 256 * 1024
 # The last axes of the sum are written out while they have no more steps than this together.
 UNROLLED_STEPS = 8
 

@@ -12,6 +12,7 @@ from lazygrad.ir.index import Bound, Index, Quotient, Variable, substitute, vari
 from lazygrad.ir.node import Node
 from lazygrad.ops.contract import CONTRACT, ContractAttributes
 from lazygrad.ops.movement import VIEW, Padding, Range
+from lazygrad.ops.source import constant_value
 from lazygrad.passes.views import compose_views
 
 
@@ -66,11 +67,20 @@ def _phase(current: Node, label: int, positions: Range) -> Node | None:
     operands = [
         _sliced(operand, labels, label, positions) for operand, labels in zip(current.inputs, (at.a, at.b), strict=True)
     ]
-    for side, labels in enumerate((at.a, at.b)):
-        for other, taps in _used_taps(operands[side], labels, at):
-            if taps is None:
+    narrowed = True
+    while narrowed:
+        narrowed = False
+        for operand, labels in zip(operands, (at.a, at.b), strict=True):
+            if constant_value(operand) == 0:
                 return None
-            operands = [_sliced(o, own, other, taps) for o, own in zip(operands, (at.a, at.b), strict=True)]
+            found = _used_taps(operand, labels, at)
+            if found is not None:
+                other, taps = found
+                if not taps.count:
+                    return None
+                operands = [_sliced(o, own, other, taps) for o, own in zip(operands, (at.a, at.b), strict=True)]
+                narrowed = True
+                break
     return ops.contract(operands[0], at.a, operands[1], at.b, at.out)
 
 
@@ -83,25 +93,22 @@ def _sliced(operand: Node, labels: tuple[int, ...], label: int, positions: Range
     return compose_views(sliced) or sliced
 
 
-def _used_taps(operand: Node, labels: tuple[int, ...], at: ContractAttributes) -> list[tuple[int, Range | None]]:
-    """For each summed axis that a bound restricts by itself: the values it leaves, None when there are none."""
+def _used_taps(operand: Node, labels: tuple[int, ...], at: ContractAttributes) -> tuple[int, Range] | None:
+    """A summed axis that a bound restricts by itself, and the values it leaves (evenly spaced, maybe none)."""
     if operand.op is not VIEW:
-        return [(labels[0], None)] if operand.op.name == "constant" else []
-    found: list[tuple[int, Range | None]] = []
+        return None
     for bound in operand.attributes.map.mask:
         read = variables(bound.index)
         if len(read) != 1:
             continue
         (variable,) = read
         label = labels[int(variable.name[1:])]
-        if label in at.out:
-            continue
         left = [value for value in range(variable.extent) if _holds(bound, variable, value)]
         step = left[1] - left[0] if len(left) > 1 else 1
-        if left and left != list(range(left[0], left[-1] + 1, step)):
+        if label in at.out or left and left != list(range(left[0], left[-1] + 1, step)):
             continue
-        found.append((label, Range(left[0], left[-1] + 1, step) if left else None))
-    return found
+        return label, Range(left[0], left[-1] + 1, step) if left else Range(0, 0)
+    return None
 
 
 def _holds(bound: Bound, variable: Variable, value: int) -> bool:

@@ -34,7 +34,7 @@ def with_halo(shape: Shape, order: Order, halo: Halo) -> Layout:
     stride, offset = 1, 0
     for axis in reversed(order):
         low, high = halo[axis]
-        if shape[axis] > 1:
+        if shape[axis] + low + high > 1:
             parts.append(Part(axis, 1, shape[axis], stride))
         offset += low * stride
         stride *= shape[axis] + low + high

@@ -130,6 +130,7 @@ class _Planner:
             unnatural = root.op is CONTRACT and not is_natural(root, wishes)
             if root in seen or root.op.family is Family.SOURCE or unnatural:
                 root = ops.leaf(root)
+                wishes.unfused.add(root)
             seen.add(root)
             visible.append(root)
         return visible

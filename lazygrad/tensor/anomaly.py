@@ -1,7 +1,7 @@
 """Anomaly detection: which operation made the first NaN or infinity, and in which line of the user's program.
 
-In: the roots of a forward and a gradient graph. Every node is computed for itself and looked at on the host, so
-this is slow and for debugging only.
+In: the roots of a forward and a gradient graph. Every node is computed for itself and looked at on the host,
+so this is slow and for debugging only.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def is_enabled() -> bool:
 
 
 class set_detect_anomaly:  # noqa: N801, torch's name
-    """Switches anomaly detection on or off at once; as a context manager it restores the old value at the end.
+    """Switches anomaly detection on or off; as a context manager it restores the old value at the end.
 
     Args:
         mode: whether to detect.
@@ -58,7 +58,9 @@ class detect_anomaly(set_detect_anomaly):  # noqa: N801, torch's name
     """
 
     def __init__(self, check_nan: bool = True) -> None:
-        warnings.warn("Anomaly Detection has been enabled. It computes every value for itself: slow.", stacklevel=2)
+        warnings.warn(
+            "Anomaly Detection has been enabled. It computes every value for itself: slow.", stacklevel=2
+        )
         super().__init__(True, check_nan)
 
 
@@ -96,4 +98,6 @@ def _report(node: Node, kind: str) -> None:
     shapes = ", ".join(str(list(i.shape)) for i in node.inputs)
     inputs = f" from inputs of shape {shapes}" if node.inputs else ", given as data,"
     place = f"; made at {node.place}" if node.place is not None else ""
-    raise RuntimeError(f"detect_anomaly: {node.op.name} made {kind} values of shape {list(node.shape)}{inputs}{place}")
+    raise RuntimeError(
+        f"detect_anomaly: {node.op.name} made {kind} values of shape {list(node.shape)}{inputs}{place}"
+    )

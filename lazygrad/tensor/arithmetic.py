@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 from lazygrad import ops
 from lazygrad.ir.dtype import bool_, float32
-from lazygrad.tensor.handle import Handle, wrap
+from lazygrad.tensor.handle import Handle, is_tensor, wrap
 from lazygrad.tensor.inplace import in_place
 from lazygrad.tensor.operands import Number, Operand, as_float, pair, result_type, several
 
@@ -38,7 +38,9 @@ def sub(input: Operand, other: Operand, *, alpha: Number = 1) -> Tensor:
     """``input - alpha * other``."""
     x, y = pair("sub", input, other)
     if x.dtype is bool_:
-        raise RuntimeError("sub: subtraction of two bool tensors is not supported; use the ^ or logical_xor operator")
+        raise RuntimeError(
+            "sub: subtraction of two bool tensors is not supported; use the ^ or logical_xor operator"
+        )
     return wrap(ops.sub(x, y if alpha == 1 else ops.mul(y, alpha)), input, other)
 
 
@@ -70,7 +72,9 @@ def div(input: Operand, other: Operand, *, rounding_mode: RoundingMode = None) -
     if rounding_mode == "trunc":
         return _truncated_division(input, other)
     if rounding_mode is not None:
-        raise RuntimeError(f"div expected rounding_mode to be one of None, 'trunc', or 'floor' but found '{rounding_mode}'")
+        raise RuntimeError(
+            f"div expected rounding_mode to be one of None, 'trunc', or 'floor' but found '{rounding_mode}'"
+        )
     dtype = result_type(input, other)
     return wrap(ops.div(*pair("div", input, other, dtype if dtype.is_float else float32)), input, other)
 
@@ -109,9 +113,8 @@ def pow(input: Operand, exponent: Operand) -> Tensor:
     >>> lg.tensor([2.0, 3.0]) ** 2
     tensor([4., 9.])
     """
-    if not isinstance(exponent, Handle) and isinstance(input, Handle):
-        if exponent < 0 and not isinstance(exponent, float) and not input._cell.node.dtype.is_float:
-            raise RuntimeError("Integers to negative integer powers are not allowed.")
+    if isinstance(exponent, int) and exponent < 0 and is_tensor(input) and not input.is_floating_point():
+        raise RuntimeError("Integers to negative integer powers are not allowed.")
     name = "Pow/1" if isinstance(exponent, Handle) else "Pow"
     return wrap(ops.pow_(*pair("pow", input, exponent)), input, exponent, name=name)
 
@@ -132,7 +135,7 @@ def minimum(input: Operand, other: Operand) -> Tensor:
 
 
 def clamp(input: Tensor, min: Operand | None = None, max: Operand | None = None) -> Tensor:
-    """``input``, where it is below ``min`` that, where it is above ``max`` that. Bounds are numbers or tensors.
+    """``input``, but not below ``min`` and not above ``max``, which are numbers or tensors.
 
     The gradient at a bound goes to ``input``, as in torch.
 
@@ -174,7 +177,13 @@ def addcmul(input: Tensor, tensor1: Operand, tensor2: Operand, *, value: Number 
     """``input + value * tensor1 * tensor2``."""
     x, a, b = several("addcmul", input, tensor1, tensor2)
     product = ops.mul(a, b)
-    return wrap(ops.add(x, product if value == 1 else ops.mul(product, value)), input, tensor1, tensor2, name="Addcmul")
+    return wrap(
+        ops.add(x, product if value == 1 else ops.mul(product, value)),
+        input,
+        tensor1,
+        tensor2,
+        name="Addcmul",
+    )
 
 
 def addcdiv(input: Tensor, tensor1: Operand, tensor2: Operand, *, value: Number = 1) -> Tensor:
@@ -208,6 +217,16 @@ def logaddexp(input: Operand, other: Operand) -> Tensor:
 subtract, multiply, divide, true_divide, clip, arctan2 = sub, mul, div, div, clamp, atan2
 
 add_, sub_, mul_, div_ = in_place(add), in_place(sub), in_place(mul), in_place(div)
-floor_divide_, remainder_, fmod_, pow_ = in_place(floor_divide), in_place(remainder), in_place(fmod), in_place(pow)
-clamp_, clamp_min_, clamp_max_, lerp_ = in_place(clamp), in_place(clamp_min), in_place(clamp_max), in_place(lerp)
+floor_divide_, remainder_, fmod_, pow_ = (
+    in_place(floor_divide),
+    in_place(remainder),
+    in_place(fmod),
+    in_place(pow),
+)
+clamp_, clamp_min_, clamp_max_, lerp_ = (
+    in_place(clamp),
+    in_place(clamp_min),
+    in_place(clamp_max),
+    in_place(lerp),
+)
 addcmul_, addcdiv_, atan2_ = in_place(addcmul), in_place(addcdiv), in_place(atan2)

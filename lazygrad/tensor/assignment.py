@@ -1,7 +1,7 @@
 """``x[index] = value``: the tensor is bound to one that differs at the indexed positions.
 
-In: an index as for reading, and a value that broadcasts to what reading would give. Out: the same tensor, bound
-to a selection between old and new by position, or to a scatter where integer tensors index.
+In: an index as for reading, and a value that broadcasts to what reading would give. Out: the same tensor,
+bound to a selection between old and new by position, or to a scatter where integer tensors index.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from lazygrad.ops.movement import Padding, Range
 from lazygrad.ops.source import constant_value
 from lazygrad.tensor.handle import Handle, wrap
 from lazygrad.tensor.indexing import merge, read
-from lazygrad.tensor.inplace import check_writable, rebind_node
+from lazygrad.tensor.inplace import check_writable, in_place, rebind_node
 from lazygrad.tensor.operands import Operand, cast, constant, number, spread
 
 if TYPE_CHECKING:
@@ -45,7 +45,9 @@ def setitem(self: Tensor, index: Any, value: Any) -> None:
     if isinstance(index, Handle) and index._cell.node.dtype is bool_ and single:
         mask = index._enter()
         if mask.shape != x.shape[: mask.rank]:
-            raise IndexError(f"the shape of the mask {list(mask.shape)} does not match the tensor's {list(x.shape)}")
+            raise IndexError(
+                f"the shape of the mask {list(mask.shape)} does not match the tensor's {list(x.shape)}"
+            )
         mask = ops.reshape(mask, (*mask.shape, *(1 for _ in x.shape[mask.rank :])))
         result = ops.where(spread(mask, x.shape), value_node(value, x.shape, x.dtype, x.device), x)
     else:
@@ -104,8 +106,8 @@ def value_node(value: Operand, shape: Shape, dtype: DType, device: str) -> Node:
     )
     if not fits:
         raise RuntimeError(
-            f"shape mismatch: value tensor of shape {list(node.shape)} cannot be broadcast to indexing result of "
-            f"shape {list(shape)}"
+            f"shape mismatch: value tensor of shape {list(node.shape)} cannot be broadcast to indexing "
+            f"result of shape {list(shape)}"
         )
     return spread(cast(ops.reshape(node, own), dtype), shape)
 
@@ -113,6 +115,11 @@ def value_node(value: Operand, shape: Shape, dtype: DType, device: str) -> Node:
 def index_put(
     input: Tensor, indices: tuple[Tensor | None, ...], values: Tensor, accumulate: bool = False
 ) -> Tensor:
-    """``input`` with ``values`` put at the indexed positions, or with ``accumulate`` added (repeats add up)."""
+    """``input`` with ``values`` put at the indexed positions, or with ``accumulate`` added."""
     index = tuple(slice(None) if part is None else part for part in indices)
-    return wrap(placed(input._enter(), index, values, "add" if accumulate else "set"), input, values, name="IndexPut")
+    return wrap(
+        placed(input._enter(), index, values, "add" if accumulate else "set"), input, values, name="IndexPut"
+    )
+
+
+index_put_ = in_place(index_put)

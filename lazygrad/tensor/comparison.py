@@ -57,7 +57,9 @@ bitwise_and = _binary("bitwise_and", ops.bitwise_and, "The bits that are set in 
 bitwise_or = _binary("bitwise_or", ops.bitwise_or, "The bits that are set in one or both; for bool, either.")
 bitwise_xor = _binary("bitwise_xor", ops.bitwise_xor, "The bits that differ; for bool, exactly one.")
 bitwise_left_shift = _binary("bitwise_left_shift", ops.shift_left, "The bits moved up by ``other`` places.")
-bitwise_right_shift = _binary("bitwise_right_shift", ops.shift_right, "The bits moved down, the sign moving in.")
+bitwise_right_shift = _binary(
+    "bitwise_right_shift", ops.shift_right, "The bits moved down, the sign moving in."
+)
 logical_and = _logical("logical_and", ops.bitwise_and, "Whether both are not zero.")
 logical_or = _logical("logical_or", ops.bitwise_or, "Whether one or both are not zero.")
 logical_xor = _logical("logical_xor", ops.bitwise_xor, "Whether exactly one is not zero.")

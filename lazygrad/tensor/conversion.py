@@ -9,7 +9,8 @@ import numpy
 
 from lazygrad import ops, runtime
 from lazygrad.ir.dtype import BY_NAME, DType, bool_
-from lazygrad.tensor.devices import canonical, device as device_class
+from lazygrad.tensor.devices import canonical
+from lazygrad.tensor.devices import device as device_class
 from lazygrad.tensor.grad_mode import SWITCH
 from lazygrad.tensor.handle import Handle, wrap
 from lazygrad.tensor.operands import cast
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
 def to(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
     """This tensor with another dtype, on another device, or both; itself when nothing changes.
 
-    Accepts ``to(dtype)``, ``to(device)``, ``to(device, dtype)`` and ``to(other_tensor)``, as keywords too. A change of
-    device computes the tensor and carries its elements over the host; it is not differentiable.
+    Accepts ``to(dtype)``, ``to(device)``, ``to(device, dtype)`` and ``to(other_tensor)``, as keywords too. A
+    change of device computes the tensor and carries its elements over the host; it is not differentiable.
     ``non_blocking``, ``copy`` and ``memory_format`` are admitted; ``copy`` gives a new tensor in any case.
 
     >>> import lazygrad as lg
@@ -81,7 +82,11 @@ def converter(dtype: DType, name: str) -> Callable[[Tensor], Tensor]:
         return to(self, dtype)
 
     method.__name__ = method.__qualname__ = name
-    method.__doc__ = f"As {dtype.name}" + ("" if dtype.is_float or dtype is bool_ else "; floats are rounded to zero") + "."
+    method.__doc__ = (
+        f"As {dtype.name}"
+        + ("" if dtype.is_float or dtype is bool_ else "; floats are rounded to zero")
+        + "."
+    )
     return method
 
 
@@ -124,7 +129,9 @@ def to_numpy(self: Tensor, *, force: object = False) -> numpy.ndarray[Any, Any]:
         RuntimeError: the tensor requires grad and ``force`` is not set: call ``detach()`` first.
     """
     if self._requires_grad and not force:
-        raise RuntimeError("Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.")
+        raise RuntimeError(
+            "Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead."
+        )
     return to_host(self)
 
 

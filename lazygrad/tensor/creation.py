@@ -12,13 +12,16 @@ from typing import TYPE_CHECKING, Any
 import numpy
 
 from lazygrad import ops, runtime
-from lazygrad.ir.dtype import DType, bool_, float32, from_numpy as dtype_of, int64
+from lazygrad.ir.dtype import DType, bool_, float32, int64
+from lazygrad.ir.dtype import from_numpy as dtype_of
 from lazygrad.ir.node import Node
 from lazygrad.ir.promotion import scalar_dtype
 from lazygrad.ir.shape import Shape
+from lazygrad.tensor.conversion import to
 from lazygrad.tensor.devices import DeviceLike, canonical
-from lazygrad.tensor.handle import Cell, Handle
+from lazygrad.tensor.handle import Cell, Handle, is_tensor
 from lazygrad.tensor.operands import Number, as_shape, cast, constant, number, spread
+from lazygrad.tensor.realization import to_host
 
 if TYPE_CHECKING:
     from lazygrad.tensor.tensor import Tensor
@@ -39,8 +42,8 @@ def tensor(
     """A tensor with a copy of ``data``.
 
     Args:
-        data: a number, nested sequences of numbers, a NumPy array, or a tensor. Python floats give float32, ints
-            int64, bools bool; arrays keep their dtype.
+        data: a number, nested sequences of numbers, a NumPy array, or a tensor. Python floats give float32,
+            ints int64, bools bool; arrays keep their dtype.
         dtype: convert to this dtype.
         device: the device; None is the default device.
         requires_grad: whether gradients with respect to it are wanted.
@@ -53,7 +56,7 @@ def tensor(
     tensor([[1, 2],
             [3, 4]])
     """
-    if isinstance(data, Handle):
+    if is_tensor(data):
         values = as_tensor(leaf_tensor(ops.detach(data._cell.node)), dtype, device)
         return leaf_tensor(values._cell.node, requires_grad)
     array, inferred = host_array(data)
@@ -77,7 +80,9 @@ def host_array(data: Any) -> tuple[numpy.ndarray[Any, Any], DType]:
     if array.size == 0 and array.dtype == numpy.float64:
         return array, float32
     if array.dtype.kind not in "biuf":
-        raise TypeError(f"tensor: could not infer dtype of {type(data).__name__}; expected numbers, got {data!r:.80}")
+        raise TypeError(
+            f"tensor: could not infer dtype of {type(data).__name__}; expected numbers, got {data!r:.80}"
+        )
     if _first_scalar(data) is not None:
         return array, dtype_of(array.dtype)
     return array, {"b": bool_, "i": int64, "u": int64, "f": float32}[array.dtype.kind]
@@ -86,13 +91,17 @@ def host_array(data: Any) -> tuple[numpy.ndarray[Any, Any], DType]:
 def _without_tensors(data: Sequence[Any]) -> list[Any]:
     """Nested sequences with tensors replaced by their host values."""
     return [
-        to_host(item) if isinstance(item, Handle) else _without_tensors(item) if isinstance(item, (list, tuple)) else item
+        to_host(item)
+        if is_tensor(item)
+        else _without_tensors(item)
+        if isinstance(item, (list, tuple))
+        else item
         for item in data
     ]
 
 
 def _first_scalar(data: Any) -> numpy.dtype[Any] | None:
-    """The NumPy dtype of the first element, when that is an array or a NumPy scalar rather than a Python number."""
+    """The NumPy dtype of the first element, when that is an array or a scalar of NumPy's."""
     while isinstance(data, (list, tuple)) and data:
         data = data[0]
     return data.dtype if isinstance(data, (numpy.ndarray, numpy.generic)) else None
@@ -100,21 +109,22 @@ def _first_scalar(data: Any) -> numpy.dtype[Any] | None:
 
 def as_tensor(data: Any, dtype: DType | None = None, device: DeviceLike = None) -> Tensor:
     """``data`` as a tensor: a tensor of the right dtype and device is returned as it is."""
-    if isinstance(data, Handle):
+    if is_tensor(data):
         node = data._cell.node
         wanted = node.device if device is None else canonical(device)
-        return to(cast_type("Tensor", data), device=wanted, dtype=dtype or node.dtype)
+        return to(data, device=wanted, dtype=dtype or node.dtype)
     return tensor(data, dtype=dtype, device=device)
 
 
 def from_numpy(ndarray: numpy.ndarray[Any, Any]) -> Tensor:
-    """A tensor with a copy of the array. torch shares memory here; a lazy graph cannot follow outside changes."""
+    """A tensor with a copy of the array. torch shares memory; a lazy graph cannot follow outside changes."""
     if not isinstance(ndarray, numpy.ndarray):
         raise TypeError(f"expected np.ndarray (got {type(ndarray).__name__})")
     return tensor(ndarray)
 
 
 def full_node(shape: Shape, value: Number, dtype: DType, device: DeviceLike) -> Node:
+    """One number everywhere, as a node."""
     if any(extent < 0 for extent in shape):
         raise RuntimeError(f"Trying to create tensor with negative dimension: {list(shape)}")
     return constant(value, shape, dtype, canonical(device))
@@ -130,15 +140,18 @@ def full(
 ) -> Tensor:
     """A tensor of ``size`` with one number everywhere; the dtype is the number's unless given."""
     shape = as_shape((tuple(size),)) if not isinstance(size, int) else (size,)
-    if isinstance(fill_value, Handle):
-        value = cast(fill_value.detach()._enter(), dtype or fill_value._cell.node.dtype)
+    if is_tensor(fill_value):
+        value = cast(ops.detach(fill_value._enter()), dtype or fill_value._cell.node.dtype)
         return leaf_tensor(spread(value, shape), requires_grad)
     value_ = number(fill_value)
     return leaf_tensor(full_node(shape, value_, dtype or scalar_dtype(value_), device), requires_grad)
 
 
 def zeros(
-    *size: int | Sequence[int], dtype: DType | None = None, device: DeviceLike = None, requires_grad: bool = False
+    *size: int | Sequence[int],
+    dtype: DType | None = None,
+    device: DeviceLike = None,
+    requires_grad: bool = False,
 ) -> Tensor:
     """Zeros of shape ``size``, float32 unless given.
 
@@ -150,16 +163,22 @@ def zeros(
 
 
 def ones(
-    *size: int | Sequence[int], dtype: DType | None = None, device: DeviceLike = None, requires_grad: bool = False
+    *size: int | Sequence[int],
+    dtype: DType | None = None,
+    device: DeviceLike = None,
+    requires_grad: bool = False,
 ) -> Tensor:
     """Ones of shape ``size``, float32 unless given."""
     return leaf_tensor(full_node(as_shape(size), 1, dtype or float32, device), requires_grad)
 
 
 def empty(
-    *size: int | Sequence[int], dtype: DType | None = None, device: DeviceLike = None, requires_grad: bool = False
+    *size: int | Sequence[int],
+    dtype: DType | None = None,
+    device: DeviceLike = None,
+    requires_grad: bool = False,
 ) -> Tensor:
-    """A tensor to be filled. It is zeros: uninitialised memory has no meaning in a graph, and zeros cost nothing."""
+    """A tensor to be filled. It is zeros: uninitialised memory means nothing in a graph, zeros cost nothing."""
     return leaf_tensor(full_node(as_shape(size), 0, dtype or float32, device), requires_grad)
 
 
@@ -260,14 +279,21 @@ def linspace(
 
 
 def eye(
-    n: int, m: int | None = None, *, dtype: DType | None = None, device: DeviceLike = None, requires_grad: bool = False
+    n: int,
+    m: int | None = None,
+    *,
+    dtype: DType | None = None,
+    device: DeviceLike = None,
+    requires_grad: bool = False,
 ) -> Tensor:
     """Ones on the diagonal of an (n, m) matrix of zeros; m is n unless given."""
-    return leaf_tensor(cast(diagonal_mask(n, n if m is None else m, 0, canonical(device)), dtype or float32), requires_grad)
+    return leaf_tensor(
+        cast(diagonal_mask(n, n if m is None else m, 0, canonical(device)), dtype or float32), requires_grad
+    )
 
 
 def diagonal_mask(rows: int, columns: int, offset: int, device: str, compare: Any = ops.eq) -> Node:
-    """bool (rows, columns): whether ``compare(row + offset, column)``."""
+    """Bool (rows, columns): whether ``compare(row + offset, column)``."""
     row = ops.arange(rows, device)
     if offset:
         row = ops.add(row, offset)
@@ -287,5 +313,3 @@ def argument(value: Number, *, dtype: DType = float32, device: DeviceLike = None
     tensor([0.5000, 0.5000])
     """
     return leaf_tensor(ops.argument(number(value), dtype, canonical(device)))
-
-

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias, Union
+from typing import TypeAlias
 
 from lazygrad import runtime
 
@@ -35,7 +35,9 @@ class device:  # noqa: N801, torch's name
             raise TypeError(f"device(): a device is named by a string such as 'opencl:0', got {type!r}")
         kind, colon, number = type.partition(":")
         if not kind or (colon and not number.isdigit()) or (colon and index is not None):
-            raise RuntimeError(f"Invalid device string: '{type}'; expected a name such as 'opencl' or 'opencl:1'")
+            raise RuntimeError(
+                f"Invalid device string: '{type}'; expected a name such as 'opencl' or 'opencl:1'"
+            )
         self.type = _ALIASES.get(kind, kind)
         self.index = int(number) if colon else index
 
@@ -53,13 +55,13 @@ class device:  # noqa: N801, torch's name
         return f"device(type='{self.type}'{number})"
 
 
-DeviceLike: TypeAlias = Union[device, str, int, None]
+DeviceLike: TypeAlias = device | str | int | None
 
 _chosen: str | None = None
 
 
 def set_default_device(name: DeviceLike) -> None:
-    """New tensors are made on this device from now on; None returns to ``LAZYGRAD_DEVICE`` or the best one."""
+    """New tensors are made on this device from now on; None returns to ``LAZYGRAD_DEVICE`` or the best."""
     global _chosen
     _chosen = None if name is None else canonical(name)
 
@@ -81,5 +83,7 @@ def canonical(name: DeviceLike) -> str:
     available = runtime.available_backends()
     if text.partition(":")[0] not in available:
         hint = "; for NVIDIA GPUs: pip install 'lazygrad[triton]'" if text.startswith("triton") else ""
-        raise RuntimeError(f"device '{name}': no such backend is installed; available: {', '.join(available)}{hint}")
+        raise RuntimeError(
+            f"device '{name}': no such backend is installed; available: {', '.join(available)}{hint}"
+        )
     return runtime.canonical_device(text)

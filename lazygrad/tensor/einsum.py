@@ -18,11 +18,12 @@ Labels = list[str]
 
 
 def einsum(equation: str, *operands: Tensor | Sequence[Tensor]) -> Tensor:
-    """The sum of products that ``equation`` writes: a letter for each dimension, those not in the result summed over.
+    """The sum of products that ``equation`` writes: a letter names a dimension.
 
     Args:
-        equation: for example "bij,bjk->bik". "..." stands for leading dimensions that broadcast; a letter twice in
-            one operand takes the diagonal; without "->" the result has the letters that occur once, sorted.
+        equation: for example "bij,bjk->bik". "..." stands for leading dimensions that broadcast; a letter
+            twice in one operand takes the diagonal; without "->" the result has the letters that occur once,
+            sorted.
         operands: one tensor for each part of the equation. They are multiplied from left to right.
 
     >>> import lazygrad as lg
@@ -85,16 +86,23 @@ def _result_labels(right: str, labels: list[Labels]) -> Labels:
 
 def _implicit_labels(labels: list[Labels]) -> Labels:
     letters = [label for own in labels for label in own if label[0] != "."]
-    return [*_under_ellipsis(labels), *sorted(letter for letter in set(letters) if letters.count(letter) == 1)]
+    return [
+        *_under_ellipsis(labels),
+        *sorted(letter for letter in set(letters) if letters.count(letter) == 1),
+    ]
 
 
 def _check(labels: list[Labels], nodes: list[Node], result: Labels, equation: str) -> None:
     known = {label for own in labels for label in own}
     for label in result:
         if result.count(label) > 1:
-            raise RuntimeError(f"einsum(): the output of {equation!r} has the subscript {label} more than once")
+            raise RuntimeError(
+                f"einsum(): the output of {equation!r} has the subscript {label} more than once"
+            )
         if label not in known:
-            raise RuntimeError(f"einsum(): output subscript {label} of {equation!r} does not appear in any operand")
+            raise RuntimeError(
+                f"einsum(): output subscript {label} of {equation!r} does not appear in any operand"
+            )
 
 
 def _extents(labels: list[Labels], nodes: list[Node]) -> dict[str, int]:

@@ -1,4 +1,6 @@
-"""Whether operations are recorded for differentiation: a switch for each thread, and the scopes that set it."""
+"""Whether operations are recorded for differentiation: a switch for each thread, and the scopes that set
+it.
+"""
 
 from __future__ import annotations
 
@@ -39,6 +41,8 @@ class GradScope:
         SWITCH.enabled = self._outer.pop()
 
     def __call__(self, function: Function) -> Function:
+        """The function, run within such a scope each time it is called."""
+
         @wraps(function)
         def scoped(*args: Any, **kwargs: Any) -> Any:
             with GradScope(self.mode):
@@ -81,6 +85,7 @@ class set_grad_enabled(GradScope):  # noqa: N801, torch's name
         SWITCH.enabled = mode
 
     def __enter__(self) -> set_grad_enabled:
+        """Remember the value from before the constructor."""
         self._outer.append(self._before)
         SWITCH.enabled = self.mode
         return self

@@ -1,13 +1,13 @@
 """The reverse pass as the user sees it: ``backward`` fills ``.grad``, ``grad`` returns gradients.
 
-In: tensors with history. Out: lazy tensors; nothing runs here. The graph is never freed, so that a second pass
-needs no ``retain_graph``; it dies with the tensors that hold it.
+In: tensors with history. Out: lazy tensors; nothing runs here. The graph is never freed, so that a second
+pass needs no ``retain_graph``; it dies with the tensors that hold it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Union
+from typing import TYPE_CHECKING
 from weakref import ref
 
 from lazygrad import autodiff, ops
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
 
 def backward(
-    tensors: Union[Tensor, Sequence[Tensor]],
-    grad_tensors: Union[Tensor, Sequence[Tensor | None], None] = None,
+    tensors: Tensor | Sequence[Tensor],
+    grad_tensors: Tensor | Sequence[Tensor | None] | None = None,
     retain_graph: bool | None = None,
     create_graph: bool = False,
-    inputs: Union[Tensor, Sequence[Tensor], None] = None,
+    inputs: Tensor | Sequence[Tensor] | None = None,
 ) -> None:
     """Adds to the ``.grad`` of every leaf that ``tensors`` depend on the gradient of their sum.
 
@@ -71,9 +71,9 @@ def backward(
 
 
 def grad(
-    outputs: Union[Tensor, Sequence[Tensor]],
-    inputs: Union[Tensor, Sequence[Tensor]],
-    grad_outputs: Union[Tensor, Sequence[Tensor | None], None] = None,
+    outputs: Tensor | Sequence[Tensor],
+    inputs: Tensor | Sequence[Tensor],
+    grad_outputs: Tensor | Sequence[Tensor | None] | None = None,
     retain_graph: bool | None = None,
     create_graph: bool = False,
     allow_unused: bool | None = None,
@@ -128,8 +128,8 @@ def grad(
             total = ops.constant(0, like.shape, like.dtype, like.device)
         if total is None and not allow_unused:
             raise RuntimeError(
-                "One of the differentiated Tensors appears to not have been used in the graph. Set allow_unused=True if "
-                "this is the desired behavior."
+                "One of the differentiated Tensors appears to not have been used in the graph. Set "
+                "allow_unused=True if this is the desired behavior."
             )
         totals.append(total)
     reaching = _reaching_leaves([t for t in totals if t is not None]) if create_graph else frozenset()
@@ -139,12 +139,12 @@ def grad(
     )
 
 
-def _listed(tensors: Union[Tensor, Sequence[Tensor]]) -> list[Tensor]:
+def _listed(tensors: Tensor | Sequence[Tensor]) -> list[Tensor]:
     return [tensors] if isinstance(tensors, Handle) else list(tensors)
 
 
 def _starts(
-    roots: Sequence[Tensor], weights: Union[Tensor, Sequence[Tensor | None], None]
+    roots: Sequence[Tensor], weights: Tensor | Sequence[Tensor | None] | None
 ) -> tuple[list[Node], list[Node]]:
     """The nodes to differentiate, and the cotangent each starts with."""
     given = [weights] if weights is None or isinstance(weights, Handle) else list(weights)
@@ -156,16 +156,16 @@ def _starts(
     for position, (tensor, weight) in enumerate(zip(roots, given, strict=True)):
         if not tensor._requires_grad:
             raise RuntimeError(
-                f"element {position} of tensors does not require grad and does not have a grad_fn; nothing it was "
-                "computed from requires grad, or it was computed under no_grad"
+                f"element {position} of tensors does not require grad and does not have a grad_fn; nothing "
+                "it was computed from requires grad, or it was computed under no_grad"
             )
         node = tensor._node
         if weight is None:
             if tensor.numel() != 1:
                 raise RuntimeError(
-                    f"grad can be implicitly created only for scalar outputs, but this tensor has the shape "
-                    f"{list(node.shape)}; pass gradient=torch.ones_like(...), a weight for each element, or reduce it "
-                    "with .sum() or .mean() first"
+                    "grad can be implicitly created only for scalar outputs, but this tensor has the shape "
+                    f"{list(node.shape)}; pass gradient=torch.ones_like(...), a weight for each element, or "
+                    "reduce it with .sum() or .mean() first"
                 )
             cotangent = ops.constant(1, node.shape, node.dtype, node.device)
         else:
@@ -200,7 +200,9 @@ def _found(roots: Sequence[Node]) -> tuple[dict[Node, Tensor], dict[Node, list[T
             if tensor is not None and tensor._requires_grad:
                 leaves[node] = tensor  # type: ignore[assignment]
         if _RETAINED:
-            held = [found for found in (watcher() for watcher in _RETAINED.get(node, ())) if found is not None]
+            held = [
+                found for found in (watcher() for watcher in _RETAINED.get(node, ())) if found is not None
+            ]
             if held and node not in leaves:
                 observed[node] = held  # type: ignore[assignment]
     return leaves, observed
@@ -230,8 +232,8 @@ def _deliver(tensor: Tensor, gradient: Tensor, create_graph: bool) -> None:
         if changed is not None:
             if tensor._cell.history:
                 raise RuntimeError(
-                    "a hook on a tensor that is no leaf may look at the gradient, but not replace it: derivatives are "
-                    "built as a graph before hooks run"
+                    "a hook on a tensor that is no leaf may look at the gradient, but not replace it: "
+                    "derivatives are built as a graph before hooks run"
                 )
             gradient = changed
     if tensor._cell.history and not tensor._retains_grad:
@@ -266,5 +268,3 @@ def watch(tensor: Tensor) -> None:
     """Has ``backward`` call the hooks of a tensor that is no leaf."""
     if tensor._cell.history:
         _watch(tensor)
-
-

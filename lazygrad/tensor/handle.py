@@ -1,6 +1,7 @@
 """The handle: how a tensor holds on to a lazy node, and under which identity it enters an operation.
 
-In: nodes. Out: tensors, and for each tensor that takes part in an operation the node that stands for it there.
+In: nodes. Out: tensors, and for each tensor that takes part in an operation the node that stands for it
+there.
 
 A tensor owns a cell, and ``.data`` and ``.detach()`` share it, so that an in-place change of one is seen by
 the other. What is held afterwards:
@@ -15,7 +16,7 @@ the other. What is held afterwards:
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeGuard
 from weakref import WeakKeyDictionary, WeakValueDictionary, ref
 
 from lazygrad import ops, runtime
@@ -28,17 +29,17 @@ from lazygrad.tensor.grad_mode import SWITCH
 if TYPE_CHECKING:
     from lazygrad.tensor.tensor import Tensor
 
-# A graph of more operations one behind the other than this computes itself, so that a loop which only ever adds to
-# a tensor cannot grow without end. Far above the depth of networks: flushing one would compute its forward
-# pass twice.
+# A graph of more operations one behind the other than this computes itself, so that a loop which only ever
+# adds to a tensor cannot grow without end. Far above the depth of networks: flushing one would compute its
+# forward pass twice.
 DEPTH_LIMIT = 10_000
 
 
 class Cell:
     """What a tensor and its detached twins share.
 
-    ``depth`` is how many operations stand one behind the other before the value is known, ``name`` torch's name of
-    the function that made it (for ``grad_fn``) where that is not the node's own.
+    ``depth`` is how many operations stand one behind the other before the value is known, ``name`` torch's
+    name of the function that made it (for ``grad_fn``) where that is not the node's own.
     """
 
     __slots__ = ("__weakref__", "depth", "history", "name", "node")
@@ -60,7 +61,16 @@ _PENDING: WeakValueDictionary[int, Cell] = WeakValueDictionary()
 class Handle:
     """The part of Tensor that owns the node; Tensor is its one subclass."""
 
-    __slots__ = ("__weakref__", "_cell", "_grad", "_hooks", "_leaf", "_origin", "_requires_grad", "_retains_grad")
+    __slots__ = (
+        "__weakref__",
+        "_cell",
+        "_grad",
+        "_hooks",
+        "_leaf",
+        "_origin",
+        "_requires_grad",
+        "_retains_grad",
+    )
 
     tensor_class: ClassVar[type[Tensor]]
 
@@ -111,13 +121,13 @@ class Handle:
         return leaf
 
     def _rebind(self, node: Node, history: bool, depth: int) -> None:
-        """What every in-place method ends in: this tensor, and its detached twins, are ``node`` from now on."""
+        """What every in-place method ends in: this tensor and its detached twins are ``node`` now."""
         cell = self._cell
         if cell.history and not self._requires_grad:
             if self._origin is not None and self._origin() is not None:
                 raise RuntimeError(
-                    "a detached twin of a tensor with autograd history cannot be changed in place: the history would "
-                    "no longer tell the value; use x.detach().clone()"
+                    "a detached twin of a tensor with autograd history cannot be changed in place: the "
+                    "history would no longer tell the value; use x.detach().clone()"
                 )
             self._cell = cell = Cell(node)
         if history:
@@ -133,8 +143,8 @@ def wrap(node: Node, *operands: object, name: str | None = None) -> Tensor:
     Args:
         node: the result.
         operands: what it was computed of; those that are no tensors are passed over.
-        name: torch's name of the function, where the node's own operation does not tell; "Sum/1" is printed as
-            SumBackward1.
+        name: torch's name of the function, where the node's own operation does not tell; "Sum/1" is printed
+            as SumBackward1.
     """
     history = False
     depth = 0
@@ -154,6 +164,11 @@ def wrap(node: Node, *operands: object, name: str | None = None) -> Tensor:
     return made
 
 
+def is_tensor(value: object) -> TypeGuard[Tensor]:
+    """Whether ``value`` is a tensor."""
+    return isinstance(value, Handle)
+
+
 def named(tensor: Tensor, name: str) -> Tensor:
     """``tensor``, known as the result of torch's function ``name`` when its ``grad_fn`` is printed."""
     tensor._cell.name = name
@@ -171,7 +186,7 @@ def pending_cells() -> list[Cell]:
 
 
 def compute(cells: list[Cell]) -> None:
-    """Computes the cells in one submission. A cell without history holds a buffer afterwards, and no graph."""
+    """Computes the cells in one submission. Those without history hold a buffer afterwards, and no graph."""
     roots = [_root(cell.node) for cell in cells]
     waiting = [root for root in roots if root.result is None]
     if waiting:

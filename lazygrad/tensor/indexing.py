@@ -37,9 +37,10 @@ class Plan(NamedTuple):
 
 
 def getitem(self: Tensor, index: Any) -> Tensor:
-    """``self[index]``, by torch's rules. A bool mask gives a shape that depends on data: it is computed at once.
+    """``self[index]``, by torch's rules. A bool mask is computed at once: the shape depends on it.
 
-    Positions in index tensors are not checked, that would wait for the device; one out of range reads as zero.
+    Positions in index tensors are not checked, that would wait for the device; one out of range reads as
+    zero.
 
     >>> import lazygrad as lg
     >>> x = lg.arange(12).reshape(3, 4)
@@ -127,13 +128,15 @@ def _entry(entry: Any, device: str) -> Any:
         node = entry._enter()
         if node.dtype.is_float:
             raise IndexError(
-                f"tensors used as indices must be integer or bool tensors, got {node.dtype.name}; convert with .long()"
+                f"tensors used as indices must be integer or bool tensors, got {node.dtype.name}; convert "
+                "with .long()"
             )
         return node
     if hasattr(entry, "__index__"):
         return operator.index(entry)
     raise TypeError(
-        f"an index must be an int, slice, None, Ellipsis, list or integer or bool tensor, got {type(entry).__name__}"
+        "an index must be an int, slice, None, Ellipsis, list or integer or bool tensor, got "
+        f"{type(entry).__name__}"
     )
 
 
@@ -151,20 +154,25 @@ def _position(position: int, extent: int, axis: int) -> int:
 
 
 def _range(entry: slice, extent: int) -> Range:
-    bounds = (int(to_host(part).item()) if isinstance(part, Handle) else part for part in (entry.start, entry.stop, entry.step))
-    start, stop, step = slice(*bounds).indices(extent) if entry.step is None or int(entry.step) > 0 else (0, 0, 0)
+    bounds = (
+        int(to_host(part).item()) if isinstance(part, Handle) else part
+        for part in (entry.start, entry.stop, entry.step)
+    )
+    start, stop, step = (
+        slice(*bounds).indices(extent) if entry.step is None or int(entry.step) > 0 else (0, 0, 0)
+    )
     if step < 1:
         raise ValueError("slice step must be positive; use flip for the opposite order")
     return Range(start, max(start, stop), step)
 
 
 def _positions(entry: Node, shape: Shape, axis: int) -> list[Node]:
-    """Index nodes, one for each dimension that the entry takes up; negative positions are counted from the end."""
+    """Index nodes, one for each dimension that the entry takes up; none is negative."""
     if entry.dtype is bool_:
         if entry.shape != shape[axis : axis + entry.rank]:
             raise IndexError(
-                f"the shape of the mask {list(entry.shape)} at index {axis} does not match the shape of the indexed "
-                f"tensor {list(shape)}"
+                f"the shape of the mask {list(entry.shape)} at index {axis} does not match the shape of the "
+                f"indexed tensor {list(shape)}"
             )
         return nonzero_nodes(entry)
     extent = shape[axis]
@@ -176,7 +184,8 @@ def nonzero_nodes(mask: Node) -> list[Node]:
     """The positions of what is not zero, one node for each dimension. Computes the mask, and waits."""
     array = to_host(wrap(mask))
     return [
-        ops.buffer(runtime.from_host(part, int64, mask.device)) for part in numpy.nonzero(array.reshape(mask.shape))
+        ops.buffer(runtime.from_host(part, int64, mask.device))
+        for part in numpy.nonzero(array.reshape(mask.shape))
     ]
 
 
@@ -202,8 +211,8 @@ def masked_select(input: Tensor, mask: Tensor) -> Tensor:
 class Merged(NamedTuple):
     """The dimensions that index tensors index, moved together and flattened to one.
 
-    ``order`` moves them (they come to lie from ``at`` on), ``before``, ``inner`` and ``after`` are the extents
-    around and within; ``position`` is the flat position, of the index tensors' common shape.
+    ``order`` moves them (they come to lie from ``at`` on), ``before``, ``inner`` and ``after`` are the
+    extents around and within; ``position`` is the flat position, of the index tensors' common shape.
     """
 
     order: tuple[int, ...]
@@ -215,14 +224,17 @@ class Merged(NamedTuple):
 
     @property
     def flat_shape(self) -> Shape:
+        """The tensor's, with the indexed dimensions as one."""
         return (*self.before, size_of(self.inner), *self.after)
 
     @property
     def index_shape(self) -> Shape:
+        """What is gathered, with the index tensors' dimensions as one."""
         return (*self.before, size_of(self.position.shape), *self.after)
 
     @property
     def result_shape(self) -> Shape:
+        """What is gathered."""
         return (*self.before, *self.position.shape, *self.after)
 
     def spread_position(self) -> Node:
@@ -235,8 +247,8 @@ class Merged(NamedTuple):
 def merge(shape: Shape, advanced: dict[int, Node]) -> Merged:
     """How index tensors at dimensions ``advanced`` of a tensor of ``shape`` become one index along one axis.
 
-    By torch's rule the result's index dimensions stand where the first of them was when all are neighbours, and
-    in front otherwise.
+    By torch's rule the result's index dimensions stand where the first of them was when all are neighbours,
+    and in front otherwise.
     """
     axes = tuple(advanced)
     together = axes == tuple(range(axes[0], axes[0] + len(axes)))

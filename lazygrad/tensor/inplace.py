@@ -1,7 +1,8 @@
 """In-place methods: a tensor is bound to the result of the operation of the same name.
 
-Nothing is overwritten: nodes are immutable, and the buffer of the old value is reused when nobody holds it any
-more. The tensor's detached twins (``.data``, ``.detach()``) follow; other views of it (slices, reshapes) do not.
+Nothing is overwritten: nodes are immutable, and the buffer of the old value is reused when nobody holds it
+any more. The tensor's detached twins (``.data``, ``.detach()``) follow; other views of it (slices, reshapes)
+do not.
 """
 
 from __future__ import annotations
@@ -46,14 +47,17 @@ def rebind(tensor: Tensor, result: Tensor, name: str) -> Tensor:
     """Binds ``tensor`` to the value of ``result``; shape, dtype and device of ``tensor`` stay as they are."""
     old, node = tensor._cell.node, result._cell.node
     if node.device != old.device:
-        raise RuntimeError(f"{name}: the tensor is on {old.device}, the result on {node.device}; move with .to(device)")
+        raise RuntimeError(
+            f"{name}: the tensor is on {old.device}, the result on {node.device}; move with .to(device)"
+        )
     if _CATEGORY[node.dtype.kind] > _CATEGORY[old.dtype.kind]:
         raise RuntimeError(
             f"{name}: result type {node.dtype.name} can't be cast to the desired output type {old.dtype.name}"
         )
     if node.shape != old.shape:
         raise RuntimeError(
-            f"{name}: output with shape {list(old.shape)} doesn't match the broadcast shape {list(node.shape)}"
+            f"{name}: output with shape {list(old.shape)} doesn't match the broadcast shape "
+            f"{list(node.shape)}"
         )
     return rebind_node(tensor, cast(node, old.dtype), result)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import reduce
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from lazygrad import ops
@@ -25,7 +25,8 @@ _CHAIN_LIMIT = 16
 def cat_nodes(nodes: Sequence[Node], axis: int) -> Node:
     """The nodes one after the other along ``axis``: each padded to its place, then selected by position.
 
-    Selected rather than added to the padding's zeros, so that -0.0 and the gradient of NaN stay in their place.
+    Selected rather than added to the padding's zeros, so that -0.0 and the gradient of NaN stay in their
+    place.
     """
     while len(nodes) > _CHAIN_LIMIT:
         nodes = [_chain(nodes[i : i + _CHAIN_LIMIT], axis) for i in range(0, len(nodes), _CHAIN_LIMIT)]
@@ -47,7 +48,9 @@ def _chain(nodes: Sequence[Node], axis: int) -> Node:
         ends.append(start)
     shape = placed[0].shape
     position = ops.arange(total, nodes[0].device)
-    position = ops.expand(ops.reshape(position, tuple(total if a == axis else 1 for a in range(len(shape)))), shape)
+    position = ops.expand(
+        ops.reshape(position, tuple(total if a == axis else 1 for a in range(len(shape)))), shape
+    )
     result = placed[-1]
     for node, end in zip(reversed(placed[:-1]), reversed(ends[:-1]), strict=True):
         result = ops.where(ops.lt(position, end), node, result)
@@ -138,14 +141,13 @@ def split(tensor: Tensor, split_size_or_sections: int | Sequence[int], dim: int 
         sizes = list(split_size_or_sections)
         if sum(sizes) != extent or min(sizes, default=0) < 0:
             raise RuntimeError(
-                f"split_with_sizes expects split_sizes to sum exactly to {extent} (input tensor's size at dimension "
-                f"{dim}), but got split_sizes={sizes}"
+                f"split_with_sizes expects split_sizes to sum exactly to {extent} (input tensor's size at "
+                f"dimension {dim}), but got split_sizes={sizes}"
             )
     x = tensor._enter()
-    ends = reduce(lambda known, size: [*known, known[-1] + size], sizes, [0])
     return tuple(
-        wrap(part_of(x, axis, start, stop), tensor, name="Split")
-        for start, stop in zip(ends, ends[1:], strict=False)
+        wrap(part_of(x, axis, stop - size, stop), tensor, name="Split")
+        for size, stop in zip(sizes, accumulate(sizes), strict=True)
     )
 
 

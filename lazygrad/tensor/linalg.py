@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from lazygrad import ops
 from lazygrad.ir.dtype import bool_
 from lazygrad.ir.node import Node
-from lazygrad.tensor.handle import wrap
+from lazygrad.tensor.handle import is_tensor, wrap
 from lazygrad.tensor.operands import Number, cast, common_shape, spread
 
 if TYPE_CHECKING:
@@ -24,15 +24,17 @@ def _same_dtype(name: str, *nodes: Node) -> None:
 
 def _sizes(name: str, a: Node, b: Node) -> RuntimeError:
     return RuntimeError(
-        f"{name}: shapes cannot be multiplied: {list(a.shape)} and {list(b.shape)}; the last extent of the first "
-        f"must equal {'the only' if b.rank == 1 else 'the second to last'} extent of the second"
+        f"{name}: shapes cannot be multiplied: {list(a.shape)} and {list(b.shape)}; the last extent of the "
+        f"first must equal {'the only' if b.rank == 1 else 'the second to last'} extent of the second"
     )
 
 
 def matmul_node(a: Node, b: Node, name: str = "matmul") -> Node:
     """The product by torch's rule for all ranks: vectors, matrices, and batches that broadcast."""
     if not a.rank or not b.rank:
-        raise RuntimeError(f"{name}: both arguments need to be at least 1D, but they are {a.rank}D and {b.rank}D")
+        raise RuntimeError(
+            f"{name}: both arguments need to be at least 1D, but they are {a.rank}D and {b.rank}D"
+        )
     _same_dtype(name, a, b)
     inner = a.shape[-1]
     if b.shape[-2 if b.rank > 1 else 0] != inner:
@@ -58,14 +60,26 @@ def _batched(x: Node, matrix: tuple[int, ...], batch: tuple[int, ...]) -> tuple[
 
 
 def matmul(input: Tensor, other: Tensor) -> Tensor:
-    """The matrix product: (*, n, k) and (*, k, m) give (*, n, m); a vector loses its dimension; batches broadcast.
+    """The matrix product: (*, n, k) and (*, k, m) give (*, n, m). A vector loses its dimension.
 
     >>> import lazygrad as lg
     >>> lg.matmul(lg.tensor([[1.0, 2.0], [3.0, 4.0]]), lg.tensor([1.0, 1.0]))
     tensor([3., 7.])
     """
+    if not is_tensor(input) or not is_tensor(other):
+        raise TypeError(
+            f"matmul: both operands must be tensors, got {input!r:.40} and {other!r:.40}; multiply by *"
+        )
     a, b = input._enter(), other._enter()
-    name = "Dot" if a.rank == b.rank == 1 else "Mv" if b.rank == 1 else "Mm" if a.rank == b.rank == 2 else "UnsafeView"
+    name = (
+        "Dot"
+        if a.rank == b.rank == 1
+        else "Mv"
+        if b.rank == 1
+        else "Mm"
+        if a.rank == b.rank == 2
+        else "UnsafeView"
+    )
     return wrap(matmul_node(a, b), input, other, name=name)
 
 
@@ -78,7 +92,8 @@ def _of_ranks(name: str, input: Tensor, other: Tensor, a_rank: int, b_rank: int)
     a, b = input._enter(), other._enter()
     if a.rank != a_rank or b.rank != b_rank:
         raise RuntimeError(
-            f"{name}: expected tensors of {a_rank} and {b_rank} dimensions, got {list(a.shape)} and {list(b.shape)}"
+            f"{name}: expected tensors of {a_rank} and {b_rank} dimensions, got {list(a.shape)} and "
+            f"{list(b.shape)}"
         )
     return a, b
 
@@ -139,7 +154,7 @@ def addmv(input: Tensor, mat: Tensor, vec: Tensor, *, beta: Number = 1, alpha: N
 
 
 def tensordot(a: Tensor, b: Tensor, dims: int | tuple[list[int], list[int]] = 2) -> Tensor:
-    """Contracts the last ``dims`` dimensions of ``a`` with the first of ``b``, or the listed ones with each other."""
+    """Contracts the last ``dims`` dimensions of ``a`` with the first of ``b``, or those listed."""
     x, y = a._enter(), b._enter()
     if isinstance(dims, int):
         firsts, seconds = list(range(x.rank - dims, x.rank)), list(range(dims))
@@ -157,4 +172,3 @@ def inner(input: Tensor, other: Tensor) -> Tensor:
     if not input.dim() or not other.dim():
         return input * other
     return tensordot(input, other, ([-1], [-1]))
-

@@ -35,7 +35,9 @@ def _of_numbers(name: str, build: Callable[[Node], Node], meaning: str) -> Unary
     def function(input: Tensor) -> Tensor:
         x = input._enter()
         if x.dtype is bool_:
-            raise RuntimeError(f"{name} is not defined for bool tensors; convert with .int() or use logical_not")
+            raise RuntimeError(
+                f"{name} is not defined for bool tensors; convert with .int() or use logical_not"
+            )
         return wrap(build(x), input, name=name.capitalize())
 
     return _described(function, name, meaning)
@@ -154,4 +156,10 @@ log2_, log10_, exp2_, reciprocal_, square_ = map(in_place, (log2, log10, exp2, r
 sin_, cos_, tan_, asin_, acos_, atan_ = map(in_place, (sin, cos, tan, asin, acos, atan))
 sinh_, cosh_, tanh_, erf_, erfc_, sigmoid_ = map(in_place, (sinh, cosh, tanh, erf, erfc, sigmoid))
 relu_, neg_, abs_, sign_ = map(in_place, (relu, neg, abs, sign))
-floor_, ceil_, trunc_, frac_, round_ = in_place(floor), in_place(ceil), in_place(trunc), in_place(frac), in_place(round)
+floor_, ceil_, trunc_, frac_, round_ = (
+    in_place(floor),
+    in_place(ceil),
+    in_place(trunc),
+    in_place(frac),
+    in_place(round),
+)

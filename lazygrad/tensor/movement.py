@@ -96,8 +96,9 @@ def permute(input: Tensor, *dims: int | Sequence[int]) -> Tensor:
     order = as_shape(dims)
     if len(order) != x.rank:
         raise RuntimeError(
-            f"permute(sparse_coo): number of dimensions in the tensor input does not match the length of the desired "
-            f"ordering of dimensions i.e. input.dim() = {x.rank} is not equal to len(dims) = {len(order)}"
+            "permute(sparse_coo): number of dimensions in the tensor input does not match the length of the "
+            f"desired ordering of dimensions i.e. input.dim() = {x.rank} is not equal to len(dims) = "
+            f"{len(order)}"
         )
     axes = tuple(normalize_axis(axis, x.rank, "permute") for axis in order)
     return wrap(ops.permute(x, axes), input, name="Permute")
@@ -170,8 +171,8 @@ def expand(input: Tensor, *sizes: int | Sequence[int]) -> Tensor:
     for axis, (o, s) in enumerate(zip(own, shape, strict=True)):
         if o not in (1, s):
             raise RuntimeError(
-                f"expand: the expanded size of the tensor ({s}) must match the existing size ({o}) at non-singleton "
-                f"dimension {axis}. Target sizes: {list(shape)}. Tensor sizes: {list(x.shape)}"
+                f"expand: the expanded size of the tensor ({s}) must match the existing size ({o}) at "
+                f"non-singleton dimension {axis}. Target sizes: {list(shape)}. Tensor sizes: {list(x.shape)}"
             )
     return wrap(spread(x, shape), input, name="Expand")
 
@@ -198,7 +199,8 @@ def repeat(input: Tensor, *repeats: int | Sequence[int]) -> Tensor:
     times = as_shape(repeats)
     if len(times) < x.rank:
         raise RuntimeError(
-            "repeat: number of dimensions of repeat dims can not be smaller than number of dimensions of tensor"
+            "repeat: number of dimensions of repeat dims can not be smaller than number of dimensions of "
+            "tensor"
         )
     own = (1,) * (len(times) - x.rank) + x.shape
     paired = tuple(extent for time, extent in zip(times, own, strict=True) for extent in (time, extent))
@@ -222,7 +224,9 @@ def repeat_interleave(input: Tensor, repeats: int, dim: int | None = None) -> Te
     tensor([1, 1, 2, 2])
     """
     if not isinstance(repeats, int):
-        raise TypeError("repeat_interleave: repeats must be an int here, since shapes are known before values")
+        raise TypeError(
+            "repeat_interleave: repeats must be an int here, since shapes are known before values"
+        )
     x = input._enter()
     if dim is None:
         x, dim = ops.reshape(x, (size_of(x.shape),)), 0

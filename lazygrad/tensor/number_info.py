@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lazygrad.ir.dtype import DType, float32
-from lazygrad.tensor.handle import Handle
 
 if TYPE_CHECKING:
     from lazygrad.tensor.tensor import Tensor
@@ -31,7 +30,9 @@ class finfo:  # noqa: N801, torch's name
 
     def __init__(self, type: DType = float32) -> None:
         if not type.is_float:
-            raise TypeError(f"torch.finfo() requires a floating point input type. Use iinfo to handle '{type.name}'")
+            raise TypeError(
+                f"torch.finfo() requires a floating point input type. Use iinfo to handle '{type.name}'"
+            )
         import ml_dtypes
 
         limits = ml_dtypes.finfo(type.numpy)  # type: ignore[no-untyped-call]
@@ -60,14 +61,16 @@ class iinfo:  # noqa: N801, torch's name
 
     def __init__(self, type: DType) -> None:
         if not type.is_integer:
-            raise TypeError(f"torch.iinfo() requires an integer input type. Use finfo to handle '{type.name}'")
-        for name, value in {"dtype": type.name, "bits": type.bits, "max": type.maximum, "min": type.minimum}.items():
+            raise TypeError(
+                f"torch.iinfo() requires an integer input type. Use finfo to handle '{type.name}'"
+            )
+        for name, value in {
+            "dtype": type.name,
+            "bits": type.bits,
+            "max": type.maximum,
+            "min": type.minimum,
+        }.items():
             object.__setattr__(self, name, value)
-
-
-def is_tensor(obj: object) -> bool:
-    """Whether ``obj`` is a tensor."""
-    return isinstance(obj, Handle)
 
 
 def is_floating_point(input: Tensor) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, TypeAlias, Union
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy
 
@@ -23,7 +23,7 @@ from lazygrad.tensor.handle import Handle
 if TYPE_CHECKING:
     from lazygrad.tensor.tensor import Tensor
 
-Number: TypeAlias = Union[bool, int, float]
+Number: TypeAlias = bool | int | float
 Operand: TypeAlias = "Tensor | Number"
 
 
@@ -58,7 +58,9 @@ def number(value: object) -> Number:
     if isinstance(value, numpy.generic):
         item: Number = value.item()
         return item
-    raise TypeError(f"expected a tensor or a number, got {type(value).__name__}; make it one with tensor(...)")
+    raise TypeError(
+        f"expected a tensor or a number, got {type(value).__name__}; make it one with tensor(...)"
+    )
 
 
 def pair(name: str, a: Operand, b: Operand, dtype: DType | None = None) -> tuple[Node, Node]:
@@ -100,7 +102,9 @@ def several(name: str, *operands: Operand, dtype: DType | None = None) -> list[N
     common = dtype or result_type(*operands)
     device = next(node.device for node in nodes if node is not None)
     return [
-        spread(cast(node, common), shape) if node is not None else constant(number(operand), shape, common, device)
+        spread(cast(node, common), shape)
+        if node is not None
+        else constant(number(operand), shape, common, device)
         for node, operand in zip(nodes, operands, strict=True)
     ]
 
@@ -155,4 +159,3 @@ def as_shape(sizes: Sequence[object]) -> Shape:
     if len(sizes) == 1 and isinstance(sizes[0], (tuple, list)):
         sizes = sizes[0]
     return tuple(operator.index(size) for size in sizes)  # type: ignore[arg-type]
-

@@ -1,7 +1,7 @@
 """The printed form of a tensor, character for character torch's.
 
-In: a tensor. Out: its text. Printing runs what is pending for the tensor. The rules (when numbers are written in
-scientific notation, when a tensor is summarised, where lines break) are those of torch's ``_tensor_str``.
+In: a tensor. Out: its text. Printing runs what is pending for the tensor. The rules (when numbers are written
+in scientific notation, when a tensor is summarised, where lines break) are those of torch's ``_tensor_str``.
 """
 
 from __future__ import annotations
@@ -42,7 +42,8 @@ _PROFILES = {
 }
 _options = PrintOptions()
 
-# torch writes numbers in scientific notation when their sizes are farther apart than this, or beyond these bounds.
+# torch writes numbers in scientific notation when their sizes are farther apart than this, or beyond these
+# bounds.
 _WIDEST_RATIO = 1000.0
 _LARGEST_PLAIN = 1.0e8
 _SMALLEST_PLAIN = 1.0e-4

@@ -1,8 +1,8 @@
 """Random numbers: a generator is a 64-bit seed and a count of calls, and each call takes the next number.
 
 The numbers are a pure function of (seed, call, element), the same on every backend and in any order of
-evaluation (Philox, see ``lazygrad.ops.random``). The call's number is bound when the call is made, and reaches
-kernels as an argument: a loop that draws new numbers compiles nothing new.
+evaluation (Philox, see ``lazygrad.ops.random``). The call's number is bound when the call is made, and
+reaches kernels as an argument: a loop that draws new numbers compiles nothing new.
 """
 
 from __future__ import annotations
@@ -132,7 +132,9 @@ def _uniform(call: tuple[Node, Node], shape: Shape, dtype: DType, word: int) -> 
     if dtype is float64:
         # 27 and 26 bits of two words make the 53 bits of a double's fraction.
         high = ops.cast(ops.bitwise_and(ops.shift_right(first, 5), 2**27 - 1), float64)
-        low = ops.cast(ops.bitwise_and(ops.shift_right(ops.random_bits(*call, shape, word + 1), 6), 2**26 - 1), float64)
+        low = ops.cast(
+            ops.bitwise_and(ops.shift_right(ops.random_bits(*call, shape, word + 1), 6), 2**26 - 1), float64
+        )
         return ops.mul(ops.add(ops.mul(high, float(2**26)), low), 2.0**-53)
     bits = _UNIFORM_BITS[dtype.name]
     whole = ops.bitwise_and(ops.shift_right(first, 32 - bits), 2**bits - 1)
@@ -140,7 +142,7 @@ def _uniform(call: tuple[Node, Node], shape: Shape, dtype: DType, word: int) -> 
 
 
 def normal_node(shape: Shape, dtype: DType, device: str, generator: Generator | None) -> Node:
-    """Normally distributed with mean 0 and deviation 1, by Box and Muller's transform of two uniform numbers."""
+    """Normally distributed with mean 0 and deviation 1 (Box and Muller's transform)."""
     call = (generator or default_generator).next_call(device)
     wide = accumulator(dtype)
     # 1 - u lies in (0, 1], where the logarithm is finite.
@@ -210,25 +212,34 @@ def randint(
     device: DeviceLike = None,
     requires_grad: bool = False,
 ) -> Tensor:
-    """Random integers from ``low`` to ``high - 1``: ``randint(high, size)`` or ``randint(low, high, size)``."""
+    """Random integers below ``high``: ``randint(high, size)`` or ``randint(low, high, size)``."""
     if not isinstance(high, int):
-        low, high, size = 0, low, size if high is None else high
+        size = size if high is None else high
+        low, high = 0, low
     if size is None:
         raise TypeError("randint: give randint(high, size) or randint(low, high, size)")
     node = integer_node(low, high, as_shape((tuple(size),)), canonical(device), generator)
     return leaf_tensor(cast(node, dtype or int64), requires_grad)
 
 
-def rand_like(input: Tensor, *, dtype: DType | None = None, device: DeviceLike = None, requires_grad: bool = False) -> Tensor:
+def rand_like(
+    input: Tensor, *, dtype: DType | None = None, device: DeviceLike = None, requires_grad: bool = False
+) -> Tensor:
     """``rand`` with the shape, and unless given the dtype and device, of ``input``."""
     like = input._cell.node
-    return rand(like.shape, dtype=dtype or like.dtype, device=device or like.device, requires_grad=requires_grad)
+    return rand(
+        like.shape, dtype=dtype or like.dtype, device=device or like.device, requires_grad=requires_grad
+    )
 
 
-def randn_like(input: Tensor, *, dtype: DType | None = None, device: DeviceLike = None, requires_grad: bool = False) -> Tensor:
+def randn_like(
+    input: Tensor, *, dtype: DType | None = None, device: DeviceLike = None, requires_grad: bool = False
+) -> Tensor:
     """``randn`` with the shape, and unless given the dtype and device, of ``input``."""
     like = input._cell.node
-    return randn(like.shape, dtype=dtype or like.dtype, device=device or like.device, requires_grad=requires_grad)
+    return randn(
+        like.shape, dtype=dtype or like.dtype, device=device or like.device, requires_grad=requires_grad
+    )
 
 
 def randint_like(
@@ -250,7 +261,7 @@ def normal(
     dtype: DType | None = None,
     device: DeviceLike = None,
 ) -> Tensor:
-    """Random numbers, normally distributed with the given mean and deviation: tensors, or numbers and a size."""
+    """Normally distributed random numbers; mean and deviation are tensors, or numbers beside a size."""
     if size is None:
         for like in (mean, std):
             if not isinstance(like, (int, float)):
@@ -265,11 +276,13 @@ def randperm(
 ) -> Tensor:
     """The integers from 0 to n - 1 in random order.
 
-    Drawn on the host from the generator's seed and call number: an order is index data, made before a step and
-    not in it.
+    Drawn on the host from the generator's seed and call number: an order is index data, made before a step
+    and not in it.
     """
     source = generator or default_generator
-    order = numpy.random.Generator(numpy.random.Philox(key=source.initial_seed(), counter=source.take())).permutation(n)
+    order = numpy.random.Generator(
+        numpy.random.Philox(key=source.initial_seed(), counter=source.take())
+    ).permutation(n)
     return leaf_tensor(ops.buffer(runtime.from_host(order, dtype, canonical(device))))
 
 
@@ -284,7 +297,7 @@ def bernoulli(input: Tensor, p: float | None = None, *, generator: Generator | N
 def multinomial(
     input: Tensor, num_samples: int, replacement: bool = False, *, generator: Generator | None = None
 ) -> Tensor:
-    """Positions drawn with probabilities proportional to ``input`` (m,) or (n, m): int64 (num_samples,) or (n, ...).
+    """Positions drawn with probabilities proportional to ``input`` (*, m): int64 (*, num_samples).
 
     Only ``replacement=True``, or one sample: each is the number of running sums that a uniform number passes.
     """
@@ -306,7 +319,9 @@ def uniform_(self: Tensor, a: float = 0.0, b: float = 1.0, *, generator: Generat
     return filled(self, ops.add(ops.mul(drawn, b - a), a) if (a, b) != (0.0, 1.0) else drawn)
 
 
-def normal_(self: Tensor, mean: float = 0.0, std: float = 1.0, *, generator: Generator | None = None) -> Tensor:
+def normal_(
+    self: Tensor, mean: float = 0.0, std: float = 1.0, *, generator: Generator | None = None
+) -> Tensor:
     """Binds this tensor to normally distributed random numbers."""
     x = self._cell.node
     drawn = normal_node(x.shape, _float_dtype(x.dtype), x.device, generator)
@@ -320,11 +335,15 @@ def bernoulli_(self: Tensor, p: float = 0.5, *, generator: Generator | None = No
     return filled(self, cast(ops.lt(uniform_node(x.shape, float32, x.device, generator), p), x.dtype))
 
 
-def random_(self: Tensor, low: int = 0, high: int | None = None, *, generator: Generator | None = None) -> Tensor:
+def random_(
+    self: Tensor, low: int = 0, high: int | None = None, *, generator: Generator | None = None
+) -> Tensor:
     """Binds this tensor to random integers from ``low`` to ``high - 1``; ``random_(high)`` counts from 0."""
     x = self._cell.node
     if high is None:
         # Without bounds: all integers that the dtype holds exactly.
-        digits = {"float16": 11, "bfloat16": 8, "float32": 24, "float64": 53}.get(x.dtype.name, x.dtype.bits - 1)
+        digits = {"float16": 11, "bfloat16": 8, "float32": 24, "float64": 53}.get(
+            x.dtype.name, x.dtype.bits - 1
+        )
         low, high = (0, low) if low else (0, 2**digits)
     return filled(self, cast(integer_node(low, high, x.shape, x.device, generator), x.dtype))

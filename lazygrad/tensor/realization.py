@@ -1,13 +1,13 @@
 """From tensors to computed elements: when things run, and how their elements reach the host.
 
-In: tensors. Out: buffers in their cells, or NumPy arrays. Only these functions, the flush of an overlong graph
-and the first use of an updated leaf run anything.
+In: tensors. Out: buffers in their cells, or NumPy arrays. Only these functions, the flush of an overlong
+graph and the first use of an updated leaf run anything.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, Union
+from typing import TYPE_CHECKING, Any
 
 import numpy
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from lazygrad.tensor.tensor import Tensor
 
 
-def realize(*tensors: Union[Tensor, Iterable[Tensor]]) -> None:
+def realize(*tensors: Tensor | Iterable[Tensor]) -> None:
     """Computes the tensors, and with them whatever in-place updates and backward passes left pending.
 
     The work is submitted as one graph and not waited for. Afterwards tensors without autograd history hold

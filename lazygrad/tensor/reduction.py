@@ -1,13 +1,14 @@
 """Reductions: sums, products, means, truth. The named dimensions disappear, or stay with extent 1.
 
-In: a tensor of shape (*), ``dim`` (None for all, one, or several). Out: a lazy tensor without these dimensions.
+In: a tensor of shape (*), ``dim`` (None for all, one, or several). Out: a lazy tensor without these
+dimensions.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, TypeAlias, Union
+from typing import TYPE_CHECKING, TypeAlias
 
 from lazygrad import ops
 from lazygrad.ir.dtype import DType, accumulator, bool_, int64
@@ -19,7 +20,7 @@ from lazygrad.tensor.operands import cast
 if TYPE_CHECKING:
     from lazygrad.tensor.tensor import Tensor
 
-Dims: TypeAlias = Union[int, Sequence[int], None]
+Dims: TypeAlias = int | Sequence[int] | None
 
 
 def kept(reduced: Node, shape: tuple[int, ...], axes: tuple[int, ...], keepdim: bool) -> Node:
@@ -55,14 +56,20 @@ def sum(input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: DType 
     """
     x = _promoted(input._enter(), dtype)
     axes = axes_of(x, dim, "sum")
-    return wrap(kept(ops.sum_(x, axes), x.shape, axes, keepdim), input, name="Sum" if dim is None else "Sum/1")
+    return wrap(
+        kept(ops.sum_(x, axes), x.shape, axes, keepdim), input, name="Sum" if dim is None else "Sum/1"
+    )
 
 
-def prod(input: Tensor, dim: int | None = None, keepdim: bool = False, *, dtype: DType | None = None) -> Tensor:
+def prod(
+    input: Tensor, dim: int | None = None, keepdim: bool = False, *, dtype: DType | None = None
+) -> Tensor:
     """The product; dtypes as for ``sum``."""
     x = _promoted(input._enter(), dtype)
     axes = axes_of(x, dim, "prod")
-    return wrap(kept(ops.prod(x, axes), x.shape, axes, keepdim), input, name="Prod" if dim is None else "Prod/1")
+    return wrap(
+        kept(ops.prod(x, axes), x.shape, axes, keepdim), input, name="Prod" if dim is None else "Prod/1"
+    )
 
 
 def mean_node(x: Node, axes: tuple[int, ...]) -> Node:
@@ -89,7 +96,9 @@ def mean(input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: DType
             f"{x.dtype.name}; convert with .float() or pass dtype="
         )
     axes = axes_of(x, dim, "mean")
-    return wrap(kept(mean_node(x, axes), x.shape, axes, keepdim), input, name="Mean" if dim is None else "Mean/1")
+    return wrap(
+        kept(mean_node(x, axes), x.shape, axes, keepdim), input, name="Mean" if dim is None else "Mean/1"
+    )
 
 
 def nansum(input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: DType | None = None) -> Tensor:
@@ -152,7 +161,7 @@ def cumsum(input: Tensor, dim: int, *, dtype: DType | None = None) -> Tensor:
 
 
 def _running_sum(x: Node) -> Node:
-    """Running sums along the last axis: a contraction with a triangle of ones within blocks, then over blocks."""
+    """Running sums along the last axis: a product with a triangle of ones in blocks, then over blocks."""
     extent = x.shape[-1]
     if extent <= _CUMSUM_BLOCK:
         return _triangle_sum(x)
@@ -165,11 +174,10 @@ def _running_sum(x: Node) -> Node:
     within = _triangle_sum(ops.reshape(padded, (*outer, blocks, _CUMSUM_BLOCK)))
     whole = tuple(Range(0, e) for e in outer)
     totals = ops.reshape(
-        ops.slice_(within, (*whole, Range(0, blocks), Range(_CUMSUM_BLOCK - 1, _CUMSUM_BLOCK))), (*outer, blocks)
+        ops.slice_(within, (*whole, Range(0, blocks), Range(_CUMSUM_BLOCK - 1, _CUMSUM_BLOCK))),
+        (*outer, blocks),
     )
-    before = ops.pad(
-        ops.slice_(_running_sum(totals), (*whole, Range(0, blocks - 1))), (*none, Padding(1, 0))
-    )
+    before = ops.pad(ops.slice_(_running_sum(totals), (*whole, Range(0, blocks - 1))), (*none, Padding(1, 0)))
     spread = ops.expand(ops.reshape(before, (*outer, blocks, 1)), within.shape)
     flat = ops.reshape(ops.add(within, spread), (*outer, blocks * _CUMSUM_BLOCK))
     return ops.slice_(flat, (*whole, Range(0, extent)))
@@ -183,5 +191,3 @@ def _triangle_sum(x: Node) -> Node:
     triangle = ops.cast(ops.le(rows, columns), x.dtype)
     labels = tuple(range(x.rank))
     return ops.contract(x, labels, triangle, (x.rank - 1, x.rank), (*labels[:-1], x.rank))
-
-

@@ -1,4 +1,6 @@
-"""Choosing elements by condition or by position: where, masks, gather and scatter, triangles and diagonals."""
+"""Choosing elements by condition or by position: where, masks, gather and scatter, triangles and
+diagonals.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,7 @@ from lazygrad.ir.node import Node
 from lazygrad.ir.shape import normalize_axis
 from lazygrad.ops.indexing import Mode
 from lazygrad.ops.movement import Padding, Range
-from lazygrad.tensor.assignment import index_put, put, value_node
+from lazygrad.tensor.assignment import put, value_node
 from lazygrad.tensor.creation import diagonal_mask
 from lazygrad.tensor.handle import Handle, wrap
 from lazygrad.tensor.indexing import nonzero, take
@@ -22,8 +24,10 @@ if TYPE_CHECKING:
     from lazygrad.tensor.tensor import Tensor
 
 
-def where(condition: Tensor, input: Operand | None = None, other: Operand | None = None) -> Tensor | tuple[Tensor, ...]:
-    """``input`` where the condition holds, else ``other``; with the condition alone, ``nonzero(as_tuple=True)``.
+def where(
+    condition: Tensor, input: Operand | None = None, other: Operand | None = None
+) -> Tensor | tuple[Tensor, ...]:
+    """``input`` where the condition holds, else ``other``; ``where(c)`` is ``nonzero(as_tuple=True)``.
 
     >>> import lazygrad as lg
     >>> x = lg.tensor([-1.0, 2.0])
@@ -39,10 +43,13 @@ def where(condition: Tensor, input: Operand | None = None, other: Operand | None
         yes, no = several("where", input, other)
     else:
         yes, no = (
-            ops.constant(value, test.shape, result_type(input, other), test.device) for value in (input, other)
+            ops.constant(value, test.shape, result_type(input, other), test.device)
+            for value in (input, other)
         )
     shape = common_shape("where", test.shape, yes.shape)
-    return wrap(ops.where(spread(test, shape), spread(yes, shape), spread(no, shape)), condition, input, other)
+    return wrap(
+        ops.where(spread(test, shape), spread(yes, shape), spread(no, shape)), condition, input, other
+    )
 
 
 def masked_fill(input: Tensor, mask: Tensor, value: Operand) -> Tensor:
@@ -56,7 +63,9 @@ def masked_fill(input: Tensor, mask: Tensor, value: Operand) -> Tensor:
 def _index(index: Tensor, name: str) -> Node:
     node = index._enter()
     if node.dtype.is_float or node.dtype is bool_:
-        raise RuntimeError(f"{name}(): Expected dtype int64 for index, got {node.dtype.name}; convert with .long()")
+        raise RuntimeError(
+            f"{name}(): Expected dtype int64 for index, got {node.dtype.name}; convert with .long()"
+        )
     return cast(node, int64)
 
 
@@ -91,18 +100,20 @@ def gather(input: Tensor, dim: int, index: Tensor) -> Tensor:
 def _check_index(x: Node, index: Node, axis: int, name: str) -> None:
     if index.rank != x.rank:
         raise RuntimeError(
-            f"{name}: index tensor must have the same number of dimensions as input tensor: {list(index.shape)} and "
-            f"{list(x.shape)}"
+            f"{name}: index tensor must have the same number of dimensions as input tensor: "
+            f"{list(index.shape)} and {list(x.shape)}"
         )
     if any(a != axis and index.shape[a] > x.shape[a] for a in range(x.rank)):
         raise RuntimeError(
-            f"{name}: size does not match at an axis other than {axis}: expected index {list(index.shape)} to be no "
-            f"larger than self {list(x.shape)} apart from dimension {axis}"
+            f"{name}: size does not match at an axis other than {axis}: expected index {list(index.shape)} "
+            f"to be no larger than self {list(x.shape)} apart from dimension {axis}"
         )
 
 
-def scatter(input: Tensor, dim: int, index: Tensor, src: Operand | None = None, *, value: Number | None = None) -> Tensor:
-    """``input`` with ``src`` put at the positions that ``index`` gives along ``dim``: the reverse of ``gather``.
+def scatter(
+    input: Tensor, dim: int, index: Tensor, src: Operand | None = None, *, value: Number | None = None
+) -> Tensor:
+    """``input`` with ``src`` put at the positions ``index`` along ``dim``: the reverse of ``gather``.
 
     Of several sources for one position the last wins.
     """
@@ -121,7 +132,10 @@ def _scattered(input: Tensor, dim: int, index: Tensor, src: Operand, mode: Mode,
     if isinstance(src, Handle):
         source = src._enter()
         if source.dtype is not x.dtype:
-            raise RuntimeError(f"{name}(): Expected self.dtype to be equal to src.dtype, got {x.dtype.name} and {source.dtype.name}")
+            raise RuntimeError(
+                f"{name}(): Expected self.dtype to be equal to src.dtype, got {x.dtype.name} and "
+                f"{source.dtype.name}"
+            )
         source = _cut(source, where_.shape, -1)
     else:
         source = value_node(src, where_.shape, x.dtype, x.device)
@@ -156,7 +170,9 @@ def _indexed(input: Tensor, dim: int, index: Tensor, source: Tensor, mode: Mode,
     if values.shape != expected:
         raise RuntimeError(f"{name}(): source must have the shape {list(expected)}, got {list(values.shape)}")
     line = tuple(-1 if a == axis else 1 for a in range(x.rank))
-    spread_index = ops.expand(ops.reshape(where_, tuple(where_.shape[0] if e == -1 else 1 for e in line)), expected)
+    spread_index = ops.expand(
+        ops.reshape(where_, tuple(where_.shape[0] if e == -1 else 1 for e in line)), expected
+    )
     return wrap(ops.scatter(x, spread_index, values, axis, mode), input, source, name="IndexAdd")
 
 
@@ -195,7 +211,9 @@ def select(input: Tensor, dim: int, index: int) -> Tensor:
     axis = normalize_axis(dim, x.rank, "select")
     extent = x.shape[axis]
     if not -extent <= index < extent:
-        raise IndexError(f"select(): index {index} out of range for tensor of size {list(x.shape)} at dimension {dim}")
+        raise IndexError(
+            f"select(): index {index} out of range for tensor of size {list(x.shape)} at dimension {dim}"
+        )
     part = part_of(x, axis, index % extent, index % extent + 1)
     return wrap(ops.reshape(part, (*x.shape[:axis], *x.shape[axis + 1 :])), input, name="Select")
 
@@ -207,7 +225,9 @@ def unfold(input: Tensor, dimension: int, size: int, step: int) -> Tensor:
     x = input._enter()
     axis = normalize_axis(dimension, x.rank, "unfold")
     if step < 1 or not 0 < size <= x.shape[axis]:
-        raise RuntimeError(f"unfold: size {size} and step {step} do not fit dimension {axis} of {list(x.shape)}")
+        raise RuntimeError(
+            f"unfold: size {size} and step {step} do not fit dimension {axis} of {list(x.shape)}"
+        )
     return wrap(ops.windows(x, (Window(axis, size, step),)), input, name="Unfold")
 
 
@@ -276,5 +296,5 @@ def diag(input: Tensor, diagonal: int = 0) -> Tensor:
 
 
 masked_fill_, scatter_, scatter_add_ = in_place(masked_fill), in_place(scatter), in_place(scatter_add)
-index_add_, index_copy_, index_put_ = in_place(index_add), in_place(index_copy), in_place(index_put)
+index_add_, index_copy_ = in_place(index_add), in_place(index_copy)
 tril_, triu_ = in_place(tril), in_place(triu)

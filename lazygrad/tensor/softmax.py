@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def _shifted(input: Tensor, dim: int, dtype: DType | None, name: str) -> tuple[Node, Node, int]:
-    """The input less its largest value (detached: it cancels), the exponentials' sum with extent 1, the axis."""
+    """The input less its largest value (detached: it cancels), the sum of exponentials, the axis."""
     x = input._enter()
     x = as_float(x) if dtype is None else cast(x, dtype)
     axis = normalize_axis(dim, x.rank, name)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def variance_node(x: Node, axes: tuple[int, ...], correction: float, mean: Node | None = None) -> Node:
-    """The mean squared distance from the mean, in two passes; ``mean`` when it is known, with extents of 1 kept."""
+    """The mean squared distance from the mean, in two passes; ``mean`` (kept extents) when it is known."""
     count = math.prod(x.shape[axis] for axis in axes)
     centre = kept(mean_node(x, axes), x.shape, axes, True) if mean is None else mean
     distance = ops.sub(x, spread(centre, x.shape))
@@ -79,14 +79,24 @@ def std(
 
 
 def var_mean(
-    input: Tensor, dim: Dims = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: float | None = None
+    input: Tensor,
+    dim: Dims = None,
+    unbiased: bool | None = None,
+    keepdim: bool = False,
+    *,
+    correction: float | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Variance and mean."""
     return var(input, dim, unbiased, keepdim, correction=correction), input.mean(dim, keepdim)
 
 
 def std_mean(
-    input: Tensor, dim: Dims = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: float | None = None
+    input: Tensor,
+    dim: Dims = None,
+    unbiased: bool | None = None,
+    keepdim: bool = False,
+    *,
+    correction: float | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Standard deviation and mean."""
     return std(input, dim, unbiased, keepdim, correction=correction), input.mean(dim, keepdim)
@@ -95,7 +105,9 @@ def std_mean(
 def _floats(input: Tensor, name: str) -> Node:
     x = input._enter()
     if not x.dtype.is_float:
-        raise RuntimeError(f"{name}: only supports floating point dtypes, got {x.dtype.name}; convert with .float()")
+        raise RuntimeError(
+            f"{name}: only supports floating point dtypes, got {x.dtype.name}; convert with .float()"
+        )
     return x
 
 
@@ -117,8 +129,8 @@ def norm(
 
     Args:
         input: shape (*), floats.
-        p: the exponent; ``inf`` and ``-inf`` are the largest and smallest size, 0 counts what is not zero. "fro"
-            is 2.
+        p: the exponent; ``inf`` and ``-inf`` are the largest and smallest size, 0 counts what is not zero.
+            "fro" is 2.
         dim: the dimensions that form one vector; None for all.
         keepdim: whether they stay with extent 1.
         dtype: convert to this first.

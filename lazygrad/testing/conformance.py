@@ -144,7 +144,8 @@ def derivative_problems_of(row: Row, device: str = REFERENCE, second_order: bool
         try:
             gradcheck(
                 _function_of(row, case), arrays, device=device, directions=1, seed=number,
-                second_order=second_order and row.second_order, rtol=_DERIVATIVE, atol=_DERIVATIVE,
+                second_order=second_order and row.second_order,
+                differentiable=[spec.differentiable for spec in case.inputs], rtol=_DERIVATIVE, atol=_DERIVATIVE,
             )  # fmt: skip
         except GradientError as error:
             problems.append(Problem(row, float64, case, number, str(error)))

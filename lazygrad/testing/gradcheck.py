@@ -45,6 +45,7 @@ def gradcheck(
     atol: float = ABSOLUTE,
     seed: int = 0,
     device: str | None = None,
+    differentiable: Sequence[bool] | None = None,
 ) -> bool:
     """Checks the derivatives of ``function`` at ``inputs``; True, or a :class:`GradientError`.
 
@@ -60,6 +61,7 @@ def gradcheck(
         atol: the absolute difference that is allowed, times the largest number met.
         seed: of the random directions.
         device: where it runs; by default where the inputs are.
+        differentiable: for each input whether it is differentiated by; by default every float is.
 
     >>> import lazygrad as lg
     >>> gradcheck(lambda x: lg.sin(x) * x, [lg.tensor([0.3, 1.2])], second_order=True)
@@ -68,8 +70,9 @@ def gradcheck(
     as_nodes = any(isinstance(given, Node) for given in inputs)
     arrays = [_array(given) for given in inputs]
     place = device or _device_of(inputs)
-    call = _on_nodes(function, arrays, place) if as_nodes else _on_tensors(function, arrays, place)
-    points = [array for array in arrays if array.dtype.kind == "f"]
+    moving = [a.dtype.kind == "f" and (differentiable is None or differentiable[i]) for i, a in enumerate(arrays)]
+    call = (_on_nodes if as_nodes else _on_tensors)(function, arrays, moving, place)
+    points = [array for array, moves in zip(arrays, moving, strict=True) if moves]
     generator = numpy.random.default_rng(seed)
     for _ in range(directions):
         _check(call, points, generator, place, step, rtol, atol, forward, "the first derivative")
@@ -126,26 +129,25 @@ def evaluate(nodes: Sequence[Node]) -> list[Array]:
     return [runtime.to_host(n.result) for n in nodes]
 
 
-def _on_nodes(function: Callable[..., Any], arrays: Sequence[Array], device: str) -> _Call:
+def _on_nodes(function: Callable[..., Any], arrays: Sequence[Array], moving: Sequence[bool], device: str) -> _Call:
     def build(points: Sequence[Array]) -> tuple[list[Node], list[Node]]:
         remaining = iter(points)
-        given = [_leaf(next(remaining) if a.dtype.kind == "f" else a, device) for a in arrays]
+        given = [_leaf(next(remaining) if moves else a, device) for a, moves in zip(arrays, moving, strict=True)]
         outputs = [n for n in _several(function(*given)) if n.dtype is float64]
-        return [n for n in given if n.dtype.is_float], outputs
+        return [n for n, moves in zip(given, moving, strict=True) if moves], outputs
 
     return _Call(build)
 
 
-def _on_tensors(function: Callable[..., Any], arrays: Sequence[Array], device: str) -> _Call:
+def _on_tensors(function: Callable[..., Any], arrays: Sequence[Array], moving: Sequence[bool], device: str) -> _Call:
     import lazygrad
 
     def build(points: Sequence[Array]) -> tuple[list[Node], list[Node]]:
         remaining = iter(points)
-        given = []
-        for array in arrays:
-            is_float = array.dtype.kind == "f"
-            value = next(remaining) if is_float else array
-            given.append(lazygrad.tensor(value, device=device, requires_grad=is_float))
+        given = [
+            lazygrad.tensor(next(remaining) if moves else array, device=device, requires_grad=moves)
+            for array, moves in zip(arrays, moving, strict=True)
+        ]
         outputs = [t._node for t in _several(function(*given)) if t.dtype is float64]
         return [t._node for t in given if t.requires_grad], outputs
 

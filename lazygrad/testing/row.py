@@ -52,6 +52,11 @@ def tensor(*shape: int, domain: Domain = normal, look: Look | None = None) -> In
     return Input(shape, domain, look=look)
 
 
+def fixed(*shape: int, domain: Domain = normal) -> Input:
+    """An input of the row's dtype that is not differentiated by."""
+    return Input(shape, domain, differentiable=False)
+
+
 def index(*shape: int, domain: Domain) -> Input:
     """An input of positions."""
     return Input(shape, domain, int64)

@@ -12,16 +12,37 @@ from lazygrad.tensor.handle import wrap
 from lazygrad.tensor.inplace import check_writable, rebind
 from lazygrad.tensor.mathematics import sigmoid, tanh
 from lazygrad.tensor.random import Generator, uniform_node
-from lazygrad.tensor.softmax import log_softmax as _log_softmax, softmax as _softmax
+from lazygrad.tensor.softmax import log_softmax as _log_softmax
+from lazygrad.tensor.softmax import softmax as _softmax
 
 if TYPE_CHECKING:
     from lazygrad.tensor import Tensor
 
 __all__ = [
-    "celu", "elu", "gelu", "glu", "gumbel_softmax", "hardsigmoid", "hardswish", "hardtanh", "leaky_relu", "log_softmax",
-    "logsigmoid", "mish", "prelu", "relu", "relu6", "selu", "sigmoid", "silu", "softmax", "softmin", "softplus",
-    "softsign", "tanh",
-]  # fmt: skip
+    "celu",
+    "elu",
+    "gelu",
+    "glu",
+    "gumbel_softmax",
+    "hardsigmoid",
+    "hardswish",
+    "hardtanh",
+    "leaky_relu",
+    "log_softmax",
+    "logsigmoid",
+    "mish",
+    "prelu",
+    "relu",
+    "relu6",
+    "selu",
+    "sigmoid",
+    "silu",
+    "softmax",
+    "softmin",
+    "softplus",
+    "softsign",
+    "tanh",
+]
 
 
 def _finished(input: Tensor, node: Node, name: str, inplace: bool = False) -> Tensor:
@@ -47,27 +68,31 @@ def relu6(input: Tensor, inplace: bool = False) -> Tensor:
 
 
 def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> Tensor:
-    """x within [min_val, max_val]; the gradient is zero at both bounds."""
+    """The value x within [min_val, max_val]; the gradient is zero at both bounds."""
     x = input._enter()
     above = ops.where(ops.lt(min_val, x), x, min_val)
     return _finished(input, ops.where(ops.lt(x, max_val), above, max_val), "Hardtanh", inplace)
 
 
 def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
-    """x where x > 0, else negative_slope * x."""
+    """The value x where x > 0, else negative_slope * x."""
     x = input._enter()
     return _finished(input, ops.where(ops.lt(0.0, x), x, ops.mul(x, negative_slope)), "LeakyRelu", inplace)
 
 
 def prelu(input: Tensor, weight: Tensor) -> Tensor:
     """``leaky_relu`` with a slope for each channel (dimension 1), or one for all."""
-    slope = weight.reshape(1, -1, *(1 for _ in input.shape[2:])) if weight.numel() > 1 and input.dim() > 1 else weight
+    slope = (
+        weight.reshape(1, -1, *(1 for _ in input.shape[2:]))
+        if weight.numel() > 1 and input.dim() > 1
+        else weight
+    )
     x = input._enter()
     return wrap(ops.where(ops.lt(0.0, x), x, (input * slope)._enter()), input, weight, name="PreluKernel")
 
 
 def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
-    """x where x > 0, else alpha * (exp(x) - 1)."""
+    """The value x where x > 0, else alpha * (exp(x) - 1)."""
     return _finished(input, _exponential_linear(input._enter(), alpha, 1.0, 1.0), "Elu", inplace)
 
 
@@ -90,24 +115,26 @@ def _exponential_linear(x: Node, alpha: float, scale: float, rate: float) -> Nod
 
 
 def gelu(input: Tensor, approximate: str = "none") -> Tensor:
-    """x * Phi(x), Phi the standard normal distribution function; "tanh" approximates it by a hyperbolic tangent."""
+    """The product x * Phi(x), Phi the normal distribution function; "tanh" approximates it."""
     x = input._enter()
     if approximate == "tanh":
         inner = ops.mul(ops.add(x, ops.mul(ops.mul(ops.mul(x, x), x), 0.044715)), math.sqrt(2 / math.pi))
         return wrap(ops.mul(ops.mul(x, 0.5), ops.add(ops.tanh(inner), 1.0)), input, name="Gelu")
     if approximate != "none":
         raise RuntimeError(f"gelu: approximate argument must be either none or tanh, got {approximate!r}")
-    return wrap(ops.mul(ops.mul(x, 0.5), ops.add(ops.erf(ops.mul(x, math.sqrt(0.5))), 1.0)), input, name="Gelu")
+    return wrap(
+        ops.mul(ops.mul(x, 0.5), ops.add(ops.erf(ops.mul(x, math.sqrt(0.5))), 1.0)), input, name="Gelu"
+    )
 
 
 def silu(input: Tensor, inplace: bool = False) -> Tensor:
-    """x * sigmoid(x)."""
+    """The product x * sigmoid(x)."""
     x = input._enter()
     return _finished(input, ops.mul(x, ops.sigmoid(x)), "Silu", inplace)
 
 
 def mish(input: Tensor, inplace: bool = False) -> Tensor:
-    """x * tanh(softplus(x))."""
+    """The product x * tanh(softplus(x))."""
     x = input._enter()
     return _finished(input, ops.mul(x, ops.tanh(softplus_node(x))), "Mish", inplace)
 
@@ -132,12 +159,12 @@ def logsigmoid(input: Tensor) -> Tensor:
 
 
 def softsign(input: Tensor) -> Tensor:
-    """x / (1 + |x|)."""
+    """The quotient x / (1 + |x|)."""
     return input / (input.abs() + 1)
 
 
 def hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:
-    """x / 6 + 1/2, within [0, 1]."""
+    """The line x / 6 + 1/2, within [0, 1]."""
     x = input._enter()
     middle = ops.add(ops.div(x, 6.0), 0.5)
     node = ops.where(ops.le(x, -3.0), 0.0, ops.where(ops.le(3.0, x), 1.0, middle))
@@ -145,7 +172,7 @@ def hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:
 
 
 def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
-    """x * hardsigmoid(x)."""
+    """The product x * hardsigmoid(x)."""
     x = input._enter()
     middle = ops.div(ops.mul(x, ops.add(x, 3.0)), 6.0)
     node = ops.where(ops.le(x, -3.0), 0.0, ops.where(ops.le(3.0, x), x, middle))
@@ -159,21 +186,27 @@ def glu(input: Tensor, dim: int = -1) -> Tensor:
 
 
 def _dimension(dim: int | None, rank: int) -> int:
-    """torch's old rule for a missing ``dim``."""
+    """Torch's old rule for a missing ``dim``."""
     return (0 if rank in (0, 1, 3) else 1) if dim is None else dim
 
 
-def softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: DType | None = None) -> Tensor:
+def softmax(
+    input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: DType | None = None
+) -> Tensor:
     """``exp(x) / sum(exp(x))`` over ``dim``."""
     return _softmax(input, _dimension(dim, input.dim()), dtype)
 
 
-def softmin(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: DType | None = None) -> Tensor:
+def softmin(
+    input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: DType | None = None
+) -> Tensor:
     """``softmax`` of ``-x``."""
     return _softmax(-input, _dimension(dim, input.dim()), dtype)
 
 
-def log_softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: DType | None = None) -> Tensor:
+def log_softmax(
+    input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: DType | None = None
+) -> Tensor:
     """The logarithm of ``softmax``."""
     return _log_softmax(input, _dimension(dim, input.dim()), dtype)
 
@@ -181,7 +214,7 @@ def log_softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dty
 def gumbel_softmax(
     logits: Tensor, tau: float = 1, hard: bool = False, dim: int = -1, generator: Generator | None = None
 ) -> Tensor:
-    """A sample of the relaxed categorical distribution; ``hard`` gives a one-hot value with the soft gradient."""
+    """A sample of the relaxed categorical distribution; ``hard`` makes it one-hot in value only."""
     x = logits._cell.node
     uniform = wrap(ops.sub(1.0, uniform_node(x.shape, x.dtype, x.device, generator)))
     soft = _softmax((logits - (-(uniform.log())).log()) / tau, dim)

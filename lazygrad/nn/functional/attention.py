@@ -32,16 +32,20 @@ def scaled_dot_product_attention(
         key: (*, S, E).
         value: (*, S, V).
         attn_mask: broadcasts to (*, L, S): bool, True where a query may look, or floats that are added.
-        dropout_p: the probability with which weights are dropped; 0 for none (there is no training switch here).
+        dropout_p: the probability with which weights are dropped; 0 for none (there is no training switch
+            here).
         is_causal: whether query i may look at keys 0 to i only; not together with ``attn_mask``.
         scale: 1 / sqrt(E) unless given.
-        enable_gqa: whether there are fewer heads (third dimension from the end) of keys and values than of queries.
+        enable_gqa: whether there are fewer heads (third dimension from the end) of keys and values than of
+            queries.
 
     Returns:
         (*, L, V).
     """
     if is_causal and attn_mask is not None:
-        raise RuntimeError("scaled_dot_product_attention: explicit attn_mask should not be set when is_causal=True")
+        raise RuntimeError(
+            "scaled_dot_product_attention: explicit attn_mask should not be set when is_causal=True"
+        )
     if enable_gqa:
         key = key.repeat_interleave(query.shape[-3] // key.shape[-3], -3)
         value = value.repeat_interleave(query.shape[-3] // value.shape[-3], -3)

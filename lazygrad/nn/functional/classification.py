@@ -1,7 +1,7 @@
 """Losses that compare scores of classes with classes or probabilities.
 
-A class is found by comparing its number with the positions along the class dimension, and the result summed: that
-fuses with what is around it, and its gradient is a mask again, with no scatter.
+A class is found by comparing its number with the positions along the class dimension, and the result summed:
+that fuses with what is around it, and its gradient is a mask again, with no scatter.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from lazygrad.nn.functional.activation import softplus_node
 from lazygrad.nn.functional.linear import hits
 from lazygrad.nn.functional.regression import reduced, resolved_reduction
 from lazygrad.tensor.handle import wrap
-from lazygrad.tensor.operands import cast, spread
+from lazygrad.tensor.operands import cast
 from lazygrad.tensor.softmax import log_softmax
 
 if TYPE_CHECKING:
@@ -37,7 +37,9 @@ def _checked_targets(name: str, scores: Node, target: Node, weight: Tensor | Non
     axis = _class_axis(scores)
     expected = (*scores.shape[:axis], *scores.shape[axis + 1 :])
     if target.dtype.is_float or target.dtype is bool_:
-        raise RuntimeError(f"{name}: expected class indices of dtype int64, got {target.dtype.name}; convert with .long()")
+        raise RuntimeError(
+            f"{name}: expected class indices of dtype int64, got {target.dtype.name}; convert with .long()"
+        )
     if target.shape != expected:
         raise ValueError(
             f"{name}: expected target of shape {list(expected)} for input of shape {list(scores.shape)}, got "
@@ -45,13 +47,15 @@ def _checked_targets(name: str, scores: Node, target: Node, weight: Tensor | Non
         )
     if weight is not None and tuple(weight.shape) != (scores.shape[axis],):
         raise RuntimeError(
-            f"{name}: weight tensor should be defined either for all {scores.shape[axis]} classes or no classes but got "
-            f"weight tensor of shape: {list(weight.shape)}"
+            f"{name}: weight tensor should be defined either for all {scores.shape[axis]} classes or no "
+            f"classes but got weight tensor of shape: {list(weight.shape)}"
         )
     return cast(target, int64)
 
 
-def _picked(log_probabilities: Node, target: Node, weight: Node | None, ignore_index: int) -> tuple[Node, Node]:
+def _picked(
+    log_probabilities: Node, target: Node, weight: Node | None, ignore_index: int
+) -> tuple[Node, Node]:
     """For each example minus the log probability of its class, and the weight it has in a mean."""
     axis = _class_axis(log_probabilities)
     hit = hits(target, axis, log_probabilities.shape[axis])
@@ -119,7 +123,7 @@ def cross_entropy(
     reduction: str = "mean",
     label_smoothing: float = 0.0,
 ) -> Tensor:
-    """The cross entropy of scores (N, C, *) or (C,) and class indices (N, *) or (), or probabilities like the scores.
+    """The cross entropy of scores (N, C, *) or (C,) and class indices (N, *) or (), or probabilities.
 
     Args:
         input: unnormalised scores (logits).
@@ -194,14 +198,16 @@ def binary_cross_entropy(
     reduce: bool | None = None,
     reduction: str = "mean",
 ) -> Tensor:
-    """The cross entropy of probabilities and targets in [0, 1], of one shape; logarithms are at least -100."""
+    """The cross entropy of probabilities and targets, of one shape; logarithms are at least -100."""
     reduction = resolved_reduction("binary_cross_entropy", reduction, size_average, reduce)
     if input.shape != target.shape:
         raise ValueError(
-            f"Using a target size ({target.shape}) that is different to the input size ({input.shape}) is deprecated. "
-            "Please ensure they have the same size."
+            f"Using a target size ({target.shape}) that is different to the input size ({input.shape}) is "
+            "deprecated. Please ensure they have the same size."
         )
-    loss = (target - 1) * (1 - input).log().clamp_min(_LOWEST_LOG) - target * input.log().clamp_min(_LOWEST_LOG)
+    loss = (target - 1) * (1 - input).log().clamp_min(_LOWEST_LOG) - target * input.log().clamp_min(
+        _LOWEST_LOG
+    )
     return reduced(loss if weight is None else loss * weight, reduction, "BinaryCrossEntropy")
 
 

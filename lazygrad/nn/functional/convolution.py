@@ -1,13 +1,13 @@
 """Convolution in one, two and three dimensions, and the transpose of it.
 
-In: images (N, C_in, *space) or (C_in, *space) and a weight (C_out, C_in / groups, *kernel). Out: (N, C_out, *space').
-A convolution is a sliding window (a view) and one contraction; its gradients are the same again.
+In: images (N, C_in, *space) or (C_in, *space) and a weight (C_out, C_in / groups, *kernel). Out: (N, C_out,
+*space'). A convolution is a sliding window (a view) and one contraction; its gradients are the same again.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal, TypeAlias, Union
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from lazygrad import autodiff, ops
 from lazygrad.ir.node import Node
@@ -17,7 +17,7 @@ from lazygrad.tensor.handle import wrap
 if TYPE_CHECKING:
     from lazygrad.tensor import Tensor
 
-Sizes: TypeAlias = Union[int, Sequence[int]]
+Sizes: TypeAlias = int | Sequence[int]
 
 
 def per_axis(value: Sizes, rank: int, name: str) -> tuple[int, ...]:
@@ -33,7 +33,7 @@ def per_axis(value: Sizes, rank: int, name: str) -> tuple[int, ...]:
 
 
 def padding_pairs(
-    padding: Union[Sizes, Literal["same", "valid"]],
+    padding: Sizes | Literal["same", "valid"],
     kernel: tuple[int, ...],
     stride: tuple[int, ...],
     dilation: tuple[int, ...],
@@ -75,19 +75,27 @@ def convolve(
         x,
         (
             *whole,
-            *(Range(0, e, s if k == 1 else 1) for e, s, k in zip(x.shape[first:], stride, kernel, strict=True)),
+            *(
+                Range(0, e, s if k == 1 else 1)
+                for e, s, k in zip(x.shape[first:], stride, kernel, strict=True)
+            ),
         ),
     )
     sliding = [axis for axis, size in enumerate(kernel) if size != 1]
     x = ops.windows(x, tuple(Window(first + a, kernel[a], stride[a], dilation[a]) for a in sliding))
-    outer = weight.shape[: first]
+    outer = weight.shape[:first]
     weight = ops.reshape(weight, (*outer, *(kernel[axis] for axis in sliding)))
-    # Labels: 0 image, 1 channel within the group, 2 output channel within the group, 3 group, then space, then taps.
+    # Labels: 0 image, 1 channel within the group, 2 output channel within the group, 3 group, then space,
+    # then taps.
     space = tuple(range(4, 4 + len(kernel)))
     taps = tuple(range(4 + len(kernel), 4 + len(kernel) + len(sliding)))
     group = (3,) if groups > 1 else ()
-    result = ops.contract(x, (0, *group, 1, *space, *taps), weight, (*group, 2, 1, *taps), (0, *group, 2, *space))
-    return ops.reshape(result, (result.shape[0], out_channels, *result.shape[first:])) if groups > 1 else result
+    result = ops.contract(
+        x, (0, *group, 1, *space, *taps), weight, (*group, 2, 1, *taps), (0, *group, 2, *space)
+    )
+    return (
+        ops.reshape(result, (result.shape[0], out_channels, *result.shape[first:])) if groups > 1 else result
+    )
 
 
 def _convolution(
@@ -96,7 +104,7 @@ def _convolution(
     weight: Tensor,
     bias: Tensor | None,
     stride: Sizes,
-    padding: Union[Sizes, Literal["same", "valid"]],
+    padding: Sizes | Literal["same", "valid"],
     dilation: Sizes,
     groups: int,
 ) -> Tensor:
@@ -105,37 +113,52 @@ def _convolution(
     unbatched = x.rank == rank + 1
     if w.rank != rank + 2 or (x.rank != rank + 2 and not unbatched):
         raise RuntimeError(
-            f"{name}: expected {rank + 1}D (unbatched) or {rank + 2}D (batched) input and a {rank + 2}D weight, got "
-            f"input of size {list(x.shape)} and weight of size {list(w.shape)}"
+            f"{name}: expected {rank + 1}D (unbatched) or {rank + 2}D (batched) input and a {rank + 2}D "
+            f"weight, got input of size {list(x.shape)} and weight of size {list(w.shape)}"
         )
     if unbatched:
         x = ops.reshape(x, (1, *x.shape))
     _check(name, x, w, groups)
     strides, dilations = per_axis(stride, rank, name), per_axis(dilation, rank, name)
     if min(strides) < 1 or min(dilations) < 1:
-        raise RuntimeError(f"{name}: stride and dilation must be positive, got {list(strides)} and {list(dilations)}")
+        raise RuntimeError(
+            f"{name}: stride and dilation must be positive, got {list(strides)} and {list(dilations)}"
+        )
     paddings = padding_pairs(padding, w.shape[2:], strides, dilations, name)
-    for axis, (extent, size, pad, gap) in enumerate(zip(x.shape[2:], w.shape[2:], paddings, dilations, strict=True)):
+    for axis, (extent, size, pad, gap) in enumerate(
+        zip(x.shape[2:], w.shape[2:], paddings, dilations, strict=True)
+    ):
         if extent + pad.low + pad.high < gap * (size - 1) + 1:
             raise RuntimeError(
-                f"{name}: calculated padded input size per channel ({extent + pad.low + pad.high}) is smaller than the "
-                f"kernel size ({gap * (size - 1) + 1}) on spatial axis {axis}: input {list(x.shape)}, weight {list(w.shape)}"
+                f"{name}: calculated padded input size per channel ({extent + pad.low + pad.high}) is "
+                f"smaller than the kernel size ({gap * (size - 1) + 1}) on spatial axis {axis}: input "
+                f"{list(x.shape)}, weight {list(w.shape)}"
             )
     result = with_bias(convolve(x, w, strides, paddings, dilations, groups), bias, name)
-    return wrap(ops.reshape(result, result.shape[1:]) if unbatched else result, input, weight, bias, name="Convolution")
+    return wrap(
+        ops.reshape(result, result.shape[1:]) if unbatched else result,
+        input,
+        weight,
+        bias,
+        name="Convolution",
+    )
 
 
 def _check(name: str, x: Node, weight: Node, groups: int) -> None:
     if x.dtype is not weight.dtype:
-        raise RuntimeError(f"{name}: input ({x.dtype.name}) and weight ({weight.dtype.name}) must have one dtype")
+        raise RuntimeError(
+            f"{name}: input ({x.dtype.name}) and weight ({weight.dtype.name}) must have one dtype"
+        )
     if groups < 1 or weight.shape[0] % groups:
         raise RuntimeError(
-            f"{name}: groups={groups} must be positive and divide the output channels of weight {list(weight.shape)}"
+            f"{name}: groups={groups} must be positive and divide the output channels of weight "
+            f"{list(weight.shape)}"
         )
     if x.shape[1] != weight.shape[1] * groups:
         raise RuntimeError(
-            f"{name}: given groups={groups}, weight of size {list(weight.shape)}, expected input{list(x.shape)} to have "
-            f"{weight.shape[1] * groups} channels, but got {x.shape[1]} channels instead"
+            f"{name}: given groups={groups}, weight of size {list(weight.shape)}, expected "
+            f"input{list(x.shape)} to have {weight.shape[1] * groups} channels, but got {x.shape[1]} "
+            "channels instead"
         )
 
 
@@ -155,11 +178,11 @@ def conv1d(
     weight: Tensor,
     bias: Tensor | None = None,
     stride: Sizes = 1,
-    padding: Union[Sizes, Literal["same", "valid"]] = 0,
+    padding: Sizes | Literal["same", "valid"] = 0,
     dilation: Sizes = 1,
     groups: int = 1,
 ) -> Tensor:
-    """Convolution of sequences: (N, C_in, L) and (C_out, C_in / groups, K) give (N, C_out, L'); see ``conv2d``."""
+    """Convolution of sequences (N, C_in, L) with a weight (C_out, C_in / groups, K); see ``conv2d``."""
     return _convolution(1, input, weight, bias, stride, padding, dilation, groups)
 
 
@@ -168,7 +191,7 @@ def conv2d(
     weight: Tensor,
     bias: Tensor | None = None,
     stride: Sizes = 1,
-    padding: Union[Sizes, Literal["same", "valid"]] = 0,
+    padding: Sizes | Literal["same", "valid"] = 0,
     dilation: Sizes = 1,
     groups: int = 1,
 ) -> Tensor:
@@ -199,7 +222,7 @@ def conv3d(
     weight: Tensor,
     bias: Tensor | None = None,
     stride: Sizes = 1,
-    padding: Union[Sizes, Literal["same", "valid"]] = 0,
+    padding: Sizes | Literal["same", "valid"] = 0,
     dilation: Sizes = 1,
     groups: int = 1,
 ) -> Tensor:
@@ -225,13 +248,15 @@ def _transposed(
         x = ops.reshape(x, (1, *x.shape))
     if w.rank != rank + 2 or x.rank != rank + 2 or x.shape[1] != w.shape[0] or x.shape[1] % groups:
         raise RuntimeError(
-            f"{name}: given groups={groups}, input {list(x.shape)} and weight {list(w.shape)} do not fit: the weight is "
-            f"(C_in, C_out / groups, *kernel)"
+            f"{name}: given groups={groups}, input {list(x.shape)} and weight {list(w.shape)} do not fit: "
+            "the weight is (C_in, C_out / groups, *kernel)"
         )
     strides, dilations = per_axis(stride, rank, name), per_axis(dilation, rank, name)
     margins, extras = per_axis(padding, rank, name), per_axis(output_padding, rank, name)
     if any(extra >= max(step, gap) for extra, step, gap in zip(extras, strides, dilations, strict=True)):
-        raise RuntimeError(f"{name}: output padding must be smaller than either stride or dilation, got {list(extras)}")
+        raise RuntimeError(
+            f"{name}: output padding must be smaller than either stride or dilation, got {list(extras)}"
+        )
     space = tuple(
         (extent - 1) * step - 2 * margin + gap * (size - 1) + extra + 1
         for extent, step, margin, gap, size, extra in zip(
@@ -244,7 +269,13 @@ def _transposed(
     (result,) = autodiff.vjp([forward], [x], [whole])
     assert result is not None
     result = with_bias(result, bias, name)
-    return wrap(ops.reshape(result, result.shape[1:]) if unbatched else result, input, weight, bias, name="Convolution")
+    return wrap(
+        ops.reshape(result, result.shape[1:]) if unbatched else result,
+        input,
+        weight,
+        bias,
+        name="Convolution",
+    )
 
 
 def conv_transpose1d(

@@ -50,16 +50,27 @@ def batch_norm(
     """
     x = input._enter()
     if x.rank < 2:
-        raise RuntimeError(f"batch_norm: expected input (N, C, *) of at least 2 dimensions, got {list(x.shape)}")
+        raise RuntimeError(
+            f"batch_norm: expected input (N, C, *) of at least 2 dimensions, got {list(x.shape)}"
+        )
     count = math.prod(x.shape) // x.shape[1] if x.shape[1] else 0
     wide = accumulator(x.dtype)
     values = ops.cast(x, wide)
-    for name, tensor in (("running_mean", running_mean), ("running_var", running_var), ("weight", weight), ("bias", bias)):
+    for name, tensor in (
+        ("running_mean", running_mean),
+        ("running_var", running_var),
+        ("weight", weight),
+        ("bias", bias),
+    ):
         if tensor is not None and tensor.numel() != x.shape[1]:
-            raise RuntimeError(f"batch_norm: {name} should contain {x.shape[1]} elements not {tensor.numel()}")
+            raise RuntimeError(
+                f"batch_norm: {name} should contain {x.shape[1]} elements not {tensor.numel()}"
+            )
     if training:
         if count <= 1:
-            raise ValueError(f"Expected more than 1 value per channel when training, got input size {list(x.shape)}")
+            raise ValueError(
+                f"Expected more than 1 value per channel when training, got input size {list(x.shape)}"
+            )
         axes = (0, *range(2, x.rank))
         mean = mean_node(values, axes)
         distance = ops.sub(values, _channels(mean, x.shape))
@@ -68,7 +79,9 @@ def batch_norm(
         _move(running_var, variance, momentum, count / (count - 1))
     else:
         if running_mean is None or running_var is None:
-            raise RuntimeError("batch_norm: expected running_mean and running_var to be defined when training=False")
+            raise RuntimeError(
+                "batch_norm: expected running_mean and running_var to be defined when training=False"
+            )
         variance = cast(running_var._enter(), wide)
         distance = ops.sub(values, _channels(cast(running_mean._enter(), wide), x.shape))
     scale = ops.rsqrt(ops.add(variance, eps))
@@ -85,7 +98,9 @@ def _move(running: Tensor | None, value: Node, momentum: float | Tensor, factor:
     if running is None:
         return
     with GradScope(False):
-        fresh = wrap(ops.cast(ops.mul(ops.detach(value), factor) if factor != 1 else ops.detach(value), running.dtype))
+        fresh = wrap(
+            ops.cast(ops.mul(ops.detach(value), factor) if factor != 1 else ops.detach(value), running.dtype)
+        )
         running.copy_(running * (1 - momentum) + fresh * momentum)
 
 
@@ -113,15 +128,17 @@ def layer_norm(
     shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
     if not shape or x.shape[x.rank - len(shape) :] != shape:
         raise RuntimeError(
-            f"layer_norm: given normalized_shape={list(shape)}, expected input with shape "
-            f"[*, {', '.join(map(str, shape))}], but got input of size {list(x.shape)}"
+            f"layer_norm: given normalized_shape={list(shape)}, expected input with shape [*, "
+            f"{', '.join(map(str, shape))}], but got input of size {list(x.shape)}"
         )
     axes = tuple(range(x.rank - len(shape), x.rank))
     result = _standardised(ops.cast(x, accumulator(x.dtype)), axes, eps)
     for tensor, apply in ((weight, ops.mul), (bias, ops.add)):
         if tensor is not None:
             if tuple(tensor.shape) != shape:
-                raise RuntimeError(f"layer_norm: weight and bias must have the shape {list(shape)}, got {list(tensor.shape)}")
+                raise RuntimeError(
+                    f"layer_norm: weight and bias must have the shape {list(shape)}, got {list(tensor.shape)}"
+                )
             result = apply(result, spread(cast(tensor._enter(), result.dtype), x.shape))
     return wrap(ops.cast(result, x.dtype), input, weight, bias, name="NativeLayerNorm")
 
@@ -134,16 +151,22 @@ def _standardised(x: Node, axes: tuple[int, ...], eps: float) -> Node:
 
 
 def group_norm(
-    input: Tensor, num_groups: int, weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-05
+    input: Tensor,
+    num_groups: int,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    eps: float = 1e-05,
 ) -> Tensor:
-    """Standardise each group of channels of each example of (N, C, *), then multiply and shift each channel."""
+    """Standardise groups of channels of each example of (N, C, *), then multiply and shift channels."""
     x = input._enter()
     if x.rank < 2 or x.shape[1] % num_groups:
         raise RuntimeError(
-            f"group_norm: expected number of channels in input to be divisible by num_groups, but got input of shape "
-            f"{list(x.shape)} and num_groups={num_groups}"
+            "group_norm: expected number of channels in input to be divisible by num_groups, but got input "
+            f"of shape {list(x.shape)} and num_groups={num_groups}"
         )
-    grouped = ops.reshape(ops.cast(x, accumulator(x.dtype)), (x.shape[0], num_groups, math.prod(x.shape[1:]) // num_groups))
+    grouped = ops.reshape(
+        ops.cast(x, accumulator(x.dtype)), (x.shape[0], num_groups, math.prod(x.shape[1:]) // num_groups)
+    )
     result = ops.reshape(_standardised(grouped, (2,), eps), x.shape)
     if weight is not None:
         result = ops.mul(result, _channels(cast(weight._enter(), result.dtype), x.shape))
@@ -175,4 +198,8 @@ def normalize(input: Tensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -
 
 def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -> Tensor:
     """The cosine of the angle between vectors along ``dim``; their norms are taken to be at least ``eps``."""
-    return (x1 / x1.norm(2, dim, keepdim=True).clamp_min(eps) * (x2 / x2.norm(2, dim, keepdim=True).clamp_min(eps))).sum(dim)
+    return (
+        x1
+        / x1.norm(2, dim, keepdim=True).clamp_min(eps)
+        * (x2 / x2.norm(2, dim, keepdim=True).clamp_min(eps))
+    ).sum(dim)

@@ -22,9 +22,10 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float 
 
     Args:
         input: (*).
-        pad: before and after, the last dimension first: (left, right, top, bottom, ...). A negative number cuts
-            ("constant" only).
-        mode: "constant", "reflect" (mirrored, without the edge), "replicate" (the edge's value) or "circular".
+        pad: before and after, the last dimension first: (left, right, top, bottom, ...). A negative number
+            cuts ("constant" only).
+        mode: "constant", "reflect" (mirrored, without the edge), "replicate" (the edge's value) or
+            "circular".
         value: what "constant" fills with; 0 unless given.
 
     >>> import lazygrad as lg
@@ -35,19 +36,19 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float 
     x = input._enter()
     if len(pad) % 2 or len(pad) > 2 * x.rank:
         raise RuntimeError(
-            f"pad: padding length must be divisible by 2 and at most twice the number of dimensions of {list(x.shape)}, "
-            f"got {list(pad)}"
+            "pad: padding length must be divisible by 2 and at most twice the number of dimensions of "
+            f"{list(x.shape)}, got {list(pad)}"
         )
-    pairs = [(0, 0)] * (x.rank - len(pad) // 2) + [
-        (pad[i], pad[i + 1]) for i in range(len(pad) - 2, -1, -2)
-    ]
+    pairs = [(0, 0)] * (x.rank - len(pad) // 2) + [(pad[i], pad[i + 1]) for i in range(len(pad) - 2, -1, -2)]
     if mode == "constant":
         return wrap(_constant(x, pairs, value), input, name="ConstantPadNd")
     if mode not in ("reflect", "replicate", "circular"):
         raise NotImplementedError(f"Unrecognised padding mode {mode}")
     for axis, (before, after) in enumerate(pairs):
         x = _border(x, axis, before, after, mode)
-    return wrap(x, input, name=f"{mode.capitalize()}ionPad" if mode == "reflect" else f"{mode.capitalize()}Pad")
+    return wrap(
+        x, input, name=f"{mode.capitalize()}ionPad" if mode == "reflect" else f"{mode.capitalize()}Pad"
+    )
 
 
 def _constant(x: Node, pairs: list[tuple[int, int]], value: float | None) -> Node:
@@ -66,8 +67,8 @@ def _border(x: Node, axis: int, before: int, after: int, mode: str) -> Node:
     largest = {"reflect": extent - 1, "replicate": max(before, after), "circular": extent}[mode]
     if min(before, after) < 0 or max(before, after) > largest or not extent:
         raise RuntimeError(
-            f"pad: padding ({before}, {after}) in mode {mode} must be from 0 to {largest} for extent {extent} of dimension "
-            f"{axis} of {list(x.shape)}"
+            f"pad: padding ({before}, {after}) in mode {mode} must be from 0 to {largest} for extent "
+            f"{extent} of dimension {axis} of {list(x.shape)}"
         )
     parts = [x]
     if mode == "circular":

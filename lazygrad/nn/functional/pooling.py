@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Union
+from typing import TYPE_CHECKING
 
 from lazygrad import ops
 from lazygrad.ir.dtype import bool_
@@ -41,7 +41,9 @@ def _overhangs(
     return tuple(result)
 
 
-def _checked(name: str, input: Tensor, kernel_size: Sizes, padding: Sizes) -> tuple[Node, tuple[int, ...], tuple[int, ...]]:
+def _checked(
+    name: str, input: Tensor, kernel_size: Sizes, padding: Sizes
+) -> tuple[Node, tuple[int, ...], tuple[int, ...]]:
     x = input._enter()
     if x.rank not in (3, 4):
         raise RuntimeError(f"{name}: expected 3D or 4D input (C, H, W) or (N, C, H, W), got {list(x.shape)}")
@@ -54,7 +56,9 @@ def _checked(name: str, input: Tensor, kernel_size: Sizes, padding: Sizes) -> tu
     return x, kernel, margins
 
 
-def _windows(x: Node, kernel: Sequence[int], stride: Sequence[int], dilation: Sequence[int], name: str) -> Node:
+def _windows(
+    x: Node, kernel: Sequence[int], stride: Sequence[int], dilation: Sequence[int], name: str
+) -> Node:
     """The windows over the last two axes, their taps as two new last axes."""
     for axis, size, gap in zip((-2, -1), kernel, dilation, strict=True):
         if x.shape[axis] < gap * (size - 1) + 1:
@@ -149,7 +153,7 @@ def avg_pool2d(
     return wrap(ops.div(total, spread), input, name="AvgPool2D")
 
 
-def adaptive_avg_pool2d(input: Tensor, output_size: Union[int, Sequence[int | None], None]) -> Tensor:
+def adaptive_avg_pool2d(input: Tensor, output_size: int | Sequence[int | None] | None) -> Tensor:
     """The mean of as many windows as asked for, spread evenly over the image.
 
     Args:
@@ -159,7 +163,11 @@ def adaptive_avg_pool2d(input: Tensor, output_size: Union[int, Sequence[int | No
     x = input._enter()
     if x.rank not in (3, 4):
         raise RuntimeError(f"adaptive_avg_pool2d: expected 3D or 4D input, got {list(x.shape)}")
-    wanted = (output_size, output_size) if output_size is None or isinstance(output_size, int) else tuple(output_size)
+    wanted = (
+        (output_size, output_size)
+        if output_size is None or isinstance(output_size, int)
+        else tuple(output_size)
+    )
     target = tuple(e if w is None else w for w, e in zip(wanted, x.shape[-2:], strict=True))
     for axis, count in zip((x.rank - 2, x.rank - 1), target, strict=True):
         x = _averaged(x, axis, count)

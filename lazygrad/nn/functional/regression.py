@@ -32,8 +32,9 @@ def reduced(loss: Tensor, reduction: str, name: str) -> Tensor:
 def _compared(name: str, input: Tensor, target: Tensor) -> None:
     if input.shape != target.shape:
         warnings.warn(
-            f"{name}: using a target size ({target.shape}) that is different to the input size ({input.shape}). This will "
-            "likely lead to incorrect results due to broadcasting. Please ensure they have the same size.",
+            f"{name}: using a target size ({target.shape}) that is different to the input size "
+            f"({input.shape}). This will likely lead to incorrect results due to broadcasting. Please "
+            "ensure they have the same size.",
             stacklevel=3,
         )
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from lazygrad import ops
 from lazygrad.ir.dtype import int64
-from lazygrad.testing.row import ALL, EXACT, FLOATS, NUMBERS, SUMMED, Row, case, data, index, mask, tensor
-from lazygrad.testing.table.movement import primitive
+from lazygrad.testing.row import EXACT, FLOATS, NUMBERS, SUMMED, Row, case, data, index, mask, tensor
+from lazygrad.testing.table.movement import MOVED, primitive
 from lazygrad.testing.values import below, permutation
 
 
@@ -31,17 +31,17 @@ def _assign_at(y: Any, key: Any, value: Any) -> None:
 
 ROWS: tuple[Row, ...] = (
     Row(
-        name="gather", function=lambda m, x, i, dim: m.gather(x, dim, i), dtypes=ALL, tolerance=EXACT,
+        name="gather", function=lambda m, x, i, dim: m.gather(x, dim, i), dtypes=MOVED, tolerance=EXACT,
         cases=(
             case(tensor(5, 4), index(3, 4, domain=below(5)), dim=0), case(tensor(5, 4), index(5, 7, domain=below(4)), dim=1),
             case(tensor(9), index(17, domain=below(9)), dim=0), case(tensor(2, 3, 4), index(2, 1, 4, domain=below(3)), dim=1),
             case(tensor(4), index(0, domain=below(4)), dim=0),
         ),
     ),
-    Row(name="gather outside", function=primitive(lambda x, i: ops.gather(x, i, 0)), torch=False, dtypes=ALL,
+    Row(name="gather outside", function=primitive(lambda x, i: ops.gather(x, i, 0)), torch=False, dtypes=MOVED,
         tolerance=EXACT, cases=(case(tensor(4), data([0, -1, 3, 4, 2, -9, 99], int64)),)),
     Row(
-        name="scatter", function=lambda m, x, i, s, dim: m.scatter(x, dim, i, s), dtypes=ALL, tolerance=EXACT,
+        name="scatter", function=lambda m, x, i, s, dim: m.scatter(x, dim, i, s), dtypes=MOVED, tolerance=EXACT,
         cases=(
             case(tensor(9), index(9, domain=permutation), tensor(9), dim=0),
             case(tensor(3, 7), index(3, 7, domain=permutation), tensor(3, 7), dim=1),
@@ -60,17 +60,17 @@ ROWS: tuple[Row, ...] = (
         ),
         torch_dtypes=tuple(d for d in NUMBERS),
     ),
-    Row(name="index_select", function=lambda m, x, i, dim: m.index_select(x, dim, i), dtypes=ALL, tolerance=EXACT,
+    Row(name="index_select", function=lambda m, x, i, dim: m.index_select(x, dim, i), dtypes=MOVED, tolerance=EXACT,
         cases=(case(tensor(5, 4), index(7, domain=below(5)), dim=0), case(tensor(5, 4), index(2, domain=below(4)), dim=1))),
     Row(
         name="integer tensors as indices",
         function=lambda m, x, i, j: (x[i], x[i, j], x[:, j], x[i, 1:3], x[i.unsqueeze(1), j.unsqueeze(0)], x[None, i]),
-        dtypes=ALL, tolerance=EXACT, cases=(case(tensor(5, 4), index(3, domain=below(5)), index(3, domain=below(4))),),
+        dtypes=MOVED, tolerance=EXACT, cases=(case(tensor(5, 4), index(3, domain=below(5)), index(3, domain=below(4))),),
     ),
-    Row(name="lists and negative indices", function=lambda m, x: (x[[0, 2, -1]], x[-1], x[[1], :2]), dtypes=ALL,
+    Row(name="lists and negative indices", function=lambda m, x: (x[[0, 2, -1]], x[-1], x[[1], :2]), dtypes=MOVED,
         tolerance=EXACT, cases=(case(tensor(5, 4)),)),
     Row(name="boolean mask to read", function=lambda m, x: x[m.tensor([True, False, True, True, False], device=x.device)],
-        dtypes=ALL, tolerance=EXACT, cases=(case(tensor(5, 4)),)),
+        dtypes=MOVED, tolerance=EXACT, cases=(case(tensor(5, 4)),)),
     Row(
         name="assignment", function=_assigned, dtypes=FLOATS, tolerance=EXACT,
         cases=(
