@@ -241,7 +241,7 @@ from lazygrad.tensor.statistics import logsumexp, norm, std, std_mean, var, var_
 if TYPE_CHECKING:
     from lazygrad import autograd, hub, nn, optim, serialization, vision
     from lazygrad.serialization import load, save
-    from lazygrad.symbolic import symbolic
+    from lazygrad.mathematics import symbolic
 
 __all__ = [
     "Generator",
@@ -511,7 +511,7 @@ _SUBPACKAGES = frozenset({"autograd", "hub", "nn", "optim", "serialization", "te
 _FUNCTIONS = {
     "load": "lazygrad.serialization",
     "save": "lazygrad.serialization",
-    "symbolic": "lazygrad.symbolic",
+    "symbolic": "lazygrad.mathematics",
 }
 
 

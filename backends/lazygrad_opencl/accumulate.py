@@ -1,7 +1,7 @@
 """Running results of reductions in C variables: how they start, take in values, and are joined.
 
-NaN wins in max, min, argmax and argmin, and of equal extremes the first position wins, in whatever order lanes and
-work-items are joined.
+NaN wins in max, min, argmax and argmin, and of equal extremes the first position wins, in whatever order
+lanes and work-items are joined.
 """
 
 from __future__ import annotations
@@ -117,7 +117,9 @@ class Accumulate:
         """The expression of the running value with one more, for reductions without positions."""
         op, dtype, held = running.reduction.op, running.dtype, running.value
         if running.wide:
-            value = self.operations.mask(value, MASK_BITS) if dtype is bool_ else self.operations.broadcast(value)
+            value = (
+                self.operations.mask(value, MASK_BITS) if dtype is bool_ else self.operations.broadcast(value)
+            )
         new = value.text
         if op in ("sum", "prod"):
             if dtype is bool_:
@@ -223,4 +225,3 @@ class Accumulate:
         if operand.dtype is int64:
             return operand
         return operand._replace(text=self.emitter.convert(operand, int64), dtype=int64)
-

@@ -1,8 +1,9 @@
 """Column mode: lanes along an axis of the body, the stages' own axes are walked one by one.
 
-A task has a panel of columns. Short sweeps run all stages for one vector of columns, then for the next. Long ones
-go down the panel in blocks of a few rows, so that memory is read along rows, and keep each vector's running result
-in a private array between blocks; that also adds long sums in two steps, which keeps them accurate.
+A task has a panel of columns. Short sweeps run all stages for one vector of columns, then for the next. Long
+ones go down the panel in blocks of a few rows, so that memory is read along rows, and keep each vector's
+running result in a private array between blocks; that also adds long sums in two steps, which keeps them
+accurate.
 """
 
 from __future__ import annotations
@@ -68,7 +69,9 @@ class _Panel:
 
     def _visit(self, stage: Stage, into: Sequence[Running]) -> None:
         for running in into:
-            self.accumulate.take(running, self.emitter.value(running.reduction.value), running.reduction.position)
+            self.accumulate.take(
+                running, self.emitter.value(running.reduction.value), running.reduction.position
+            )
         for store in stage.stores:
             self.emitter.store(store)
 
@@ -79,7 +82,9 @@ class _Panel:
         slots = -(-self.tiling.panel // self.tiling.lanes)
         for stage, loops in zip(stages, self.tiling.sweeps, strict=True):
             number = len(self.totals)
-            totals = [self._array(as_reduction(a), number + i, slots) for i, a in enumerate(stage.accumulators)]
+            totals = [
+                self._array(as_reduction(a), number + i, slots) for i, a in enumerate(stage.accumulators)
+            ]
             outer, blocked, inner = _cut(loops, 1 if stage.sequential else row_block)
             self._sweep(stage, totals, outer, (blocked, row_block) if blocked else None, inner)
             self.totals.extend(totals)
@@ -88,7 +93,9 @@ class _Panel:
         """Declares the private array of a reduction's running results and fills it with the identity."""
         emitter = self.emitter
         name = f"total{number}"
-        value_type, position_type = self.accumulate.types(self.accumulate.variables(reduction, name, wide=True))
+        value_type, position_type = self.accumulate.types(
+            self.accumulate.variables(reduction, name, wide=True)
+        )
         slot = emitter.fresh("n")
         at_slot = Running(reduction, f"{name}[{slot}]", "", emitter.lanes > 1)
         emitter.line(f"{value_type} {name}[{slots}];")
@@ -143,7 +150,9 @@ class _Panel:
     def _open_block(self, axis: Variable, block: int) -> Span:
         emitter = self.emitter
         begin, end = emitter.fresh("i"), emitter.fresh("i")
-        emitter.open(f"for (int {begin} = 0; {begin} < {axis.extent}; {begin} += {block}) {{ // {axis} in blocks")
+        emitter.open(
+            f"for (int {begin} = 0; {begin} < {axis.extent}; {begin} += {block}) {{ // {axis} in blocks"
+        )
         limit = f"{begin} + {block}"
         if axis.extent % block:
             limit = f"{limit} < {axis.extent} ? {limit} : {axis.extent}"

@@ -1,8 +1,8 @@
 """Row mode: at each point of the body its stages sweep over their own axes with lanes along them.
 
-A sweep keeps several running results, so that one addition need not wait for another, and adds them into a total
-every ``SUM_BLOCK`` steps, so that long sums of float32 stay accurate. The last, incomplete vector of a row repeats
-lanes that were taken in already; sums and products replace these by the identity.
+A sweep keeps several running results, so that one addition need not wait for another, and adds them into a
+total every ``SUM_BLOCK`` steps, so that long sums of float32 stay accurate. The last, incomplete vector of a
+row repeats lanes that were taken in already; sums and products replace these by the identity.
 """
 
 from __future__ import annotations
@@ -102,7 +102,9 @@ class _Sweep:
             self.emitter.reduced[number] = self.accumulate.result(running, self.emitter.depth)
 
     def _start(self, name: str, wide: bool) -> list[Running]:
-        return [self.accumulate.start(r, f"{name}{self.number + i}", wide) for i, r in enumerate(self.reductions)]
+        return [
+            self.accumulate.start(r, f"{name}{self.number + i}", wide) for i, r in enumerate(self.reductions)
+        ]
 
     def _visit(self, into: Sequence[Running], repeated: int = 0) -> None:
         """One vector (or one element): values into running results, and stores. ``repeated`` lanes do not count."""
@@ -171,7 +173,9 @@ class _Sweep:
         for running, other in zip(into, others, strict=True):
             self.accumulate.merge(running, other)
 
-    def _vectors(self, vector: Variable, begin: int | str, end: int | str, parts: Sequence[Sequence[Running]]) -> None:
+    def _vectors(
+        self, vector: Variable, begin: int | str, end: int | str, parts: Sequence[Sequence[Running]]
+    ) -> None:
         """Whole steps of vectors, one for each set of running results."""
         emitter, lanes = self.emitter, self.emitter.lanes
         name = emitter.fresh("v")

@@ -1,7 +1,7 @@
 """How OpenCL C writes declarations, loads and stores: the C side of ``lazygrad.kernel.emit``.
 
-A vector of lanes is loaded and stored through a pointer to a vector type that needs no alignment. Lanes that do not
-lie side by side, and lanes behind a mask, are moved one by one; a masked lane touches no memory.
+A vector of lanes is loaded and stored through a pointer to a vector type that needs no alignment. Lanes that
+do not lie side by side, and lanes behind a mask, are moved one by one; a masked lane touches no memory.
 """
 
 from __future__ import annotations
@@ -150,7 +150,11 @@ class OpenCLEmitter(Emitter):
         text = value.text
         if dtype is bool_:
             one = f"({register_type(bool_, self.lanes, value.bits)})(1)" if value.wide else ""
-            text = f"__builtin_convertvector({text} & {one}, uchar{self.lanes})" if value.wide else f"(uchar){text}"
+            text = (
+                f"__builtin_convertvector({text} & {one}, uchar{self.lanes})"
+                if value.wide
+                else f"(uchar){text}"
+            )
         if mode == "add":
             text = self._increased(target, value, dtype)
         prefix = f"if ({_bare(guard.text)}) " if guard is not None else ""

@@ -1,8 +1,8 @@
 """Reductions, fused rows and scatters on a graphics processor.
 
-The items of a group that share a point each take every ``slices``-th element of a sweep, and join their results in
-local memory by halves. Afterwards all of them know the results, for the next sweep. Barriers are met by all items:
-those beyond the last point work on the last one once more and do not store.
+The items of a group that share a point each take every ``slices``-th element of a sweep, and join their
+results in local memory by halves. Afterwards all of them know the results, for the next sweep. Barriers are
+met by all items: those beyond the last point work on the last one once more and do not store.
 """
 
 from __future__ import annotations
@@ -61,7 +61,9 @@ class _Group:
     def _stage(self, stage: Stage, axes: Sequence[Variable], number: int) -> None:
         emitter, slices = self.emitter, self.tiling.slices
         reductions = [as_reduction(accumulator) for accumulator in stage.accumulators]
-        running = [self.accumulate.start(r, f"result{number + i}", wide=False) for i, r in enumerate(reductions)]
+        running = [
+            self.accumulate.start(r, f"result{number + i}", wide=False) for i, r in enumerate(reductions)
+        ]
         steps = prod(axis.extent for axis in axes)
         if axes:
             name = emitter.fresh("e")
@@ -96,7 +98,9 @@ class _Group:
         emitter.open(f"for (int apart = {tiling.slices // 2}; apart > 0; apart /= 2) {{")
         emitter.open("if (slice < apart) {")
         for tree in joined:
-            self.accumulate.merge(_at(tree, "item"), _at(tree, f"item + apart * {step}" if step > 1 else "item + apart"))
+            self.accumulate.merge(
+                _at(tree, "item"), _at(tree, f"item + apart * {step}" if step > 1 else "item + apart")
+            )
         emitter.close()
         emitter.line("barrier(CLK_LOCAL_MEM_FENCE);")
         emitter.close()
@@ -111,7 +115,9 @@ class _Group:
     def _tree(self, running: Running) -> Running:
         """Declares the local arrays of one reduction."""
         size = self.context.work_group_size
-        tree = self.accumulate.variables(running.reduction, f"{running.value}_tree{self.context.suffix}", wide=False)
+        tree = self.accumulate.variables(
+            running.reduction, f"{running.value}_tree{self.context.suffix}", wide=False
+        )
         value_type, position_type = self.accumulate.types(tree)
         self.declarations.append(f"__local {value_type} {tree.value}[{size}];")
         if tree.position:

@@ -1,7 +1,7 @@
 """The expression table: each operation by name as OpenCL C, on one value or on vectors of lanes.
 
-Only operators of the language stand in expressions for processors (their library functions are often not inlined,
-see docs); what has no operator is done lane by lane on functions of the prelude.
+Only operators of the language stand in expressions for processors (their library functions are often not
+inlined, see docs); what has no operator is done lane by lane on functions of the prelude.
 """
 
 from __future__ import annotations
@@ -38,7 +38,9 @@ class Operations:
         if operand.wide:
             return operand
         if operand.dtype is bool_:
-            return operand._replace(text=f"({MASKS[bits]}{self.lanes})(-{operand.text})", wide=True, bits=bits)
+            return operand._replace(
+                text=f"({MASKS[bits]}{self.lanes})(-{operand.text})", wide=True, bits=bits
+            )
         return operand._replace(text=f"({self.wide_type(operand.dtype)})({operand.text})", wide=True)
 
     def mask(self, operand: Operand, bits: int) -> Operand:
@@ -53,7 +55,8 @@ class Operations:
     def _by_lane(self, call: Callable[..., str], inputs: Sequence[Operand], dtype: DType) -> str:
         """A vector put together from calls on single lanes."""
         calls = (
-            call(*(f"{i.text}.s{lane}" if i.wide else i.text for i in inputs)) for lane in LANE_NAMES[: self.lanes]
+            call(*(f"{i.text}.s{lane}" if i.wide else i.text for i in inputs))
+            for lane in LANE_NAMES[: self.lanes]
         )
         return f"({self.wide_type(dtype)})({', '.join(calls)})"
 
@@ -90,7 +93,8 @@ class Operations:
         if name == "bitwise_not":
             return f"~{texts[0]}"
         if name == "neg":
-            return self.wrapping("-", dtype, ["0", *texts], wide) if dtype.is_integer else f"-{texts[0]}"
+            wraps = not wide and dtype in (int32, int64)
+            return self.wrapping("-", dtype, ["0", *texts], wide) if wraps else f"-{texts[0]}"
         if name == "abs":
             return self._absolute(dtype, inputs[0])
         if name == "sqrt" and not self.native:
@@ -117,7 +121,8 @@ class Operations:
             integer, mask = ("int", "0x7fffffff") if dtype is float32 else ("long", "0x7fffffffffffffffL")
             lanes = str(self.lanes) if x.wide else ""
             return f"as_{register_type(dtype)}{lanes}(as_{integer}{lanes}({x.text}) & {mask})"
-        return f"{x.text} < 0 ? -{x.text} : {x.text}" if dtype.is_signed else x.text
+        zero = f"({self.wide_type(dtype)})(0)" if x.wide else "0"
+        return f"{x.text} < {zero} ? -{x.text} : {x.text}" if dtype.is_signed else x.text
 
     def _function(self, name: str, texts: Sequence[str]) -> str:
         """The library's function; everything that has an expansion comes here on graphics processors only."""

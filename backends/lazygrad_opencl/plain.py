@@ -1,7 +1,7 @@
 """The plain skeleton: loops over single values, for any body on any device.
 
-Slow and obviously right; it serves bodies that no better skeleton takes. Points of the body's axes are numbered row
-by row and shared among work-groups (processors) or work-items (graphics processors).
+Slow and obviously right; it serves bodies that no better skeleton takes. Points of the body's axes are
+numbered row by row and shared among work-groups (processors) or work-items (graphics processors).
 """
 
 from __future__ import annotations
@@ -60,7 +60,8 @@ def _stage(emitter: OpenCLEmitter, stage: Stage, number: int) -> int:
     accumulate = Accumulate(emitter, emitter.operations)
     reductions = [as_reduction(accumulator) for accumulator in stage.accumulators]
     running = [
-        accumulate.start(reduction, f"result{number + i}", wide=False) for i, reduction in enumerate(reductions)
+        accumulate.start(reduction, f"result{number + i}", wide=False)
+        for i, reduction in enumerate(reductions)
     ]
     for axis in stage.axes:
         name = emitter.fresh("r")

@@ -1,7 +1,9 @@
-"""What stands at the top of every program: vector types that need no alignment, and functions C has no operator for.
+"""What stands at the top of every program: vector types that need no alignment, and functions C has no
+operator for.
 
-Half-width floats are converted by integer arithmetic, because few devices compute in them and some flush subnormal
-numbers. Sources: F. Giesen, "Float->half variants" (public domain, 2016), arranged for vectors without branches.
+Half-width floats are converted by integer arithmetic, because few devices compute in them and some flush
+subnormal numbers. Sources: F. Giesen, "Float->half variants" (public domain, 2016), arranged for vectors
+without branches.
 """
 
 from __future__ import annotations
@@ -15,7 +17,8 @@ _ELEMENTS = (
     ("float", 4),
 )  # fmt: skip
 
-# LANES is empty or a number of lanes; all conversions between widths are written so that vectors have them too.
+# LANES is empty or a number of lanes; all conversions between widths are written so that vectors have them
+# too.
 _HALVES = """\
 INLINE floatLANES half_to_floatLANES(const ushortLANES half_bits) {
     const intLANES bits = WIDEN(half_bits);
@@ -48,7 +51,8 @@ INLINE ushortLANES float_to_bfloatLANES(const floatLANES value) {
 }
 """
 
-# Rounded to minus infinity; 0 where the divisor is 0. The unsigned negation avoids the one overflow, minimum / -1.
+# Rounded to minus infinity; 0 where the divisor is 0. The unsigned negation avoids the one overflow, minimum
+# / -1.
 _INTEGERS = """\
 INLINE SIGNED floor_divide_SIGNED(const SIGNED x, const SIGNED y) {
     if (y == 0) return 0;

@@ -8,9 +8,9 @@ In: a ``BodyContext``. Out: a ``BodyCode``, whose lines stand inside the kernel 
     item          on GPUs: the number (int) of this work-item in its group, 0 <= item < work_group_size
     scratch       a ``__global uchar*`` to the body's own scratch memory, 128-byte aligned, contents undefined
 
-Each body has a C scope of its own, so names of different bodies cannot clash, except those in ``declarations``,
-which stand at the top of the function (OpenCL wants ``__local`` arrays there): end these names in
-``context.suffix``.
+Each body has a C scope of its own, so names of different bodies cannot clash, except those in
+``declarations``, which stand at the top of the function (OpenCL wants ``__local`` arrays there): end these
+names in ``context.suffix``.
 """
 
 from __future__ import annotations

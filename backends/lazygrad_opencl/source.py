@@ -1,8 +1,9 @@
 """Kernels as OpenCL C: the function's frame, and each of its bodies from the skeleton that suits it.
 
-In: a kernel and the device's capabilities. Out: the text of one ``__kernel`` function and how to launch it. Equal
-kernels give equal texts. Arguments, in order: a pointer ``bN`` for each buffer, a ``long oN`` (elements) for each
-movable buffer, the scalars ``sN``, and a pointer to scratch memory where ``scratch_bytes`` is not 0.
+In: a kernel and the device's capabilities. Out: the text of one ``__kernel`` function and how to launch it.
+Equal kernels give equal texts. Arguments, in order: a pointer ``bN`` for each buffer, a ``long oN``
+(elements) for each movable buffer, the scalars ``sN``, and a pointer to scratch memory where
+``scratch_bytes`` is not 0.
 """
 
 from __future__ import annotations
@@ -54,7 +55,11 @@ def generate(kernel: Kernel, capabilities: Capabilities) -> GeneratedSource:
     for code in codes:
         starts.append(scratch)
         scratch += -(-code.scratch_bytes // SCRATCH_ALIGNMENT) * SCRATCH_ALIGNMENT
-    lines = [*_signature(kernel, size, scratch > 0), *_frame(kernel, codes, starts, machine.flavour == "cpu"), "}"]
+    lines = [
+        *_signature(kernel, size, scratch > 0),
+        *_frame(kernel, codes, starts, machine.flavour == "cpu"),
+        "}",
+    ]
     groups = sum(code.work_groups for code in codes)
     return GeneratedSource("\n".join(lines) + "\n", kernel.name, groups, size, scratch)
 
@@ -94,7 +99,9 @@ def _signature(kernel: Kernel, work_group_size: int, scratch: bool) -> list[str]
 
 def _frame(kernel: Kernel, codes: list[BodyCode], scratch_starts: list[int], cpu: bool) -> list[str]:
     lines = [f"    {line}" for code in codes for line in code.declarations]
-    lines += [f"    b{number} += o{number};" for number, buffer in enumerate(kernel.buffers) if buffer.movable]
+    lines += [
+        f"    b{number} += o{number};" for number, buffer in enumerate(kernel.buffers) if buffer.movable
+    ]
     if not cpu:
         lines.append("    const int item = (int)get_local_id(0);")
     first = 0

@@ -1,12 +1,16 @@
-"""Axes made few and long: the canonical form of a body's iteration space, and how accesses move along an axis.
+"""Axes made few and long: the canonical form of a body's iteration space, and how accesses move along an
+axis.
 
-``canonical_axes`` comes first in code generation. In: a body as the scheduler wrote it, with axes of the tensors it
-came from. Out: the same body with
+``canonical_axes`` comes first in code generation. In: a body as the scheduler wrote it, with axes of the
+tensors it came from. Out: the same body with
 
-- an axis split where addresses divide by a part of it (``v // d`` and ``v % d`` become two axes), so that what is
+- an axis split where addresses divide by a part of it (``v // d`` and ``v % d`` become two axes), so that
+what is
   contiguous can be seen;
-- two axes merged where everything that mentions them walks through both as through one, so that loops are long;
-- stages that walk over axes of the same extents walking over the same axes, so that what they share is one value.
+- two axes merged where everything that mentions them walks through both as through one, so that loops are
+long;
+- stages that walk over axes of the same extents walking over the same axes, so that what they share is one
+value.
 """
 
 from __future__ import annotations
@@ -131,7 +135,9 @@ def _pairs(body: Body) -> list[tuple[Variable, Variable]]:
 
 
 def _ordered(stage: Stage) -> bool:
-    return stage.sequential or any(isinstance(a, Reduction) and a.position is not None for a in stage.accumulators)
+    return stage.sequential or any(
+        isinstance(a, Reduction) and a.position is not None for a in stage.accumulators
+    )
 
 
 def _merge_pair(body: Body, outer: Variable, inner: Variable) -> Body | None:

@@ -1,7 +1,8 @@
 """Named operations rewritten into what a target can compute: the pass before code generation.
 
-In: a body whose values use operations by name (exp, tanh, pow, ...). Out: the same body in which each name that the
-target lacks is replaced by its expansion into arithmetic, comparisons and bits. Values shared before are shared after.
+In: a body whose values use operations by name (exp, tanh, pow, ...). Out: the same body in which each name
+that the target lacks is replaced by its expansion into arithmetic, comparisons and bits. Values shared before
+are shared after.
 """
 
 from __future__ import annotations
@@ -71,7 +72,9 @@ def map_values(body: Body, function: Callable[[Value], Value]) -> Body:
 def _map_stage(stage: Stage, function: Callable[[Value], Value]) -> Stage:
     accumulators = tuple(_map_accumulator(accumulator, function) for accumulator in stage.accumulators)
     stores = tuple(
-        Store(store.access, function(store.value), store.mode, tuple(function(v) for v in store.dynamic_values))
+        Store(
+            store.access, function(store.value), store.mode, tuple(function(v) for v in store.dynamic_values)
+        )
         for store in stage.stores
     )
     return Stage(stage.axes, accumulators, stores, stage.sequential)

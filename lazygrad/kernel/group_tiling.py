@@ -1,8 +1,8 @@
 """Tilings of the "gpu" flavour: how the work-items of a group share points and the elements of their sweeps.
 
-In: a body in canonical axes and the machine. Out: a frozen record. A work-group has ``points * slices`` items; the
-items that share a point take every ``slices``-th element of its sweeps and join their results in local memory.
-Long rows are one point of many slices, columns many points side by side with few slices each.
+In: a body in canonical axes and the machine. Out: a frozen record. A work-group has ``points * slices``
+items; the items that share a point take every ``slices``-th element of its sweeps and join their results in
+local memory. Long rows are one point of many slices, columns many points side by side with few slices each.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ ELEMENTS_PER_ITEM = 4
 class GroupTiling:
     """``axes``: the body's, slowest first. ``sweeps``: each stage's axes, slowest first.
 
-    ``slices_adjacent``: neighbouring items share a point (rows), else they have neighbouring points (columns).
+    ``slices_adjacent``: neighbouring items share a point (rows), else they have neighbouring points
+    (columns).
     """
 
     axes: tuple[Variable, ...]
@@ -65,11 +66,14 @@ def group_tiling(body: Body, machine: Machine, work_group_size: int) -> GroupTil
     slices = 1
     if not any(stage.sequential or store.mode == "add" for stage in body.stages for store in stage.stores):
         wanted = machine.cores * ITEMS_PER_CORE // max(1, prod(axis.extent for axis in axes))
-        limit = min(most, work_group_size) if rows else min(most, wanted, max(1, work_group_size // SIDE_BY_SIDE))
+        limit = (
+            min(most, work_group_size) if rows else min(most, wanted, max(1, work_group_size // SIDE_BY_SIDE))
+        )
         while slices * 2 <= limit:
             slices *= 2
     sweeps = tuple(
-        stage.axes if keeps_order(stage) else tuple(memory_order(stage.axes, touches(stage))) for stage in body.stages
+        stage.axes if keeps_order(stage) else tuple(memory_order(stage.axes, touches(stage)))
+        for stage in body.stages
     )
     return GroupTiling(axes, work_group_size // slices, slices, rows, sweeps)
 

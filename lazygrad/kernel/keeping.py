@@ -1,7 +1,7 @@
 """What several sweeps over one row compute again, and had better keep: the exponentials of a softmax row.
 
-In: the stages of a body that all have lanes along one and the same axis. Out: the costly values that a sweep shares
-with an earlier one. A skeleton keeps them in a private array of the row's length.
+In: the stages of a body that all have lanes along one and the same axis. Out: the costly values that a sweep
+shares with an earlier one. A skeleton keeps them in a private array of the row's length.
 """
 
 from __future__ import annotations

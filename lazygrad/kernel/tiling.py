@@ -1,8 +1,8 @@
 """Tilings: how a body without contractions is cut, as data; and the heuristics that choose one.
 
-In: a body in canonical axes and the machine. Out: a frozen record that says in what order axes are walked, along
-which one the lanes lie, and how points are shared among tasks. It is all that a skeleton of the "cpu" flavour needs
-to know besides the body. Sizes are chosen for caches; results are right for any.
+In: a body in canonical axes and the machine. Out: a frozen record that says in what order axes are walked,
+along which one the lanes lie, and how points are shared among tasks. It is all that a skeleton of the "cpu"
+flavour needs to know besides the body. Sizes are chosen for caches; results are right for any.
 """
 
 from __future__ import annotations
@@ -26,13 +26,16 @@ TASKS_PER_CORE = 6
 GATHER_BLOCK = 32
 # Running results that hide the latency of an addition.
 ROW_UNROLL = 4
-# An expression with this many operations hides latencies by itself, and repeating its code costs compile time.
+# An expression with this many operations hides latencies by itself, and repeating its code costs compile
+# time.
 LONG_EXPRESSION = 12
 # Additions that one running sum takes in before it is added to the total, which keeps float32 sums accurate.
 SUM_BLOCK = 256
-# Rows that a panel of columns walks before it moves on to the next column: streams that prefetching can follow.
+# Rows that a panel of columns walks before it moves on to the next column: streams that prefetching can
+# follow.
 ROW_BLOCK = 16
-# The smallest panel, in bytes of a row (two cache lines), and the largest, whose running results stay in the cache.
+# The smallest panel, in bytes of a row (two cache lines), and the largest, whose running results stay in the
+# cache.
 SMALLEST_PANEL = 128
 LARGEST_PANEL = 4096
 
@@ -67,9 +70,11 @@ class Partition:
 
 @dataclass(frozen=True)
 class PointwiseTiling:
-    """``loops`` are walked outermost first inside the partition, then ``vector`` in steps of ``lanes``, then ``inner``.
+    """``loops`` are walked outermost first inside the partition, then ``vector`` in steps of ``lanes``, then
+    ``inner``.
 
-    ``inner`` is the axis whose neighbours share the cache lines of gathered lanes; the partition has it in blocks.
+    ``inner`` is the axis whose neighbours share the cache lines of gathered lanes; the partition has it in
+    blocks.
     """
 
     partition: Partition
@@ -102,8 +107,8 @@ class RowTiling:
 class ColumnTiling:
     """Lanes along an axis of the body: a panel of ``panel`` columns is swept, ``row_block`` rows at a time.
 
-    ``row_block`` None: each vector of columns runs through all stages before the next, results stay in registers.
-    ``sweeps`` gives the order of each stage's axes, outermost first.
+    ``row_block`` None: each vector of columns runs through all stages before the next, results stay in
+    registers. ``sweeps`` gives the order of each stage's axes, outermost first.
     """
 
     partition: Partition
@@ -120,7 +125,9 @@ ReductionTiling = Union[RowTiling, ColumnTiling]
 def wanted_tasks(body: Body, lanes: int, machine: Machine) -> int:
     """How many tasks the body's work is worth."""
     points = prod(axis.extent for axis in body.axes)
-    cost = points * sum(elements(stage) * (operations(stage) + 2 * len(touches(stage))) for stage in body.stages)
+    cost = points * sum(
+        elements(stage) * (operations(stage) + 2 * len(touches(stage))) for stage in body.stages
+    )
     return max(1, min(int(cost / lanes * 8 / TASK_COST), machine.cores * TASKS_PER_CORE))
 
 
@@ -134,7 +141,9 @@ def memory_order(axes: Sequence[Variable], touched: Sequence[Touch]) -> list[Var
     return sorted(axes, key=lambda axis: (-step(axis, stores=True), -step(axis, stores=False)))
 
 
-def partition(loops: Sequence[Variable], tasks: int, last: Split | None = None) -> tuple[Partition, list[Variable]]:
+def partition(
+    loops: Sequence[Variable], tasks: int, last: Split | None = None
+) -> tuple[Partition, list[Variable]]:
     """Cuts as many of the outermost loops as give every task its share; what is left stays a loop.
 
     ``last`` may be cut too, in its blocks, where the loops do not suffice.
@@ -247,7 +256,8 @@ def _column_cost(body: Body, axis: Variable, lanes: int) -> float:
 def _sweep(stage: Stage, lanes: int) -> SweepTiling:
     vector = _row_vector(stage, lanes)
     if keeps_order(stage):
-        # argmax takes the first of equal values as it comes: the order of axes stays, the last one has the lanes.
+        # argmax takes the first of equal values as it comes: the order of axes stays, the last one has the
+        # lanes.
         vector = stage.axes[-1] if stage.axes and not stage.sequential else None
     if vector is None or vector.extent < lanes or lanes == 1:
         return SweepTiling(stage.axes, None)
@@ -275,7 +285,8 @@ def _column_tiling(
         lanes = gcd(lanes, vector.extent)
     loops = memory_order([axis for axis in body.axes if axis != vector], touched)
     sweeps = tuple(
-        stage.axes if keeps_order(stage) else tuple(memory_order(stage.axes, touches(stage))) for stage in body.stages
+        stage.axes if keeps_order(stage) else tuple(memory_order(stage.axes, touches(stage)))
+        for stage in body.stages
     )
     tasks = wanted_tasks(body, lanes, machine)
     points = prod(axis.extent for axis in loops)

@@ -293,7 +293,12 @@ def _grouped(book: Book, collected: dict[Term, Fraction]) -> Term | None:
         for base, exponent in factors_of(term)[1].items():
             if exponent > 0:
                 members.setdefault(base, []).append(term)
-    shared = [(base, terms) for base, terms in members.items() if 1 < len(terms) < len(collected)]
+    # Polynomials stay as they are: no Horner's scheme.
+    shared = [
+        (base, terms)
+        for base, terms in members.items()
+        if 1 < len(terms) < len(collected) and len({factors_of(term)[1][base] for term in terms}) == 1
+    ]
     if not shared:
         return None
     base, terms = max(shared, key=lambda pair: (len(pair[1]) - 1) * pair[0].weight)

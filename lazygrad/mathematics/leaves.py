@@ -39,7 +39,6 @@ class Leaves:
 
     def __init__(self, root: Node, given: Mapping[Node, str], variables: Iterable[tuple[str, Node]]) -> None:
         self.given = dict(given)
-        _check_unique(self.given)
         self.variables = {node: name for name, node in reversed(list(variables))}
         self.numbers: dict[Node, bool | int | float] = {}
         self.names: dict[Node, str] = {}
@@ -79,13 +78,6 @@ class Leaves:
         if found is None and of.op is LEAF:
             found = self.variables.get(of.inputs[0])
         return found
-
-
-def _check_unique(given: Mapping[Node, str]) -> None:
-    known: dict[str, Node] = {}
-    for node, name in given.items():
-        if known.setdefault(name, node) is not node:
-            raise ValueError(f"symbolic: two different tensors are given the name {name!r}")
 
 
 def _letters() -> Iterator[str]:
@@ -128,7 +120,8 @@ def _repeated_number(of: Node) -> bool | int | float | None:
 def tensors_in(variables: Mapping[str, Any]) -> Iterator[tuple[str, Node]]:
     """The nodes that variables hold, and those of the parameters of modules that they hold."""
     for name, value in list(variables.items()):
-        if name.startswith("_"):
+        # Others are temporary: _ of an interactive session, @py_assert of a test.
+        if name.startswith("_") or not name.isidentifier():
             continue
         if isinstance(value, Node):
             yield name, value

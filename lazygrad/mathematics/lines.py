@@ -15,7 +15,7 @@ from lazygrad.mathematics.text import SUM, Text
 
 LINE_LENGTH = 100
 # Shared subexpressions shorter than this are written out each time.
-SHARED_LENGTH = 16
+SHARED_LENGTH = 12
 # Nothing shorter is worth a line.
 _LEAST_LENGTH = 6
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 
 from lazygrad.ir.shape import Shape
@@ -131,11 +131,11 @@ def _sum_of_sum(term: Term, summands: list[Entry], places: Sequence[int], gain: 
         return together
     parts = [(c, _sum_over(t, places, term)) for c, t in summands]
     apart = add(term.book, parts)
-    return apart if gain * apart.weight < together.weight else together
+    return apart if gain * apart.weight <= together.weight else together
 
 
 def contract(
-    a: Term, a_labels: Labels, b: Term, b_labels: Labels, out: Labels, extents: dict[int, int]
+    a: Term, a_labels: Labels, b: Term, b_labels: Labels, out: Labels, extents: Mapping[int, int]
 ) -> Term:
     """The sum of products over the labels that ``out`` lacks, for values whose axes have these labels.
 
@@ -145,15 +145,15 @@ def contract(
     book = a.book
     count = Fraction(1)
     (a_scale, a), (b_scale, b) = split_content(a), split_content(b)
-    a, a_own = _own_axes(a, a_labels)
-    b, b_own = _own_axes(b, b_labels)
+    a, a_own = _own_axes(a, a_labels, extents)
+    b, b_own = _own_axes(b, b_labels, extents)
     for label in sorted((set(a_labels) | set(b_labels)) - set(out)):
         if label in a_own and label in b_own:
             continue
         if label in a_own:
-            a, a_own = _sum_label(a, a_own, label)
+            a, a_own = _sum_label(a, a_own, label, extents)
         elif label in b_own:
-            b, b_own = _sum_label(b, b_own, label)
+            b, b_own = _sum_label(b, b_own, label, extents)
         else:
             count *= extents[label]
     (a_again, a), (b_again, b) = split_content(a), split_content(b)
@@ -183,21 +183,27 @@ def contract(
     return product(book, factor, [(placed, ONE)])
 
 
-def _own_axes(term: Term, labels: Labels) -> tuple[Term, Labels]:
-    """The term without the axes along which it does not change, and the labels of the others."""
+def _own_axes(term: Term, labels: Labels, extents: Mapping[int, int]) -> tuple[Term, Labels]:
+    """The term without the axes that are mere repetition, and the labels of the others.
+
+    An axis of extent 1 that the term has is its own: a matrix of one row stays a matrix.
+    """
     rank = len(labels)
-    own = tuple(label for axis, label in enumerate(labels) if term.depends(rank - axis))
-    still = [rank - axis for axis in range(rank) if not term.depends(rank - axis)]
-    return squeeze_all(term, [place for place in still if place <= len(term.shape)]), own
+    here = len(term.shape)
+    still = [
+        rank - axis
+        for axis, label in enumerate(labels)
+        if not term.depends(rank - axis) and not (extents[label] == 1 and rank - axis <= here)
+    ]
+    own = tuple(label for axis, label in enumerate(labels) if rank - axis not in still)
+    return squeeze_all(term, [place for place in still if place <= here]), own
 
 
-def _sum_label(term: Term, own: Labels, label: int) -> tuple[Term, Labels]:
+def _sum_label(term: Term, own: Labels, label: int, extents: Mapping[int, int]) -> tuple[Term, Labels]:
     axis = own.index(label)
     rest = (*own[:axis], *own[axis + 1 :])
-    summed = _sum(term, [len(own) - axis])
-    if len(summed.shape) < len(rest) or any(extent == 1 for extent in summed.shape):
-        return _own_axes(summed, rest)
-    return summed, rest
+    place = len(own) - axis
+    return _own_axes(_sum(term, [place]) if term.depends(place) else squeeze_all(term, [place]), rest, extents)
 
 
 def _without_permute(term: Term, own: Labels) -> tuple[Term, Labels]:

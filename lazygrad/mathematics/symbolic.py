@@ -6,10 +6,12 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
+from lazygrad.ir.node import Node
 from lazygrad.mathematics.leaves import Leaves, node_of, tensors_in
 from lazygrad.mathematics.lines import write
 from lazygrad.mathematics.reading import digits_of, read
 from lazygrad.mathematics.term import Book
+from lazygrad.ops.elementwise import LEAF
 
 
 def symbolic(tensor: Any, names: Mapping[Any, str] | None = None) -> str:
@@ -45,7 +47,7 @@ def symbolic(tensor: Any, names: Mapping[Any, str] | None = None) -> str:
     ('9*a**2', '-2*b')
     """
     root = node_of(tensor)
-    given = {node: name for key, name in (names or {}).items() for node in _named_nodes(key)}
+    given = _given_names(names or {})
     frame = sys._getframe(1)
     # Locals come first: an inner variable hides a global one.
     variables = [*tensors_in(frame.f_locals), *tensors_in(frame.f_globals)]
@@ -54,7 +56,15 @@ def symbolic(tensor: Any, names: Mapping[Any, str] | None = None) -> str:
     return write(read(root, leaves, book), frozenset(leaves.names.values()))
 
 
-def _named_nodes(key: Any) -> list[Any]:
-    """The nodes that a key of ``names`` stands for: of a leaf tensor also the data behind it."""
-    node = node_of(key)
-    return [node, *node.inputs] if node.op.name == "leaf" else [node]
+def _given_names(names: Mapping[Any, str]) -> dict[Node, str]:
+    """The names by nodes: those of the keys, and of a leaf tensor also the data behind it."""
+    given: dict[Node, str] = {}
+    called: dict[str, Node] = {}
+    for key, name in names.items():
+        node = node_of(key)
+        if called.setdefault(name, node) is not node:
+            raise ValueError(f"symbolic: two different tensors are given the name {name!r}")
+        given[node] = name
+        if node.op is LEAF:
+            given.setdefault(node.inputs[0], name)
+    return given

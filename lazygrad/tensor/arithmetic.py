@@ -137,7 +137,7 @@ def minimum(input: Operand, other: Operand) -> Tensor:
 def clamp(input: Tensor, min: Operand | None = None, max: Operand | None = None) -> Tensor:
     """``input``, but not below ``min`` and not above ``max``, which are numbers or tensors.
 
-    The gradient at a bound goes to ``input``, as in torch.
+    At a bound that is a number the gradient is zero; a bound that is a tensor shares it, as in ``maximum``.
 
     >>> import lazygrad as lg
     >>> lg.tensor([-2.0, 0.5, 2.0]).clamp(-1, 1)
@@ -147,14 +147,13 @@ def clamp(input: Tensor, min: Operand | None = None, max: Operand | None = None)
     if not given:
         raise ValueError("clamp: At least one of 'min' or 'max' must not be None")
     x, *bounds = several("clamp", input, *given)
-    result = x
     if min is not None:
         low = bounds.pop(0)
-        result = ops.where(ops.lt(result, low), low, result)
+        x = ops.maximum(x, low) if isinstance(min, Handle) else ops.where(ops.le(x, low), low, x)
     if max is not None:
         (high,) = bounds
-        result = ops.where(ops.lt(high, result), high, result)
-    return wrap(result, input, min, max, name="Clamp")
+        x = ops.minimum(x, high) if isinstance(max, Handle) else ops.where(ops.le(high, x), high, x)
+    return wrap(x, input, min, max, name="Clamp")
 
 
 def clamp_min(input: Tensor, min: Operand) -> Tensor:

@@ -178,7 +178,7 @@ def empty(
     device: DeviceLike = None,
     requires_grad: bool = False,
 ) -> Tensor:
-    """A tensor to be filled. It is zeros: uninitialised memory means nothing in a graph, zeros cost nothing."""
+    """A tensor to be filled. It is zeros: a graph knows no uninitialised memory, and zeros cost nothing."""
     return leaf_tensor(full_node(as_shape(size), 0, dtype or float32, device), requires_grad)
 
 

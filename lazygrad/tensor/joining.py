@@ -185,5 +185,5 @@ def meshgrid(*tensors: Tensor, indexing: str = "ij") -> tuple[Tensor, ...]:
         for axis, vector in enumerate(vectors)
     ]
     if indexing == "xy" and len(grids) > 1:
-        grids = [grid.transpose(0, 1) for grid in (grids[1], grids[0], *grids[2:])]
+        grids[:2] = grids[1::-1]
     return tuple(grids)

@@ -71,15 +71,7 @@ def matmul(input: Tensor, other: Tensor) -> Tensor:
             f"matmul: both operands must be tensors, got {input!r:.40} and {other!r:.40}; multiply by *"
         )
     a, b = input._enter(), other._enter()
-    name = (
-        "Dot"
-        if a.rank == b.rank == 1
-        else "Mv"
-        if b.rank == 1
-        else "Mm"
-        if a.rank == b.rank == 2
-        else "UnsafeView"
-    )
+    name = {(1, 1): "Dot", (2, 1): "Mv", (2, 2): "Mm"}.get((a.rank, b.rank), "UnsafeView")
     return wrap(matmul_node(a, b), input, other, name=name)
 
 

@@ -273,7 +273,7 @@ def diagonal_node(x: Node, first: int, second: int, offset: int = 0) -> Node:
     length = max(min(rows - top, columns - left), 0)
     outer = tuple(Range(0, e) for e in moved.shape[:-2])
     if not length:
-        return ops.constant(0, (*moved.shape[:-2], 0), x.dtype, x.device)
+        top = left = 0
     square = ops.slice_(moved, (*outer, Range(top, top + length), Range(left, left + length)))
     flat = ops.reshape(square, (*moved.shape[:-2], length * length))
     return ops.slice_(flat, (*outer, Range(0, length * length, length + 1)))

@@ -70,8 +70,8 @@ def relu6(input: Tensor, inplace: bool = False) -> Tensor:
 def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> Tensor:
     """The value x within [min_val, max_val]; the gradient is zero at both bounds."""
     x = input._enter()
-    above = ops.where(ops.lt(min_val, x), x, min_val)
-    return _finished(input, ops.where(ops.lt(x, max_val), above, max_val), "Hardtanh", inplace)
+    above = ops.where(ops.le(x, min_val), min_val, x)
+    return _finished(input, ops.where(ops.le(max_val, x), max_val, above), "Hardtanh", inplace)
 
 
 def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:

@@ -130,7 +130,7 @@ _ALGEBRAIC = (
     unary("sqrt", positive, ROUNDED), unary("rsqrt", positive, Tolerance(3, tiny=True)),
     unary("reciprocal", nonzero, ROUNDED), unary("square", normal, ROUNDED),
     unary("abs", nonzero, EXACT, dtypes=NUMBERS), unary("neg", normal, EXACT, dtypes=NUMBERS),
-    unary("sign", nonzero, EXACT, dtypes=NUMBERS, gradients=False),
+    unary("sign", nonzero, EXACT, dtypes=NUMBERS, gradients=False, signed_zeros=False),
     unary("relu", nonzero, EXACT, dtypes=NUMBERS, function=lambda m, x: m.relu(x), second_order=False),
     *(unary(name, values.apart, EXACT, gradients=False) for name in ("floor", "ceil", "trunc", "round")),
 )  # fmt: skip

@@ -18,7 +18,8 @@ from lazygrad_opencl.source import generate, prelude
 pyopencl = pytest.importorskip("pyopencl")
 
 OPTIONS = "-cl-mad-enable -cl-std=CL1.2 -Werror"
-# What results may differ by where sums are added in another order and functions are approximations, by bits of a float.
+# What results may differ by where sums are added in another order and functions are approximations, by bits
+# of a float.
 TOLERANCE = {64: 1e-12, 32: 2e-6, 16: 1e-3}
 Arrays = Sequence[numpy.ndarray[Any, Any]]
 
@@ -41,14 +42,23 @@ class Launcher:
             pytest.skip("no OpenCL processor")
         self.context = pyopencl.Context(processors[:1])
         self.queue = pyopencl.CommandQueue(self.context)
+        self.programs: dict[str, Any] = {}
 
     def run(
-        self, kernel: Kernel, arrays: Arrays, flavour: Flavour, offsets: Sequence[int] = (), scalars: Sequence[Any] = ()
+        self,
+        kernel: Kernel,
+        arrays: Arrays,
+        flavour: Flavour,
+        offsets: Sequence[int] = (),
+        scalars: Sequence[Any] = (),
     ) -> list[numpy.ndarray[Any, Any]]:
         """The buffers' contents after one launch."""
         device = capabilities(flavour)
         source = generate(kernel, device)
-        program = pyopencl.Program(self.context, prelude(device) + source.text).build(OPTIONS)
+        text = prelude(device) + source.text
+        program = self.programs.get(text)
+        if program is None:
+            program = self.programs[text] = pyopencl.Program(self.context, text).build(OPTIONS)
         function = pyopencl.Kernel(program, source.function)
         flags = pyopencl.mem_flags.READ_WRITE | pyopencl.mem_flags.COPY_HOST_PTR
         buffers = [pyopencl.Buffer(self.context, flags, hostbuf=array.view(numpy.uint8)) for array in arrays]
@@ -60,7 +70,9 @@ class Launcher:
             else:
                 arguments.append(rounded.view(numpy.uint8)[()] if dtype is bool_ else rounded[()])
         if source.scratch_bytes:
-            arguments.append(pyopencl.Buffer(self.context, pyopencl.mem_flags.READ_WRITE, source.scratch_bytes))
+            arguments.append(
+                pyopencl.Buffer(self.context, pyopencl.mem_flags.READ_WRITE, source.scratch_bytes)
+            )
         size = source.work_group_size
         function(self.queue, (source.work_groups * size,), (size,), *arguments)
         results = [numpy.empty_like(array) for array in arrays]
@@ -70,7 +82,12 @@ class Launcher:
         return results
 
     def check(
-        self, kernel: Kernel, arrays: Arrays, flavour: Flavour, offsets: Sequence[int] = (), scalars: Sequence[Any] = ()
+        self,
+        kernel: Kernel,
+        arrays: Arrays,
+        flavour: Flavour,
+        offsets: Sequence[int] = (),
+        scalars: Sequence[Any] = (),
     ) -> list[numpy.ndarray[Any, Any]]:
         """Runs and compares every written buffer with what the interpreter gives."""
         expected = [array.copy() for array in arrays]

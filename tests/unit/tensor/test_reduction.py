@@ -1,0 +1,136 @@
+"""Reductions and running sums against torch."""
+
+import numpy
+import pytest
+from unit.tensor.against_torch import agree, numbers
+
+import lazygrad as lg
+
+AXES = [None, 0, -1, (0, 2), (1,)]
+
+
+@pytest.mark.parametrize("dim", AXES)
+@pytest.mark.parametrize("keepdim", [False, True])
+@pytest.mark.parametrize("name", ["sum", "mean", "amax", "amin", "var", "std", "norm", "logsumexp"])
+def test_reductions_over_dimensions(name, dim, keepdim):
+    def reduced(lib, x):
+        if name == "norm":
+            return x.norm(2, dim, keepdim)
+        if dim is None and name in ("logsumexp", "amax", "amin"):
+            return getattr(lib, name)(x, (0, 1, 2), keepdim)
+        return getattr(lib, name)(x, dim=dim, keepdim=keepdim)
+
+    agree(reduced, numbers(3, 4, 5))
+
+
+@pytest.mark.parametrize("dim", [None, 0, 1])
+@pytest.mark.parametrize("zeros", [0, 1, 2])
+def test_products(dim, zeros):
+    x = numbers(3, 4)
+    x.flat[:zeros] = 0
+    agree(lambda lib, x: x.prod() if dim is None else x.prod(dim, keepdim=True), x)
+
+
+@pytest.mark.parametrize("name", ["max", "min"])
+def test_extrema(name):
+    x = numbers(3, 4, 5)
+    agree(lambda lib, x: getattr(x, name)(), x)
+    for dim, keepdim in [(0, False), (1, True), (-1, False)]:
+        agree(lambda lib, x, d=dim, k=keepdim: tuple(getattr(x, name)(d, keepdim=k)), x)
+    agree(lambda lib, x, y: getattr(lib, name)(x, y), x, numbers(3, 4, 5, seed=2))
+    result = getattr(lg.tensor(x), name)(dim=0)
+    assert result.values.shape == (4, 5)
+    assert result.indices.dtype is lg.int64
+
+
+def test_the_gradient_of_max_along_a_dimension_goes_to_the_first_of_equals():
+    agree(lambda lib, x: x.max(1).values, numpy.array([[1.0, 3.0, 3.0], [2.0, 2.0, 2.0]]))
+
+
+def test_equals_share_the_gradient_of_amax():
+    agree(lambda lib, x: (lib.amax(x, 1), lib.amin(x, 1), x.max()), numpy.array([[1.0, 3.0, 3.0], [2.0, 2.0, 2.0]]))
+
+
+@pytest.mark.parametrize("name", ["argmax", "argmin"])
+def test_positions(name):
+    x = numbers(3, 4, 5)
+    agree(lambda lib, x: (getattr(x, name)(), getattr(x, name)(1), getattr(x, name)(-1, keepdim=True)), x)
+    agree(lambda lib, x: getattr(x, name)(0), numpy.array([[1.0, numpy.nan], [2.0, 0.0]]))
+
+
+def test_truth():
+    x = numpy.array([[0, 1], [0, 0]])
+    agree(lambda lib, x: (x.any(), x.all(), x.any(0), x.all(1, keepdim=True), x.count_nonzero(), x.count_nonzero(0)), x)
+
+
+def test_variance_arguments():
+    x = numbers(3, 4)
+    agree(lambda lib, x: (x.var(), x.var(False), x.var(1, unbiased=False), x.std(0, correction=2)), x)
+    agree(lambda lib, x: (*lib.var_mean(x, 1), *lib.std_mean(x)), x)
+
+
+@pytest.mark.parametrize("p", [1, 2, 3.0, 0, float("inf"), float("-inf"), "fro"])
+def test_norms(p):
+    agree(lambda lib, x: (x.norm(p), x.norm(p, 1), x.norm(p, (0, 1), keepdim=True)), numbers(3, 4))
+
+
+def test_the_gradient_of_a_zero_norm_is_zero():
+    agree(lambda lib, x: x.norm(dim=1), numpy.array([[0.0, 0.0], [3.0, 4.0]]))
+
+
+def test_logsumexp_stays_in_range():
+    agree(lambda lib, x: x.logsumexp(1), numpy.array([[1000.0, 1000.0], [-1000.0, -1001.0]]))
+    agree(lambda lib, x: x.logsumexp(1), numpy.array([[-numpy.inf, -numpy.inf], [numpy.inf, 0]]), gradients=False)
+
+
+@pytest.mark.parametrize("dim", [0, 1])
+def test_softmax(dim):
+    x = numbers(3, 4) * 50
+    agree(lambda lib, x: (lib.softmax(x, dim), lib.log_softmax(x, dim), x.softmax(-1)), x)
+    agree(lambda lib, x: lib.softmax(x, dim, dtype=lib.float64), x.astype("float32"), tolerance=1e-6)
+
+
+@pytest.mark.parametrize("extent", [1, 5, 64, 65, 200])
+@pytest.mark.parametrize("dim", [0, 1])
+def test_running_sums(extent, dim):
+    shape = (extent, 2) if dim == 0 else (2, extent)
+    agree(lambda lib, x: x.cumsum(dim), numbers(*shape))
+
+
+def test_running_sums_of_integers():
+    agree(lambda lib, x: x.cumsum(0), numpy.arange(150))
+    agree(lambda lib, x: x.cumsum(0), numpy.array([True, False, True]))
+
+
+def test_empty_tensors():
+    x = numpy.zeros((0, 3))
+    agree(lambda lib, x: (x.sum(), x.sum(0), x.prod(0), x.mean(0), x.any(), x.all(0)), x, gradients=False)
+    with pytest.raises(IndexError, match="amax|max"):
+        lg.zeros(0, 3).amax(0)
+
+
+def test_scalars():
+    x = numpy.array(2.5)
+    agree(lambda lib, x: (x.sum(), x.mean(), x.sum(0), x.amax(), x.argmax(), x.max(), x.softmax(0), x.cumsum(0)), x)
+    agree(lambda lib, x: tuple(x.max(0)), x)
+
+
+def test_half_width_floats_are_accumulated_in_float32():
+    x = lg.full((4096,), 1.0, dtype=lg.float16) * 100
+    assert x.mean().item() == 100
+    assert lg.full((4096,), 0.1, dtype=lg.bfloat16).sum().item() == pytest.approx(410, rel=0.01)
+
+
+@pytest.mark.parametrize("call", [lambda x: x.sum(2), lambda x: x.mean(-3), lambda x: x.argmax(5)])
+def test_dimensions_out_of_range(call):
+    with pytest.raises(IndexError, match=r"dimension out of range \(expected to be in range of \[-2, 1\]"):
+        call(lg.ones(2, 3))
+
+
+def test_wrong_dtypes():
+    with pytest.raises(RuntimeError, match="could not infer output dtype"):
+        lg.arange(3).mean()
+    with pytest.raises(RuntimeError, match="floating point"):
+        lg.arange(3).var()
+    with pytest.raises(RuntimeError, match="dimension appears twice"):
+        lg.ones(2, 3).sum((0, 0))
