@@ -117,9 +117,7 @@ class Accumulate:
         """The expression of the running value with one more, for reductions without positions."""
         op, dtype, held = running.reduction.op, running.dtype, running.value
         if running.wide:
-            value = (
-                self.operations.mask(value, MASK_BITS) if dtype is bool_ else self.operations.broadcast(value)
-            )
+            value = self.operations.mask(value, MASK_BITS) if dtype is bool_ else self.operations.broadcast(value)
         new = value.text
         if op in ("sum", "prod"):
             if dtype is bool_:
@@ -155,9 +153,7 @@ class Accumulate:
     def _replace_where(self, running: Running, better: str, value: str, position: Operand) -> None:
         """Takes the value and the position where the condition holds."""
         bits = running.dtype.bits if running.wide else 0
-        better_operand = self.emitter.declare(
-            Operand(better, bool_, running.wide, self.emitter.depth, bits), "m"
-        )
+        better_operand = self.emitter.declare(Operand(better, bool_, running.wide, self.emitter.depth, bits), "m")
         if position.dtype is not running.position_dtype:
             position = position._replace(
                 text=self.emitter.convert(position, running.position_dtype), dtype=running.position_dtype

@@ -69,9 +69,7 @@ class _Panel:
 
     def _visit(self, stage: Stage, into: Sequence[Running]) -> None:
         for running in into:
-            self.accumulate.take(
-                running, self.emitter.value(running.reduction.value), running.reduction.position
-            )
+            self.accumulate.take(running, self.emitter.value(running.reduction.value), running.reduction.position)
         for store in stage.stores:
             self.emitter.store(store)
 
@@ -82,9 +80,7 @@ class _Panel:
         slots = -(-self.tiling.panel // self.tiling.lanes)
         for stage, loops in zip(stages, self.tiling.sweeps, strict=True):
             number = len(self.totals)
-            totals = [
-                self._array(as_reduction(a), number + i, slots) for i, a in enumerate(stage.accumulators)
-            ]
+            totals = [self._array(as_reduction(a), number + i, slots) for i, a in enumerate(stage.accumulators)]
             outer, blocked, inner = _cut(loops, 1 if stage.sequential else row_block)
             self._sweep(stage, totals, outer, (blocked, row_block) if blocked else None, inner)
             self.totals.extend(totals)
@@ -93,9 +89,7 @@ class _Panel:
         """Declares the private array of a reduction's running results and fills it with the identity."""
         emitter = self.emitter
         name = f"total{number}"
-        value_type, position_type = self.accumulate.types(
-            self.accumulate.variables(reduction, name, wide=True)
-        )
+        value_type, position_type = self.accumulate.types(self.accumulate.variables(reduction, name, wide=True))
         slot = emitter.fresh("n")
         at_slot = Running(reduction, f"{name}[{slot}]", "", emitter.lanes > 1)
         emitter.line(f"{value_type} {name}[{slots}];")
@@ -150,9 +144,7 @@ class _Panel:
     def _open_block(self, axis: Variable, block: int) -> Span:
         emitter = self.emitter
         begin, end = emitter.fresh("i"), emitter.fresh("i")
-        emitter.open(
-            f"for (int {begin} = 0; {begin} < {axis.extent}; {begin} += {block}) {{ // {axis} in blocks"
-        )
+        emitter.open(f"for (int {begin} = 0; {begin} < {axis.extent}; {begin} += {block}) {{ // {axis} in blocks")
         limit = f"{begin} + {block}"
         if axis.extent % block:
             limit = f"{limit} < {axis.extent} ? {limit} : {axis.extent}"
@@ -165,9 +157,7 @@ def _used_results(stage: Stage) -> set[int]:
     return {value.payload for value in ordered_values(stage_values(stage)) if value.op == REDUCED}
 
 
-def _cut(
-    loops: Sequence[Variable], row_block: int
-) -> tuple[Sequence[Variable], Variable | None, Sequence[Variable]]:
+def _cut(loops: Sequence[Variable], row_block: int) -> tuple[Sequence[Variable], Variable | None, Sequence[Variable]]:
     """The loops outside the columns, the axis that is cut in blocks, the loops inside."""
     rows = 1
     for position in reversed(range(len(loops))):

@@ -20,11 +20,12 @@ class Span(NamedTuple):
 
 
 def whole(axis: Variable) -> Span:
+    """All of an axis."""
     return Span("0", str(axis.extent))
 
 
 def open_tasks(emitter: OpenCLEmitter, partition: Partition) -> dict[Variable, Span]:
-    """This work-group's points; binds axes split into single positions, and returns the spans of the others."""
+    """This work-group's points: binds axes split into single positions, returns the spans of others."""
     count, chunk = partition.count, partition.chunk
     if count == 1:
         emitter.open()
@@ -72,7 +73,7 @@ def open_loop(emitter: OpenCLEmitter, axis: Variable, span: Span | None = None) 
 
 
 def open_vectors(emitter: OpenCLEmitter, axis: Variable, span: Span | None = None) -> str:
-    """A loop in steps of vectors, whose name it returns. The last vector repeats lanes where they do not come out."""
+    """A loop in steps of vectors, whose variable it returns; the last vector may repeat lanes."""
     begin, end = span or whole(axis)
     name, lanes = emitter.fresh("v"), emitter.lanes
     emitter.open(

@@ -1,4 +1,4 @@
-"""Reductions, fused rows (softmax, layer norm, batch norm) and scatters on a processor, lanes along rows or columns."""
+"""Reductions, fused rows (softmax, layer norm) and scatters on a processor: lanes along rows or columns."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ def generate(context: BodyContext, tiling: RowTiling) -> BodyCode:
 def _declare_kept(
     emitter: OpenCLEmitter, stages: Sequence[Stage], sweeps: Sequence[SweepTiling]
 ) -> dict[Value, tuple[str, int]]:
-    """Declares a private array for each value that several sweeps need; its name and the stage that fills it."""
+    """Declares a private array for each value that several sweeps need: its name, the stage that fills it."""
     kept: dict[Value, tuple[str, int]] = {}
     for value, producer in kept_values(stages, sweeps):
         vector = sweeps[producer].vector
@@ -61,7 +61,7 @@ def _at(name: str, dtype: DType, place: str, lanes: int) -> str:
 
 
 class _Sweep:
-    """One stage at one point. It fills the arrays of ``produced`` values and reads those of ``reused`` ones."""
+    """One stage at one point: fills the arrays of ``produced`` values, reads those of ``reused`` ones."""
 
     def __init__(
         self,
@@ -102,12 +102,10 @@ class _Sweep:
             self.emitter.reduced[number] = self.accumulate.result(running, self.emitter.depth)
 
     def _start(self, name: str, wide: bool) -> list[Running]:
-        return [
-            self.accumulate.start(r, f"{name}{self.number + i}", wide) for i, r in enumerate(self.reductions)
-        ]
+        return [self.accumulate.start(r, f"{name}{self.number + i}", wide) for i, r in enumerate(self.reductions)]
 
     def _visit(self, into: Sequence[Running], repeated: int = 0) -> None:
-        """One vector (or one element): values into running results, and stores. ``repeated`` lanes do not count."""
+        """One vector (or element): values into running results, stores. ``repeated`` lanes do not count."""
         if self.tiling.vector is not None:
             self._exchange(self.tiling.vector)
         for running in into:
@@ -135,7 +133,8 @@ class _Sweep:
         bits = running.dtype.bits
         flags = ", ".join("0" if lane < lanes else "-1" for lane in range(self.emitter.lanes))
         identity, _ = self.accumulate.initial(running)
-        text = f"({MASKS[bits]}{self.emitter.lanes})({flags}) ? {self.emitter.broadcast(value).text} : {identity}"
+        value = self.emitter.broadcast(value)
+        text = f"({MASKS[bits]}{self.emitter.lanes})({flags}) ? {value.text} : {identity}"
         return self.emitter.declare(Operand(text, running.dtype, True, self.emitter.depth))
 
     def _reduce(self, vector: Variable, results: Sequence[Running]) -> None:
@@ -173,9 +172,7 @@ class _Sweep:
         for running, other in zip(into, others, strict=True):
             self.accumulate.merge(running, other)
 
-    def _vectors(
-        self, vector: Variable, begin: int | str, end: int | str, parts: Sequence[Sequence[Running]]
-    ) -> None:
+    def _vectors(self, vector: Variable, begin: int | str, end: int | str, parts: Sequence[Sequence[Running]]) -> None:
         """Whole steps of vectors, one for each set of running results."""
         emitter, lanes = self.emitter, self.emitter.lanes
         name = emitter.fresh("v")

@@ -29,16 +29,20 @@ class OpenCLEmitter(Emitter):
     # ---- small things
 
     def declaration(self, operand: Operand, name: str) -> str:
+        """A constant of the register type."""
         lanes = self.lanes if operand.wide else 1
         return f"const {register_type(operand.dtype, lanes, operand.bits)} {name} = {_bare(operand.text)};"
 
     def integer(self, number: int, dtype: DType) -> str:
+        """A C literal."""
         return literal(number, dtype)
 
     def number(self, number: bool | int | float, dtype: DType) -> str:
+        """A C literal."""
         return literal(number, dtype)
 
     def argument(self, position: int, dtype: DType) -> str:
+        """``sN``, rounded to the half-width types, and a bool as 0 or 1."""
         if dtype is float16:
             return f"float_to_half(s{position})"
         if dtype is bfloat16:
@@ -46,33 +50,41 @@ class OpenCLEmitter(Emitter):
         return f"(s{position} != 0)" if dtype is bool_ else f"s{position}"
 
     def lane_numbers(self, dtype: DType, factor: int) -> str:
+        """A constant vector."""
         numbers = ", ".join(str(lane * factor) for lane in range(self.lanes))
         return f"({register_type(dtype, self.lanes)})({numbers})"
 
     def broadcast(self, operand: Operand) -> Operand:
+        """All lanes the same."""
         return self.operations.broadcast(operand)
 
     def convert(self, operand: Operand, dtype: DType) -> str:
+        """A C conversion."""
         return f"({self.operations.convert(operand, dtype)})"
 
     def truncating_division(self, dividend: str, divisor: int) -> str:
+        """C's division."""
         return f"({dividend} / {divisor})"
 
     def floor_division(self, dividend: Operand, divisor: int, remainder: bool) -> str:
+        """By C's division, corrected where it rounded up."""
         quotient = f"({dividend.text} / {divisor} - ({dividend.text} % {divisor} < 0 ? 1 : 0))"
         if dividend.wide:  # a comparison of vectors gives -1
             quotient = f"({dividend.text} / {divisor} + ({dividend.text} % {divisor} < 0))"
         return f"({dividend.text} - {quotient} * {divisor})" if remainder else quotient
 
     def both(self, left: Operand, right: Operand) -> Operand:
+        """A conjunction of bits."""
         return self.operations.both(left, right)
 
     def operation(self, value: Value, inputs: Sequence[Operand]) -> Operand:
+        """From the expression table."""
         return self.operations(value, inputs)
 
     # ---- loads
 
     def load(self, access: Access, dtype: DType) -> Operand:
+        """One value, a vector, or lanes gathered one by one."""
         key = ("load", access)
         found: Operand | None = self.recall(key)
         if found is None:
@@ -123,6 +135,7 @@ class OpenCLEmitter(Emitter):
     # ---- stores
 
     def write(self, access: Access, mode: str, value: Operand) -> None:
+        """One value, a vector, or lanes one by one."""
         address = self.address(access.address)
         condition = self.condition(access.mask)
         dtype = self.buffers[access.buffer].dtype
@@ -150,11 +163,7 @@ class OpenCLEmitter(Emitter):
         text = value.text
         if dtype is bool_:
             one = f"({register_type(bool_, self.lanes, value.bits)})(1)" if value.wide else ""
-            text = (
-                f"__builtin_convertvector({text} & {one}, uchar{self.lanes})"
-                if value.wide
-                else f"(uchar){text}"
-            )
+            text = f"__builtin_convertvector({text} & {one}, uchar{self.lanes})" if value.wide else f"(uchar){text}"
         if mode == "add":
             text = self._increased(target, value, dtype)
         prefix = f"if ({_bare(guard.text)}) " if guard is not None else ""

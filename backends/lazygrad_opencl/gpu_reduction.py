@@ -61,9 +61,7 @@ class _Group:
     def _stage(self, stage: Stage, axes: Sequence[Variable], number: int) -> None:
         emitter, slices = self.emitter, self.tiling.slices
         reductions = [as_reduction(accumulator) for accumulator in stage.accumulators]
-        running = [
-            self.accumulate.start(r, f"result{number + i}", wide=False) for i, r in enumerate(reductions)
-        ]
+        running = [self.accumulate.start(r, f"result{number + i}", wide=False) for i, r in enumerate(reductions)]
         steps = prod(axis.extent for axis in axes)
         if axes:
             name = emitter.fresh("e")
@@ -115,9 +113,7 @@ class _Group:
     def _tree(self, running: Running) -> Running:
         """Declares the local arrays of one reduction."""
         size = self.context.work_group_size
-        tree = self.accumulate.variables(
-            running.reduction, f"{running.value}_tree{self.context.suffix}", wide=False
-        )
+        tree = self.accumulate.variables(running.reduction, f"{running.value}_tree{self.context.suffix}", wide=False)
         value_type, position_type = self.accumulate.types(tree)
         self.declarations.append(f"__local {value_type} {tree.value}[{size}];")
         if tree.position:

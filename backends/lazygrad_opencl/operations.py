@@ -31,6 +31,7 @@ class Operations:
     # ---- shapes
 
     def wide_type(self, dtype: DType, bits: int = 0) -> str:
+        """The vector type of a value."""
         return register_type(dtype, self.lanes, bits)
 
     def broadcast(self, operand: Operand, bits: int = 32) -> Operand:
@@ -38,9 +39,7 @@ class Operations:
         if operand.wide:
             return operand
         if operand.dtype is bool_:
-            return operand._replace(
-                text=f"({MASKS[bits]}{self.lanes})(-{operand.text})", wide=True, bits=bits
-            )
+            return operand._replace(text=f"({MASKS[bits]}{self.lanes})(-{operand.text})", wide=True, bits=bits)
         return operand._replace(text=f"({self.wide_type(operand.dtype)})({operand.text})", wide=True)
 
     def mask(self, operand: Operand, bits: int) -> Operand:
@@ -55,14 +54,14 @@ class Operations:
     def _by_lane(self, call: Callable[..., str], inputs: Sequence[Operand], dtype: DType) -> str:
         """A vector put together from calls on single lanes."""
         calls = (
-            call(*(f"{i.text}.s{lane}" if i.wide else i.text for i in inputs))
-            for lane in LANE_NAMES[: self.lanes]
+            call(*(f"{i.text}.s{lane}" if i.wide else i.text for i in inputs)) for lane in LANE_NAMES[: self.lanes]
         )
         return f"({self.wide_type(dtype)})({', '.join(calls)})"
 
     # ---- operations
 
     def __call__(self, value: Value, inputs: Sequence[Operand]) -> Operand:
+        """The expression of an operation on emitted inputs; not in parentheses, of no depth."""
         wide = any(i.wide for i in inputs)
         name, dtype = value.op, value.dtype
         bits = 0
@@ -110,7 +109,7 @@ class Operations:
         return self._function(name, texts)
 
     def wrapping(self, sign: str, dtype: DType, texts: Sequence[str], wide: bool) -> str:
-        """Integers wrap around: in C that is promised for unsigned ones (and for vectors by every compiler)."""
+        """Integers wrap around: C promises it for unsigned ones (and compilers keep it for vectors)."""
         if wide or dtype not in (int32, int64):
             return f"{texts[0]} {sign} {texts[1]}"
         unsigned, signed = UNSIGNED[dtype], register_type(dtype)

@@ -59,10 +59,7 @@ def bind_digits(emitter: OpenCLEmitter, axes: tuple[Variable, ...], flat: str) -
 def _stage(emitter: OpenCLEmitter, stage: Stage, number: int) -> int:
     accumulate = Accumulate(emitter, emitter.operations)
     reductions = [as_reduction(accumulator) for accumulator in stage.accumulators]
-    running = [
-        accumulate.start(reduction, f"result{number + i}", wide=False)
-        for i, reduction in enumerate(reductions)
-    ]
+    running = [accumulate.start(reduction, f"result{number + i}", wide=False) for i, reduction in enumerate(reductions)]
     for axis in stage.axes:
         name = emitter.fresh("r")
         emitter.open(f"for (int {name} = 0; {name} < {axis.extent}; {name}++) {{ // {axis}")

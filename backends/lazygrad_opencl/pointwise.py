@@ -11,9 +11,7 @@ def is_pointwise(body: Body) -> bool:
     if len(body.stages) != 1:
         return False
     (stage,) = body.stages
-    return (
-        not stage.accumulators and not stage.sequential and all(store.mode == "set" for store in stage.stores)
-    )
+    return not stage.accumulators and not stage.sequential and all(store.mode == "set" for store in stage.stores)
 
 
 def pointwise(body: Body) -> Body:

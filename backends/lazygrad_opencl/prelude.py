@@ -13,8 +13,8 @@ from lazygrad.runtime import Capabilities
 from lazygrad_opencl.types import LANE_COUNTS
 
 _ELEMENTS = (
-    ("char", 1), ("uchar", 1), ("short", 2), ("ushort", 2), ("int", 4), ("uint", 4), ("long", 8), ("ulong", 8),
-    ("float", 4),
+    ("char", 1), ("uchar", 1), ("short", 2), ("ushort", 2), ("int", 4), ("uint", 4), ("long", 8),
+    ("ulong", 8), ("float", 4),
 )  # fmt: skip
 
 # LANES is empty or a number of lanes; all conversions between widths are written so that vectors have them
@@ -90,7 +90,7 @@ def _halves(lanes: int) -> str:
 
 
 def _convert_calls(text: str, name: str, target: str) -> str:
-    """``NAME(x)`` as ``__builtin_convertvector(x, target)``: the library's convert_... is not inlined everywhere."""
+    """``NAME(x)`` as ``__builtin_convertvector``: the library's convert_... is not inlined everywhere."""
     start = text.find(f"{name}(")
     while start >= 0:
         end, nesting = start + len(name) + 1, 1

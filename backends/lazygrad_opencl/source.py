@@ -33,7 +33,7 @@ SCRATCH_ALIGNMENT = 128
 
 @dataclass(frozen=True)
 class GeneratedSource:
-    """One kernel's text, and its launch: ``work_groups`` groups of ``work_group_size`` items, along one dimension."""
+    """One kernel's text, and its launch: ``work_groups`` groups of ``work_group_size`` items."""
 
     text: str
     function: str
@@ -99,9 +99,7 @@ def _signature(kernel: Kernel, work_group_size: int, scratch: bool) -> list[str]
 
 def _frame(kernel: Kernel, codes: list[BodyCode], scratch_starts: list[int], cpu: bool) -> list[str]:
     lines = [f"    {line}" for code in codes for line in code.declarations]
-    lines += [
-        f"    b{number} += o{number};" for number, buffer in enumerate(kernel.buffers) if buffer.movable
-    ]
+    lines += [f"    b{number} += o{number};" for number, buffer in enumerate(kernel.buffers) if buffer.movable]
     if not cpu:
         lines.append("    const int item = (int)get_local_id(0);")
     first = 0

@@ -16,6 +16,7 @@ value.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from lazygrad.ir.index import Atom, Index, Quotient, Variable, substitute
 from lazygrad.kernel.kernel import Access, Body, Reduction, Stage
@@ -128,16 +129,14 @@ def _pairs(body: Body) -> list[tuple[Variable, Variable]]:
         if any(stage.axes != axes for stage in users):
             continue
         if any(_ordered(stage) for stage in users):
-            pairs.extend(zip(axes, axes[1:]))
+            pairs.extend(pairwise(axes))
         else:
             pairs.extend((a, b) for a in axes for b in axes if a != b)
     return pairs
 
 
 def _ordered(stage: Stage) -> bool:
-    return stage.sequential or any(
-        isinstance(a, Reduction) and a.position is not None for a in stage.accumulators
-    )
+    return stage.sequential or any(isinstance(a, Reduction) and a.position is not None for a in stage.accumulators)
 
 
 def _merge_pair(body: Body, outer: Variable, inner: Variable) -> Body | None:

@@ -115,7 +115,7 @@ class Emitter(IndexEmitter):
         return self.declare(self.both(wide, uniform), "m")
 
     def resolve(self, access: Access, inputs: Sequence[Operand]) -> Access:
-        """The access with its data variables replaced by variables of our own, bound to the values they stand for."""
+        """The access with its data variables replaced by variables bound to the values they stand for."""
         if not access.dynamic:
             return access
         values: dict[Variable, Index] = {}
@@ -141,7 +141,7 @@ class Emitter(IndexEmitter):
 
 
 def fused_products(body: Body) -> frozenset[Value]:
-    """Products used once, by an addition, a subtraction or a sum: written inside it, so that compilers may fuse them."""
+    """Products used once, by an addition, subtraction or sum: written inside it so that compilers fuse."""
     uses: dict[Value, int] = {}
     adders: list[Value] = []
     pending = [value for stage in body.stages for value in stage_values(stage)]

@@ -27,7 +27,7 @@ class Condition(NamedTuple):
 
 
 class Address(NamedTuple):
-    """``base + lane * stride`` when ``stride`` is a number; else ``base`` is wide itself (or uniform with 0)."""
+    """``base + lane * stride`` when ``stride`` is a number (0: the same for all); else ``base`` is wide."""
 
     base: Operand
     stride: int | None
@@ -67,7 +67,7 @@ class IndexEmitter(Levels):
     # ---- indices
 
     def index(self, index: Index) -> Operand:
-        """The index as an int32 or int64 expression, whichever holds it; wide where it differs between lanes."""
+        """The index as int32 or int64, whichever holds it; wide where it differs between lanes."""
         found: Operand | None = self.recall(("index", index))
         if found is None:
             found = self._sum(index, with_lanes=True)
@@ -150,7 +150,7 @@ class IndexEmitter(Levels):
         return 32 if size < INT32_LIMIT and self._exact(index) else 64
 
     def _sum(self, index: Index, with_lanes: bool) -> Operand:
-        """Adds the terms from the outermost level inwards, so that outer parts are computed in outer loops."""
+        """Adds the terms from the outermost level inwards: outer parts are computed in outer loops."""
         dtype = int32 if self._bits(index) == 32 else int64
         terms: list[tuple[bool, int, str]] = []  # wide, depth, text
         lane_factor = 0
@@ -185,9 +185,7 @@ class IndexEmitter(Levels):
             numbers = self.lane_numbers(dtype, lane_factor)
             if not current.wide:
                 text = self.broadcast(Operand(f"({text})", dtype)).text
-            return self.declare(
-                Operand(f"{text} + {numbers}", dtype, True, max(current.depth, lane_depth)), "k"
-            )
+            return self.declare(Operand(f"{text} + {numbers}", dtype, True, max(current.depth, lane_depth)), "k")
         if len(parts) > 2:
             return self.declare(current._replace(text=text), "k")
         return current._replace(text=text if text.isidentifier() or text.isdigit() else f"({text})")

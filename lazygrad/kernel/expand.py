@@ -17,8 +17,9 @@ from lazygrad.kernel.machine import Flavour
 # What the compilers for graphics processors have as fast built-in functions of floats.
 NATIVE = frozenset(
     {
-        "acos", "asin", "atan", "atan2", "ceil", "cos", "cosh", "erf", "exp", "exp2", "expm1", "floor", "fmod", "isfinite",
-        "isinf", "isnan", "log", "log10", "log1p", "log2", "pow", "round", "rsqrt", "sin", "sinh", "tan", "tanh", "trunc",
+        "acos", "asin", "atan", "atan2", "ceil", "cos", "cosh", "erf", "exp", "exp2", "expm1", "floor",
+        "fmod", "isfinite", "isinf", "isnan", "log", "log10", "log1p", "log2", "pow", "round", "rsqrt",
+        "sin", "sinh", "tan", "tanh", "trunc",
     }
 )  # fmt: skip
 
@@ -36,6 +37,7 @@ class Expander:
         self._done: dict[Value, Value] = {}
 
     def __call__(self, value: Value) -> Value:
+        """The value in terms of what the target computes."""
         pending = [value]
         while pending:
             current = pending[-1]
@@ -72,9 +74,7 @@ def map_values(body: Body, function: Callable[[Value], Value]) -> Body:
 def _map_stage(stage: Stage, function: Callable[[Value], Value]) -> Stage:
     accumulators = tuple(_map_accumulator(accumulator, function) for accumulator in stage.accumulators)
     stores = tuple(
-        Store(
-            store.access, function(store.value), store.mode, tuple(function(v) for v in store.dynamic_values)
-        )
+        Store(store.access, function(store.value), store.mode, tuple(function(v) for v in store.dynamic_values))
         for store in stage.stores
     )
     return Stage(stage.axes, accumulators, stores, stage.sequential)

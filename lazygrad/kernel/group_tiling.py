@@ -40,15 +40,17 @@ class GroupTiling:
 
     @property
     def point_count(self) -> int:
+        """How many points the body has."""
         return prod(axis.extent for axis in self.axes)
 
     @property
     def work_groups(self) -> int:
+        """How many groups cover the points."""
         return -(-self.point_count // self.points)
 
 
 def item_order(body: Body) -> tuple[Variable, ...]:
-    """The body's axes, slowest first, the last one being the axis along which neighbours read side by side."""
+    """The body's axes, slowest first; neighbours along the last one read side by side."""
     if not body.axes:
         return ()
     touched = [touch for stage in body.stages for touch in touches(stage)]
@@ -57,7 +59,7 @@ def item_order(body: Body) -> tuple[Variable, ...]:
 
 
 def group_tiling(body: Body, machine: Machine, work_group_size: int) -> GroupTiling:
-    """For groups of a power of two items. Slices as long as they read side by side, or as long as cores would stand idle without them."""
+    """For groups of a power of two items: slices for rows, and where cores would stand idle without them."""
     axes = item_order(body)
     longest = max(elements(stage) for stage in body.stages)
     most = max(1, longest // ELEMENTS_PER_ITEM)
@@ -66,14 +68,11 @@ def group_tiling(body: Body, machine: Machine, work_group_size: int) -> GroupTil
     slices = 1
     if not any(stage.sequential or store.mode == "add" for stage in body.stages for store in stage.stores):
         wanted = machine.cores * ITEMS_PER_CORE // max(1, prod(axis.extent for axis in axes))
-        limit = (
-            min(most, work_group_size) if rows else min(most, wanted, max(1, work_group_size // SIDE_BY_SIDE))
-        )
+        limit = min(most, work_group_size) if rows else min(most, wanted, max(1, work_group_size // SIDE_BY_SIDE))
         while slices * 2 <= limit:
             slices *= 2
     sweeps = tuple(
-        stage.axes if keeps_order(stage) else tuple(memory_order(stage.axes, touches(stage)))
-        for stage in body.stages
+        stage.axes if keeps_order(stage) else tuple(memory_order(stage.axes, touches(stage))) for stage in body.stages
     )
     return GroupTiling(axes, work_group_size // slices, slices, rows, sweeps)
 

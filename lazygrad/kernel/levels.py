@@ -114,7 +114,7 @@ class Levels(ABC):
         return f"{prefix}{self._count}"
 
     def bind(self, variable: Variable, text: str, wide: bool = False) -> None:
-        """Gives a loop variable its (int) text at the innermost level; ``wide`` adds the lane's number to it."""
+        """Gives a loop variable its (int) text at the innermost level; ``wide`` adds the lane's number."""
         self.bindings[variable] = Binding(text, int32, wide and self.lanes > 1, self.depth, True, True)
 
     def declare(self, operand: Operand, prefix: str = "t") -> Operand:

@@ -86,24 +86,16 @@ def _stage(stage: Stage, replacement: _Replacement) -> Stage:
         )
         for store in stage.stores
     )
-    return Stage(
-        stage.axes, tuple(_accumulator(a, replacement) for a in stage.accumulators), stores, stage.sequential
-    )
+    return Stage(stage.axes, tuple(_accumulator(a, replacement) for a in stage.accumulators), stores, stage.sequential)
 
 
 def _accumulator(accumulator: Accumulator, replacement: _Replacement) -> Accumulator:
     if isinstance(accumulator, Contraction):
-        return Contraction(
-            replacement.value(accumulator.a), replacement.value(accumulator.b), accumulator.dtype
-        )
+        return Contraction(replacement.value(accumulator.a), replacement.value(accumulator.b), accumulator.dtype)
     position = None if accumulator.position is None else replacement.index(accumulator.position)
     return Reduction(accumulator.op, replacement.value(accumulator.value), accumulator.dtype, position)
 
 
-def map_axes(
-    body: Body, axes: Callable[[tuple[Variable, ...]], tuple[Variable, ...]], stages: Sequence[Stage]
-) -> Body:
+def map_axes(body: Body, axes: Callable[[tuple[Variable, ...]], tuple[Variable, ...]], stages: Sequence[Stage]) -> Body:
     """``stages`` in a body whose axis lists are rewritten by ``axes``."""
-    return Body(
-        axes(body.axes), tuple(Stage(axes(s.axes), s.accumulators, s.stores, s.sequential) for s in stages)
-    )
+    return Body(axes(body.axes), tuple(Stage(axes(s.axes), s.accumulators, s.stores, s.sequential) for s in stages))

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import gcd, prod
-from typing import Union
+from typing import TypeAlias
 
 from lazygrad.ir.dtype import DType
 from lazygrad.ir.index import Variable
@@ -49,22 +49,25 @@ class Split:
 
     @property
     def count(self) -> int:
+        """How many blocks there are."""
         return -(-self.axis.extent // self.block)
 
 
 @dataclass(frozen=True)
 class Partition:
-    """What tasks share: the blocks of some axes, numbered row by row, in runs of ``chunk`` for each of ``tasks``."""
+    """What tasks share: blocks of some axes, numbered row by row, in runs of ``chunk`` for each task."""
 
     splits: tuple[Split, ...]
     tasks: int
 
     @property
     def count(self) -> int:
+        """How many combinations of blocks there are."""
         return prod(split.count for split in self.splits)
 
     @property
     def chunk(self) -> int:
+        """How many of them one task takes at most."""
         return -(-self.count // self.tasks)
 
 
@@ -119,15 +122,13 @@ class ColumnTiling:
     sweeps: tuple[tuple[Variable, ...], ...]
 
 
-ReductionTiling = Union[RowTiling, ColumnTiling]
+ReductionTiling: TypeAlias = RowTiling | ColumnTiling
 
 
 def wanted_tasks(body: Body, lanes: int, machine: Machine) -> int:
     """How many tasks the body's work is worth."""
     points = prod(axis.extent for axis in body.axes)
-    cost = points * sum(
-        elements(stage) * (operations(stage) + 2 * len(touches(stage))) for stage in body.stages
-    )
+    cost = points * sum(elements(stage) * (operations(stage) + 2 * len(touches(stage))) for stage in body.stages)
     return max(1, min(int(cost / lanes * 8 / TASK_COST), machine.cores * TASKS_PER_CORE))
 
 
@@ -141,9 +142,7 @@ def memory_order(axes: Sequence[Variable], touched: Sequence[Touch]) -> list[Var
     return sorted(axes, key=lambda axis: (-step(axis, stores=True), -step(axis, stores=False)))
 
 
-def partition(
-    loops: Sequence[Variable], tasks: int, last: Split | None = None
-) -> tuple[Partition, list[Variable]]:
+def partition(loops: Sequence[Variable], tasks: int, last: Split | None = None) -> tuple[Partition, list[Variable]]:
     """Cuts as many of the outermost loops as give every task its share; what is left stays a loop.
 
     ``last`` may be cut too, in its blocks, where the loops do not suffice.
@@ -285,8 +284,7 @@ def _column_tiling(
         lanes = gcd(lanes, vector.extent)
     loops = memory_order([axis for axis in body.axes if axis != vector], touched)
     sweeps = tuple(
-        stage.axes if keeps_order(stage) else tuple(memory_order(stage.axes, touches(stage)))
-        for stage in body.stages
+        stage.axes if keeps_order(stage) else tuple(memory_order(stage.axes, touches(stage))) for stage in body.stages
     )
     tasks = wanted_tasks(body, lanes, machine)
     points = prod(axis.extent for axis in loops)

@@ -29,9 +29,7 @@ _LEAVES = frozenset({ARGUMENT, CONSTANT, INDEX, LOAD, REDUCED, VALID})
 def operations(stage: Stage) -> float:
     """Arithmetic of one point of the stage, in additions."""
     return len(stage.accumulators) + sum(
-        SLOW_OPERATIONS.get(value.op, 1.0)
-        for value in ordered_values(stage_values(stage))
-        if value.op not in _LEAVES
+        SLOW_OPERATIONS.get(value.op, 1.0) for value in ordered_values(stage_values(stage)) if value.op not in _LEAVES
     )
 
 
@@ -89,9 +87,7 @@ def lane_cost(stage: Stage, axis: Variable | None, lanes: int) -> float:
     if axis is None:
         return work + len(touched)
     lanes = full_lanes(axis.extent, lanes)
-    vectors = (
-        -(-axis.extent // lanes) * lanes / axis.extent
-    )  # more than 1 where the last vector repeats lanes
+    vectors = -(-axis.extent // lanes) * lanes / axis.extent  # more than 1 where the last vector repeats lanes
     cost = work * vectors / lanes
     for touch in touched:
         step = touch.step(axis)
@@ -110,12 +106,7 @@ def lanes_for(stages: Sequence[Stage], dtypes: Sequence[DType], vector_bytes: in
     int64 counts only where no 32-bit number is computed: positions and random bits beside floats use two
     registers.
     """
-    used = {
-        value.dtype
-        for stage in stages
-        for value in ordered_values(stage_values(stage))
-        if value.op != CONSTANT
-    }
+    used = {value.dtype for stage in stages for value in ordered_values(stage_values(stage)) if value.op != CONSTANT}
     used |= set(dtypes)
     bits = {dtype.bits for dtype in used if dtype is not bool_}
     floats = {dtype.bits for dtype in used if dtype.is_float}

@@ -268,18 +268,15 @@ def _factored(book: Book, collected: dict[Term, Fraction]) -> Term | None:
             for base, exponent in shared.items()
             if base in powers and exponent * powers[base] > 0
         }
-    if not shared:
-        return None
+    if not shared or all(len(factors_of(term)[1]) == 1 for term in collected):
+        return None  # a polynomial of one variable stays one: 3*x**2 + 2*x
     inverse = [(base, -exponent) for base, exponent in shared.items()]
     rest = add(book, [(c, _divided(book, term, inverse)) for term, c in collected.items()])
     return product(book, ONE, [*shared.items(), (rest, ONE)])
 
 
 def _divided(book: Book, term: Term, inverse: Sequence[Factor]) -> Term:
-    """A monomial over some of its own factors;
-
-    an indicator, which is its own square, leaves nothing behind.
-    """
+    """A monomial over some of its own factors."""
     coefficient, powers = factors_of(term)
     for base, exponent in inverse:
         powers[base] = powers.get(base, Fraction(0)) + exponent
@@ -312,9 +309,7 @@ def _grouped(book: Book, collected: dict[Term, Fraction]) -> Term | None:
 
 
 def expanded(term: Term) -> list[Entry] | None:
-    """The summands of a term with its simple sums multiplied out, None when there are none or it becomes
-    long.
-    """
+    """The summands of a term with its simple sums multiplied out; None if there are none, or too many."""
     coefficient, monomial = split(term)
     found = _expanded(term.book, {monomial: coefficient}, 1)
     return None if found is None else [(c, t) for t, c in found.items()]

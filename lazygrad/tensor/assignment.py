@@ -16,7 +16,8 @@ from lazygrad.ops.indexing import Mode
 from lazygrad.ops.movement import Padding, Range
 from lazygrad.ops.source import constant_value
 from lazygrad.tensor.handle import Handle, wrap
-from lazygrad.tensor.indexing import merge, read
+from lazygrad.tensor.index_merge import merge
+from lazygrad.tensor.index_plan import read
 from lazygrad.tensor.inplace import check_writable, in_place, rebind_node
 from lazygrad.tensor.operands import Operand, cast, constant, number, spread
 

@@ -15,7 +15,8 @@ from lazygrad.ops.movement import Padding, Range
 from lazygrad.tensor.assignment import put, value_node
 from lazygrad.tensor.creation import diagonal_mask
 from lazygrad.tensor.handle import Handle, wrap
-from lazygrad.tensor.indexing import nonzero, take
+from lazygrad.tensor.index_merge import take
+from lazygrad.tensor.indexing import nonzero
 from lazygrad.tensor.inplace import in_place
 from lazygrad.tensor.movement import part_of
 from lazygrad.tensor.operands import Number, Operand, cast, common_shape, result_type, several, spread

@@ -8,7 +8,7 @@ from lazygrad import ops
 from lazygrad.ir.dtype import bool_, int64
 from lazygrad.ir.node import Node
 from lazygrad.tensor.handle import wrap
-from lazygrad.tensor.indexing import take
+from lazygrad.tensor.index_merge import take
 from lazygrad.tensor.operands import cast, spread
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""Runs kernels on the first OpenCL processor, with the flavour forced, and holds the results against the interpreter."""
+"""Runs kernels on the first OpenCL processor, in either flavour, and compares with the interpreter."""
 
 from __future__ import annotations
 
@@ -70,9 +70,7 @@ class Launcher:
             else:
                 arguments.append(rounded.view(numpy.uint8)[()] if dtype is bool_ else rounded[()])
         if source.scratch_bytes:
-            arguments.append(
-                pyopencl.Buffer(self.context, pyopencl.mem_flags.READ_WRITE, source.scratch_bytes)
-            )
+            arguments.append(pyopencl.Buffer(self.context, pyopencl.mem_flags.READ_WRITE, source.scratch_bytes))
         size = source.work_group_size
         function(self.queue, (source.work_groups * size,), (size,), *arguments)
         results = [numpy.empty_like(array) for array in arrays]

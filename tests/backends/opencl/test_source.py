@@ -1,4 +1,4 @@
-"""Generated OpenCL C gives what the interpreter gives, for every kind of stage, in both flavours, tasks and all."""
+"""Generated OpenCL C gives what the interpreter gives: every kind of stage, both flavours, many tasks."""
 
 from __future__ import annotations
 
@@ -242,9 +242,7 @@ def test_special_numbers_keep_their_meaning(launcher, flavour):
         (float32, size),
         *((v.dtype, size, True) for v in values),
     )
-    data = numpy.resize(
-        numpy.array([numpy.nan, numpy.inf, -numpy.inf, 0.0, -0.0, 1e-42, 3.4e38], numpy.float32), size
-    )
+    data = numpy.resize(numpy.array([numpy.nan, numpy.inf, -numpy.inf, 0.0, -0.0, 1e-42, 3.4e38], numpy.float32), size)
     launcher.check(kernel, [data, *(zeros(size, v.dtype) for v in values)], flavour)
 
 
@@ -253,18 +251,14 @@ def test_special_numbers_keep_their_meaning(launcher, flavour):
 def test_transposed_flipped_and_broadcast_loads(launcher, flavour, shape):
     i, j = indices(axes(*shape))
     rows, columns = shape
-    value = (
-        load(0, j * rows + i) - load(0, -(i * columns + j) + (rows * columns - 1)) * load(1, j) + load(2, i)
-    )
+    value = load(0, j * rows + i) - load(0, -(i * columns + j) + (rows * columns - 1)) * load(1, j) + load(2, i)
     store = Store(Access(3, i * columns + j), value)
     size = rows * columns
     kernel = one_body(
         "moved", axes(*shape), [Stage((), (), (store,))],
         (float32, size), (float32, columns), (float32, rows), (float32, size, True),
     )  # fmt: skip
-    launcher.check(
-        kernel, [numbers(size), numbers(columns, seed=1), numbers(rows, seed=2), zeros(size)], flavour
-    )
+    launcher.check(kernel, [numbers(size), numbers(columns, seed=1), numbers(rows, seed=2), zeros(size)], flavour)
 
 
 @pytest.mark.parametrize("flavour", FLAVOURS)
@@ -311,9 +305,7 @@ def test_gathers_touch_nothing_outside_their_mask(launcher, flavour, index_type)
     i, j = indices(axes(21, 12))
     place = Variable("d0", 9)
     at = Index(0, ((place, 1),))
-    gathered = leaf(
-        LOAD, float32, Access(0, at * 12 + j, (Bound(at, 0, 9),), (place,)), (load(1, i, index_type),)
-    )
+    gathered = leaf(LOAD, float32, Access(0, at * 12 + j, (Bound(at, 0, 9),), (place,)), (load(1, i, index_type),))
     kernel = one_body(
         "gather", axes(21, 12), [Stage((), (), (Store(Access(2, i * 12 + j), gathered + 1.0),))],
         (float32, 108), (index_type, 21), (float32, 252, True),
@@ -331,13 +323,10 @@ def test_scalars_and_movable_buffers(launcher, flavour):
     given = [leaf(ARGUMENT, dtype, n) for n, dtype in enumerate(types)]
     value = load(0, i) * given[0] + given[1].cast(float32) + given[3].cast(float32) * given[4].cast(float32)
     value = where(given[2], value, 0.0) + given[5].cast(float32) + given[6].cast(float32)
-    kernel = Kernel(
-        "arguments", (Body(axes(size), (Stage((), (), (Store(Access(1, i), value),)),)),),
-        (BufferDeclaration(float32, size, movable=True), BufferDeclaration(float32, size, True, movable=True)), types,
-    )  # fmt: skip
-    launcher.check(
-        kernel, [numbers(90), numbers(60, seed=1)], flavour, (43, 20), (1.5, 3, True, 0.25, 2.0, -7, 0.125)
-    )
+    buffers = (BufferDeclaration(float32, size, movable=True), BufferDeclaration(float32, size, True, True))
+    body = Body(axes(size), (Stage((), (), (Store(Access(1, i), value),)),))
+    kernel = Kernel("arguments", (body,), buffers, types)
+    launcher.check(kernel, [numbers(90), numbers(60, seed=1)], flavour, (43, 20), (1.5, 3, True, 0.25, 2.0, -7, 0.125))
 
 
 @pytest.mark.parametrize("flavour", FLAVOURS)
@@ -385,9 +374,7 @@ def test_reductions(launcher, flavour, op, columns, shape):
         value = value * 0.1 + 1.0
     reduction = Reduction(op, value, float32, at_j if op.startswith("arg") else None)
     out = int64 if op.startswith("arg") else float32
-    kernel = reduction_kernel(
-        reduction, (i,), (j,), Access(1, at_i), (float32, points * length), (out, points, True)
-    )
+    kernel = reduction_kernel(reduction, (i,), (j,), Access(1, at_i), (float32, points * length), (out, points, True))
     data = numbers(points * length)
     data[::7] = 1.0  # equal extremes: the first one counts
     launcher.check(kernel, [data, zeros(points, out)], flavour)
@@ -516,8 +503,9 @@ def test_a_sweep_that_reduces_and_stores(launcher, flavour):
     (i,), (j,) = axes(9), axes(33, letter="j")
     at_i, at_j = indices((i,))[0], indices((j,))[0]
     value = load(0, at_i * 33 + at_j) * 2.0
+    both = (Reduction("sum", value, float32), Reduction("min", value, float32))
     stages = [
-        Stage((j,), (Reduction("sum", value, float32), Reduction("min", value, float32)), (Store(Access(1, at_i * 33 + at_j), value),)),
+        Stage((j,), both, (Store(Access(1, at_i * 33 + at_j), value),)),
         Stage((), (), (Store(Access(2, at_i), reduced(0) + reduced(1)),)),
     ]  # fmt: skip
     kernel = one_body("both", (i,), stages, (float32, 297), (float32, 297, True), (float32, 9, True))

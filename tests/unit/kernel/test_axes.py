@@ -48,7 +48,7 @@ def test_order_of_axes_does_not_matter():
 
 
 def test_a_broadcast_keeps_its_axis_apart():
-    n, c, p = of = axes(2, 3, 4)
+    _, c, p = of = axes(2, 3, 4)
     body = canonical_axes(storing(of, row_major(of), row_major(of), variable(c.name, 3)))
     assert extents(body) == (2, 3, 4)
     body = canonical_axes(storing(of, row_major(of), row_major(of), variable(p.name, 4)))
@@ -61,7 +61,7 @@ def test_a_transposition_merges_nothing():
 
 
 def test_masks_forbid_merging_and_are_carried_along():
-    i, j = of = axes(5, 6)
+    of = axes(5, 6)
     address = row_major(of)
     value = load(1, address, mask=(Bound(variable("i1", 6), 1, 6),))
     body = canonical_axes(Body(of, (Stage((), (), (Store(Access(0, address), value),)),)))

@@ -128,7 +128,7 @@ def test_any_basic_index(data, shape):
     for _ in range(data.draw(st.integers(0, 2))):
         index.insert(data.draw(st.integers(0, len(index))), None)
     if data.draw(st.booleans()):
-        index.insert(data.draw(st.integers(0, len(index))), ...)
+        index.append(...)
     index = tuple(index)
     array = numpy.arange(numpy.prod(shape)).reshape(shape)
     ours, theirs = both(array)

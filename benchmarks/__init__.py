@@ -1,0 +1,1 @@
+"""Benchmarks: lazygrad beside its peers, in one run, on one machine."""
