@@ -16,7 +16,7 @@ from lazygrad.kernel.kernel import Reduction, Stage
 from lazygrad.kernel.tiling import ColumnTiling
 from lazygrad.kernel.walk import ordered_values, stage_values
 from lazygrad_opencl.accumulate import Accumulate, Running, as_reduction
-from lazygrad_opencl.cpu_loops import Span, open_loop, open_tasks, open_vectors
+from lazygrad_opencl.cpu_loops import Span, open_block, open_loop, open_tasks, open_vectors
 from lazygrad_opencl.emitter import OpenCLEmitter
 from lazygrad_opencl.skeleton import BodyCode, BodyContext
 
@@ -122,7 +122,7 @@ class _Panel:
             open_loop(emitter, axis)
         rows: Span | None = None
         if blocked is not None:
-            rows = self._open_block(*blocked)
+            rows = open_block(emitter, *blocked)
         name = open_vectors(emitter, self.tiling.vector, self.span)
         slot = f"({name} - {self.span.begin}) / {emitter.lanes}"
         for number in sorted(_used_results(stage)):
@@ -140,16 +140,6 @@ class _Panel:
             self.accumulate.merge(self._at(total, slot), part)
         for _ in range(len(outer) + 1 + (blocked is not None)):
             emitter.close()
-
-    def _open_block(self, axis: Variable, block: int) -> Span:
-        emitter = self.emitter
-        begin, end = emitter.fresh("i"), emitter.fresh("i")
-        emitter.open(f"for (int {begin} = 0; {begin} < {axis.extent}; {begin} += {block}) {{ // {axis} in blocks")
-        limit = f"{begin} + {block}"
-        if axis.extent % block:
-            limit = f"{limit} < {axis.extent} ? {limit} : {axis.extent}"
-        emitter.line(f"const int {end} = {limit};")
-        return Span(begin, end)
 
 
 def _used_results(stage: Stage) -> set[int]:

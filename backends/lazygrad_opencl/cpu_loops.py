@@ -74,15 +74,35 @@ def open_loop(emitter: OpenCLEmitter, axis: Variable, span: Span | None = None) 
 
 def open_vectors(emitter: OpenCLEmitter, axis: Variable, span: Span | None = None) -> str:
     """A loop in steps of vectors, whose variable it returns; the last vector may repeat lanes."""
-    begin, end = span or whole(axis)
-    name, lanes = emitter.fresh("v"), emitter.lanes
-    emitter.open(
-        f"for (int {name} = {begin}; {name} < {end}; {name} += {lanes}) {{ // {axis} of {axis.extent}, {lanes} lanes"
-    )
-    place = name
-    if axis.extent % lanes:
-        place = emitter.fresh("i")
-        last = axis.extent - lanes
-        emitter.line(f"const int {place} = {name} < {last} ? {name} : {last};")
+    name, place = _open_steps(emitter, axis, emitter.lanes, span)
     emitter.bind(axis, place, wide=True)
     return name
+
+
+def open_steps(emitter: OpenCLEmitter, axis: Variable, step: int, span: Span | None = None) -> str:
+    """A loop in steps; returns the text of a step's first position. Binds nothing; the last step may repeat some."""
+    return _open_steps(emitter, axis, step, span)[1]
+
+
+def _open_steps(emitter: OpenCLEmitter, axis: Variable, step: int, span: Span | None) -> tuple[str, str]:
+    begin, end = span or whole(axis)
+    name = emitter.fresh("v")
+    emitter.open(
+        f"for (int {name} = {begin}; {name} < {end}; {name} += {step}) {{ // {axis} of {axis.extent}, {step} lanes"
+    )
+    if axis.extent % step == 0:
+        return name, name
+    place, last = emitter.fresh("i"), axis.extent - step
+    emitter.line(f"const int {place} = {name} < {last} ? {name} : {last};")
+    return name, place
+
+
+def open_block(emitter: OpenCLEmitter, axis: Variable, block: int, span: Span | None = None) -> Span:
+    """A loop over blocks of the axis; returns the span of one block. Binds nothing."""
+    begin, end = span or whole(axis)
+    start, stop = emitter.fresh("v"), emitter.fresh("v")
+    emitter.open(f"for (int {start} = {begin}; {start} < {end}; {start} += {block}) {{ // {axis} in blocks of {block}")
+    limit = f"{start} + {block}"
+    even = axis.extent % block == 0 and span is None
+    emitter.line(f"const int {stop} = {limit if even else f'{limit} < {end} ? {limit} : {end}'};")
+    return Span(start, stop)

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from lazygrad.ir.index import Variable
+from lazygrad.kernel.kernel import Stage
 from lazygrad.kernel.tiling import pointwise_tiling
-from lazygrad_opencl.cpu_loops import open_loop, open_tasks, open_vectors
+from lazygrad_opencl.cpu_loops import Span, open_block, open_loop, open_steps, open_tasks, open_vectors
+from lazygrad_opencl.cpu_transpose import load_turned, turnable_loads
 from lazygrad_opencl.emitter import OpenCLEmitter
 from lazygrad_opencl.pointwise import pointwise
 from lazygrad_opencl.skeleton import BodyCode, BodyContext
+
+# Vectors in a cache line of what is stored.
+LINE_VECTORS = 2
 
 
 def generate_body(context: BodyContext) -> BodyCode:
@@ -22,14 +28,51 @@ def generate_body(context: BodyContext) -> BodyCode:
     for axis in tiling.loops:
         open_loop(emitter, axis)
         opened += 1
-    if tiling.vector is not None:
-        open_vectors(emitter, tiling.vector, spans.get(tiling.vector))
-        opened += 1
-    if tiling.inner is not None:
-        open_loop(emitter, tiling.inner, spans[tiling.inner])
-        opened += 1
-    for store in stage.stores:
-        emitter.store(store)
+    vector, inner = tiling.vector, tiling.inner
+    if vector is not None and inner is not None:
+        _squares(emitter, stage, vector, inner, spans)
+    elif vector is not None:
+        open_vectors(emitter, vector, spans.get(vector))
+        _stores(emitter, stage)
+        emitter.close()
+    else:
+        _stores(emitter, stage)
     for _ in range(opened):
         emitter.close()
     return BodyCode(emitter.finish(), tiling.partition.tasks)
+
+
+def _stores(emitter: OpenCLEmitter, stage: Stage) -> None:
+    for store in stage.stores:
+        emitter.store(store)
+
+
+def _squares(
+    emitter: OpenCLEmitter, stage: Stage, vector: Variable, inner: Variable, spans: dict[Variable, Span]
+) -> None:
+    """Both axes in steps: a cache line along ``vector`` for all of ``inner``, so that no line is touched in parts.
+
+    Loads are turned in squares of lanes x lanes, or gathered one position of ``inner`` after the other.
+    """
+    lanes = emitter.lanes
+    turnable = turnable_loads(stage, vector, inner) if inner.extent >= lanes > 1 else []
+    line = open_block(emitter, vector, LINE_VECTORS * lanes, spans.get(vector))
+    if turnable:
+        place = open_steps(emitter, inner, lanes, spans[inner])
+        emitter.bind(inner, place)
+    else:
+        open_loop(emitter, inner, spans[inner])
+    open_vectors(emitter, vector, line)
+    if turnable:
+        squares = [load_turned(emitter, load) for load in turnable]
+        for position in range(lanes):
+            emitter.open()
+            emitter.bind(inner, f"({place} + {position})")
+            for load, square in zip(turnable, squares, strict=True):
+                emitter.remember(load, square[position], emitter.depth)
+            _stores(emitter, stage)
+            emitter.close()
+    else:
+        _stores(emitter, stage)
+    for _ in range(3):
+        emitter.close()

@@ -102,7 +102,7 @@ class OpenCLEmitter(Emitter):
         if not wide:
             text = f"b{buffer}[{_bare(address.base.text)}]"
         elif address.stride == 1 and condition.wide is None:
-            text = self._vector_at(buffer, address.base, dtype)
+            text = self.vector_at(buffer, address.base, dtype)
         else:
             text = self._gathered(buffer, address, condition.wide, kind)
         if condition.uniform is not None:
@@ -112,7 +112,8 @@ class OpenCLEmitter(Emitter):
             text = f"({text}) != {zero}"
         return self.declare(Operand(text, dtype, wide, depth, 8 if wide and dtype is bool_ else 0), "x")
 
-    def _vector_at(self, buffer: int, base: Operand, dtype: DType) -> str:
+    def vector_at(self, buffer: int, base: Operand, dtype: DType) -> str:
+        """The vector of neighbours that starts at an address."""
         qualifier = "" if self.buffers[buffer].written else "const "
         pointer = f"__global {qualifier}unaligned_{memory_type(dtype)}{self.lanes}*"
         return f"*({pointer})(b{buffer} + {base.text})"
@@ -145,7 +146,7 @@ class OpenCLEmitter(Emitter):
             return
         value = self.operations.broadcast(value)
         if address.stride == 1 and condition.wide is None:
-            target = self._vector_at(access.buffer, address.base, dtype)
+            target = self.vector_at(access.buffer, address.base, dtype)
             self._assign(target, value, dtype, mode, condition.uniform)
             return
         if not value.text.isidentifier():

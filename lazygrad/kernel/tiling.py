@@ -23,7 +23,7 @@ TASK_COST = 2**17
 # More tasks than cores even out what other processes take away.
 TASKS_PER_CORE = 6
 # Points walked inside one vector of a gathering loop: the cache lines of a gather serve this many.
-GATHER_BLOCK = 32
+GATHER_BLOCK = 512
 # Running results that hide the latency of an addition.
 ROW_UNROLL = 4
 # An expression with this many operations hides latencies by itself, and repeating its code costs compile
@@ -186,10 +186,10 @@ def pointwise_tiling(body: Body, buffers: Sequence[BufferDeclaration], machine: 
 
 
 def _evened(splits: Sequence[Split], tasks: int) -> Partition:
-    """At most so many tasks in runs of equal length: nine blocks for eight tasks are five runs of two."""
+    """About so many tasks, up to twice as many where blocks are few: nine blocks are nine tasks, not five of two."""
     count = prod(split.count for split in splits)
-    found = Partition(tuple(splits), max(1, min(tasks, count)))
-    return Partition(found.splits, -(-count // found.chunk))
+    chunk = max(1, count // max(1, tasks))
+    return Partition(tuple(splits), -(-count // chunk))
 
 
 def _share(axis: Variable, lanes: int, parts: int) -> Split:
@@ -289,7 +289,7 @@ def _column_tiling(
     tasks = wanted_tasks(body, lanes, machine)
     points = prod(axis.extent for axis in loops)
     panel = min(largest, -(-vector.extent * points // tasks))
-    panel = min(max(smallest, panel // smallest * smallest), -(-vector.extent // lanes) * lanes)
+    panel = min(-(-panel // smallest) * smallest, -(-vector.extent // lanes) * lanes)
     longest = max(elements(stage) for stage in body.stages)
     sequential = any(stage.sequential for stage in body.stages)
     row_block = None if longest <= 2 * ROW_BLOCK and not sequential else ROW_BLOCK

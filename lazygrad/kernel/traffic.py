@@ -19,6 +19,8 @@ from lazygrad.kernel.walk import ordered_values, stage_values
 
 # A load, extract and insert for a lane that has no neighbour in memory.
 GATHER_COST = 3.0
+# The same for a store; dearer, so that lanes lie along stores and loads are turned in registers.
+SCATTER_COST = 4.0
 # A compare and a branch for a masked lane.
 MASKED_COST = 4.0
 # Operations that take several times longer than an addition, by the factor.
@@ -94,7 +96,7 @@ def lane_cost(stage: Stage, axis: Variable | None, lanes: int) -> float:
         if step == 1:
             cost += vectors / lanes
         elif step != 0 or lanes == 1:
-            cost += GATHER_COST
+            cost += SCATTER_COST if touch.stores else GATHER_COST
         if any(stride(bound.index, axis) != 0 for bound in touch.access.mask):
             cost += MASKED_COST
     return cost

@@ -111,9 +111,7 @@ def product(book: Book, coefficient: Fraction, factors: Iterable[Factor]) -> Ter
             # The root of a product is not the product of roots where factors are negative.
             if scaled is not None and whole:
                 coefficient *= scaled
-                pending.extend(
-                    reversed([(b, e * exponent) for b, e in zip(base.children, exponents, strict=True)])
-                )
+                pending.extend(reversed([(b, e * exponent) for b, e in zip(base.children, exponents, strict=True)]))
                 continue
             if scaled is not None and own != 1:
                 coefficient *= scaled
@@ -204,9 +202,7 @@ def _content(term: Term) -> Entry:
         content = -content
     if content == 1:
         return ONE, term
-    return content, term.book.sum(
-        [(c / content, t) for c, t in zip(coefficients, term.children, strict=True)]
-    )
+    return content, term.book.sum([(c / content, t) for c, t in zip(coefficients, term.children, strict=True)])
 
 
 def _collect(book: Book, entries: Iterable[Entry]) -> dict[Term, Fraction]:
@@ -243,9 +239,7 @@ def _in_order(book: Book, collected: dict[Term, Fraction]) -> list[tuple[Term, F
         places.setdefault(frozenset(factors_of(term)[1]), []).append(place)
     for group in places.values():
         if len(group) > 1:
-            degree = sorted(
-                (items[place] for place in group), key=lambda item: -sum(factors_of(item[0])[1].values())
-            )
+            degree = sorted((items[place] for place in group), key=lambda item: -sum(factors_of(item[0])[1].values()))
             for place, item in zip(group, degree, strict=True):
                 items[place] = item
     constant = [item for item in items if item[0] is book.one]
@@ -331,9 +325,7 @@ def _expanded(
                 continue
             changed = True
             for _ in range(times):
-                partial = [
-                    (c * own, multiply(t, inner)) for c, t in partial for own, inner in entries_of(base)
-                ]
+                partial = [(c * own, multiply(t, inner)) for c, t in partial for own, inner in entries_of(base)]
                 if len(partial) > _EXPANSION_LIMIT:
                     return None
         entries += partial

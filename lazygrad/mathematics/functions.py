@@ -178,9 +178,7 @@ def where(condition: Term, yes: Term, no: Term) -> Term:
     }
     if shared:
         inverse = [(base, -exponent) for base, exponent in shared.items()]
-        inner = where(
-            condition, product(book, ONE, [(yes, ONE), *inverse]), product(book, ONE, [(no, ONE), *inverse])
-        )
+        inner = where(condition, product(book, ONE, [(yes, ONE), *inverse]), product(book, ONE, [(no, ONE), *inverse]))
         return product(book, ONE, [*shared.items(), (inner, ONE)])
     if c < 0 and d < 0:
         return scale(where(condition, scale(yes, -1), scale(no, -1)), -1)

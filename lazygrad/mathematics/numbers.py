@@ -52,9 +52,7 @@ def rounded(value: Fraction) -> Fraction:
         # Beyond floats: keep the leading bits and the power of two.
         shift = value.numerator.bit_length() - value.denominator.bit_length() - 64
         scale = Fraction(2) ** abs(shift)
-        return Fraction(int(value / scale if shift > 0 else value * scale)) * (
-            scale if shift > 0 else 1 / scale
-        )
+        return Fraction(int(value / scale if shift > 0 else value * scale)) * (scale if shift > 0 else 1 / scale)
 
 
 def power(value: Fraction, exponent: Fraction) -> Fraction | None:
@@ -99,9 +97,7 @@ def decimal_text(value: Fraction, digits: int) -> str:
 def is_ratio(value: Fraction) -> bool:
     """Whether a number is better written with a division, as 1/3, than as a decimal."""
     small = value.denominator <= LARGEST_DENOMINATOR or abs(value.numerator) == 1
-    return (
-        as_decimal(value) is None and small and max(abs(value.numerator), value.denominator) <= _LARGEST_COUNT
-    )
+    return as_decimal(value) is None and small and max(abs(value.numerator), value.denominator) <= _LARGEST_COUNT
 
 
 def number_text(value: Fraction, digits: int) -> str:

@@ -59,9 +59,7 @@ def _by_name(of: Node, x: list[Term]) -> Term:
     book = x[0].book
     if of.op.family is Family.ELEMENTWISE:
         return functions.function(of.op.name, x[0]) if len(x) == 1 else book.map(of.op.name, x)
-    return book.call(
-        of.op.name, [_whole(term, i.shape) for term, i in zip(x, of.inputs, strict=True)], None, of.shape
-    )
+    return book.call(of.op.name, [_whole(term, i.shape) for term, i in zip(x, of.inputs, strict=True)], None, of.shape)
 
 
 def _whole(term: Term, shape: Shape) -> Term:
@@ -105,9 +103,7 @@ def _contract(of: Node, x: list[Term]) -> Term:
 
 
 def _slice(of: Node, x: list[Term]) -> Term:
-    return axes.slice_(
-        x[0], [(r.start, r.start + (r.count - 1) * r.step + 1, r.step) for r in of.attributes.ranges]
-    )
+    return axes.slice_(x[0], [(r.start, r.start + (r.count - 1) * r.step + 1, r.step) for r in of.attributes.ranges])
 
 
 def _pad(of: Node, x: list[Term]) -> Term:
@@ -116,9 +112,7 @@ def _pad(of: Node, x: list[Term]) -> Term:
         return term
     missing = of.rank - len(term.shape)
     for axis, padding in enumerate(of.attributes.paddings):
-        if padding != (0, 0, 0) and (
-            axis < missing or term.shape[axis - missing] != of.inputs[0].shape[axis]
-        ):
+        if padding != (0, 0, 0) and (axis < missing or term.shape[axis - missing] != of.inputs[0].shape[axis]):
             term, missing = axes.expand(term, of.inputs[0].shape), 0
             break
     paddings = tuple(of.attributes.paddings[missing:])

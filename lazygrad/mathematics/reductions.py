@@ -86,10 +86,7 @@ def _sum(term: Term, places: Sequence[int]) -> Term:
             return scale(_sum(primitive, places), content)
         if len(term.children) <= _SPLIT_LIMIT:
             return _sum_of_sum(term, entries_of(term), places)
-    if (
-        term.name == "softmax"
-        and tuple(sorted(len(term.shape) - place for place in places)) == term.attributes
-    ):
+    if term.name == "softmax" and tuple(sorted(len(term.shape) - place for place in places)) == term.attributes:
         return book.one
     if term.name == "sum":
         (inner,) = term.children
@@ -134,9 +131,7 @@ def _sum_of_sum(term: Term, summands: list[Entry], places: Sequence[int], gain: 
     return apart if gain * apart.weight <= together.weight else together
 
 
-def contract(
-    a: Term, a_labels: Labels, b: Term, b_labels: Labels, out: Labels, extents: Mapping[int, int]
-) -> Term:
+def contract(a: Term, a_labels: Labels, b: Term, b_labels: Labels, out: Labels, extents: Mapping[int, int]) -> Term:
     """The sum of products over the labels that ``out`` lacks, for values whose axes have these labels.
 
     An operand that does not change along a label drops it; what is left without a common sum is a plain
@@ -161,8 +156,7 @@ def contract(
     present = tuple(label for label in out if label in a_own or label in b_own)
     if not (set(a_own) | set(b_own)) - set(out):
         spread = [
-            arrange(term, [own.index(x) if x in own else None for x in out])
-            for term, own in ((a, a_own), (b, b_own))
+            arrange(term, [own.index(x) if x in own else None for x in out]) for term, own in ((a, a_own), (b, b_own))
         ]
         return product(book, factor, [(term, ONE) for term in spread])
     if present and (present[0] not in a_own or (present[0] in b_own and b.ordinal < a.ordinal)):

@@ -283,9 +283,7 @@ def _cut_text(term: Term) -> str:
 
 def _window_text(window: Window) -> str:
     axis, size, stride, dilation = window
-    extra = (f", stride={stride}" if stride != 1 else "") + (
-        f", dilation={dilation}" if dilation != 1 else ""
-    )
+    extra = (f", stride={stride}" if stride != 1 else "") + (f", dilation={dilation}" if dilation != 1 else "")
     return f"(axis={axis}, size={size}{extra})"
 
 

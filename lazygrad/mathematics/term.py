@@ -84,9 +84,7 @@ class Book:
         self.zero = self.number(Fraction(0))
         self.one = self.number(ONE)
 
-    def _make(
-        self, key: Any, kind: Kind, children: tuple[Term, ...], data: Any, shape: Shape, weight: int
-    ) -> Term:
+    def _make(self, key: Any, kind: Kind, children: tuple[Term, ...], data: Any, shape: Shape, weight: int) -> Term:
         found = self._table.get(key)
         if found is None:
             found = Term()
@@ -134,9 +132,7 @@ class Book:
         for base, exponent in ordered:
             size = abs(exponent)
             weight += base.weight + (2 if base.kind == "sum" and len(ordered) > 1 else 0)
-            weight += (
-                0 if size == 1 else 6 if size == Fraction(1, 2) else 2 + len(number_text(size, self.digits))
-            )
+            weight += 0 if size == 1 else 6 if size == Fraction(1, 2) else 2 + len(number_text(size, self.digits))
         if all(exponent < 0 for exponent in exponents):
             weight += 2
         if abs(coefficient) != 1:
@@ -184,9 +180,7 @@ def joint_shape(terms: Iterable[Term]) -> Shape:
     return tuple(result)
 
 
-def all_terms(
-    root: Term, children: Callable[[Term], Sequence[Term]] = lambda term: term.children
-) -> list[Term]:
+def all_terms(root: Term, children: Callable[[Term], Sequence[Term]] = lambda term: term.children) -> list[Term]:
     """Every term below ``root`` and itself, children before parents. Iterative: depth costs nothing."""
     order: list[Term] = []
     seen = {root}

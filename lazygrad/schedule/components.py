@@ -19,12 +19,10 @@ from lazygrad.ir.map import IndexMap, at, axis_variables, identity, is_bijection
 from lazygrad.ir.node import Node, topological
 from lazygrad.ir.op import Family
 from lazygrad.ir.shape import Shape, size_of
-from lazygrad.kernel.machine import Machine
 from lazygrad.ops.contract import CONTRACT
 from lazygrad.ops.indexing import SCATTER
 from lazygrad.ops.movement import VIEW
 from lazygrad.ops.reduce import ARGMAX, ARGMIN
-from lazygrad.schedule.cost import BODY_LIMIT
 
 Point = tuple[Index, ...]
 # Siblings are looked for among values with at most so many origins: more means there is no common one to share.
@@ -67,8 +65,8 @@ def source_of(operand: Node) -> tuple[Node, IndexMap]:
 class Grouping:
     """Assigns every computing node to a component."""
 
-    def __init__(self, roots: Sequence[Node], stored_views: Iterable[Node], unfused: frozenset[Node], machine: Machine):
-        self.machine = machine
+    def __init__(self, roots: Sequence[Node], stored_views: Iterable[Node], unfused: frozenset[Node], body_limit: int):
+        self.body_limit = body_limit
         self.stored_views = frozenset(stored_views)
         self.unfused = unfused  # contractions' users that must not become their epilogue
         self.of: dict[Node, Component] = {}
@@ -134,7 +132,7 @@ class Grouping:
             component = self.of.get(source)
             if component is None or any(component is c for c, _ in candidates):
                 continue
-            if component.kind is Kind.SCATTER or len(component.points) >= BODY_LIMIT:
+            if component.kind is Kind.SCATTER or len(component.points) >= self.body_limit:
                 continue
             if component.kind is Kind.CONTRACT and current in self.unfused:
                 continue
@@ -167,7 +165,7 @@ class Grouping:
     def _join_reduction(self, current: Node, operand: tuple[Node, IndexMap]) -> Component | None:
         source, index_map = operand
         component = self.of.get(source)
-        if component is None or component.kind is not Kind.LOOPS or len(component.points) >= BODY_LIMIT:
+        if component is None or component.kind is not Kind.LOOPS or len(component.points) >= self.body_limit:
             return None
         if index_map != identity(source.shape) or source in self.stored_views:
             return None
@@ -266,7 +264,7 @@ class Grouping:
             into.kind = Kind.CONTRACT
         if into.reduced and other.reduced and into.reduced != other.reduced:
             return
-        if len(into.points) + len(other.points) > BODY_LIMIT:
+        if len(into.points) + len(other.points) > self.body_limit:
             return
         into.reduced = into.reduced or other.reduced
         into.points = {n: p for n, p in (*other.points.items(), *into.points.items())}

@@ -24,6 +24,7 @@ from lazygrad.schedule.bodies import atoms, build_body
 from lazygrad.schedule.bundles import bundle
 from lazygrad.schedule.components import Component, Grouping, Kind
 from lazygrad.schedule.contracting import Wishes, collect_wishes, is_natural
+from lazygrad.schedule.cost import BODY_LIMIT
 from lazygrad.schedule.expressions import Expressions, Home
 from lazygrad.schedule.layouts import home_of, no_halo
 from lazygrad.schedule.splitting import split_long_reductions
@@ -80,14 +81,26 @@ def plan(
 
     ``leaves`` are the nodes given as buffers, in slot order; ``arguments`` the scalar argument nodes in order.
     """
-    return _Planner(leaves, arguments, machine, argument_limit).run(roots)
+    limit = BODY_LIMIT
+    while True:
+        made = _Planner(leaves, arguments, machine, argument_limit, limit).run(roots)
+        most = max((len(k.slots) + len(k.scalars) for k in made.kernels), default=0)
+        if most <= argument_limit or limit <= 2:
+            return made
+        limit //= 2  # smaller kernels read fewer buffers
 
 
 class _Planner:
     def __init__(
-        self, leaves: Mapping[Node, LeafSlot], arguments: Sequence[Node], machine: Machine, argument_limit: int
+        self,
+        leaves: Mapping[Node, LeafSlot],
+        arguments: Sequence[Node],
+        machine: Machine,
+        argument_limit: int,
+        body_limit: int,
     ) -> None:
         self.machine = machine
+        self.body_limit = body_limit
         self.argument_limit = argument_limit
         self.arguments = {argument: number for number, argument in enumerate(arguments)}
         self.homes: dict[Node, Home] = {
@@ -107,8 +120,8 @@ class _Planner:
         roots = self._visible(roots, wishes)
         stored_views = [root for root in roots if root.op.family is Family.MOVEMENT]
         required = {n for n in wishes.in_memory if n not in self.homes and n.op.family is not Family.SOURCE}
-        grouping = Grouping(roots, stored_views, frozenset(wishes.unfused), self.machine)
-        stored = choose_stored(roots, required, grouping)
+        grouping = Grouping(roots, stored_views, frozenset(wishes.unfused), self.body_limit)
+        stored = choose_stored(roots, required, grouping, self.body_limit)
         order = _in_order(grouping, stored)
         root_set = set(roots)
         for component in order:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from lazygrad import ops
 from lazygrad.ir import value as scalar
+from lazygrad.ir.dtype import accumulator
 from lazygrad.ir.index import Index, Variable, substitute
 from lazygrad.ir.layout import Layout, Part
 from lazygrad.ir.map import IndexMap, axis_variables, identity
@@ -57,11 +58,11 @@ def stage_operands(
     if machine.flavour != "cpu":
         return operands, copies
     rows, columns = operands[sides.rows], operands[sides.columns]
-    halo_copy = _windows_over_plain(rows, wishes, homes)
-    if halo_copy is not None:
-        copies.append(halo_copy)
+    row_copy = _copied_rows(rows, wishes, homes)
+    if row_copy is not None:
+        copies.append(row_copy)
         source, index_map = source_of(rows.node)
-        operands[sides.rows] = Operand(ops.view(halo_copy.node, index_map), rows.labels)
+        operands[sides.rows] = Operand(ops.view(row_copy.node, index_map), rows.labels)
     own_rows = size_of([e for label, e in zip(rows.labels, rows.node.shape, strict=True) if label not in columns.labels])
     if not _lie_side_by_side(columns, rows, own_rows, homes, machine):
         packed, copy = _pack(columns, rows, at, machine)
@@ -70,20 +71,30 @@ def stage_operands(
     return operands, copies
 
 
-def _windows_over_plain(rows: Operand, wishes: Wishes, homes: Mapping[Node, Home]) -> Copy | None:
+def _copied_rows(rows: Operand, wishes: Wishes, homes: Mapping[Node, Home]) -> Copy | None:
+    """A copy of what the rows are read from: with a halo and channels last for windows, widened for half floats."""
     source, index_map = source_of(rows.node)
     home = homes.get(source)
-    if home is None or not is_windowed(index_map) or source not in wishes.halos and source not in wishes.innermost:
+    if home is None:
         return None
-    halo = wishes.halos.get(source, no_halo(source.shape))
-    wanted = wishes.innermost.get(source, source.rank - 1)
-    order = (*(axis for axis in range(source.rank) if axis != wanted), wanted)
+    half = accumulator(source.dtype) is not source.dtype
+    halo = no_halo(source.shape)
+    order = tuple(range(source.rank))
+    if is_windowed(index_map) and (source in wishes.halos or source in wishes.innermost):
+        halo = wishes.halos.get(source, halo)
+        wanted = wishes.innermost.get(source, source.rank - 1)
+        order = (*(axis for axis in order if axis != wanted), wanted)
+    elif not half:
+        return None
     layout = with_halo(source.shape, order, halo)
-    if home.layout == layout and home.halo == halo:
+    if not half and (home.layout == layout and home.halo == halo or home.halo != no_halo(source.shape)):
         return None
-    if home.halo != no_halo(source.shape):
-        return None
-    return Copy(ops.view(source, identity(source.shape)), layout, halo)
+    return Copy(_widened(ops.view(source, identity(source.shape))), layout, halo)
+
+
+def _widened(x: Node) -> Node:
+    """Half-width floats as the type they are accumulated in: converted once here instead of at every use."""
+    return ops.cast(x, accumulator(x.dtype))
 
 
 def _lie_side_by_side(
@@ -96,6 +107,8 @@ def _lie_side_by_side(
         for v, label in zip(names, columns.labels, strict=True)
         if label not in rows.labels and v.extent > 1
     }
+    if accumulator(columns.node.dtype) is not columns.node.dtype:
+        return False
     access = _plain_load(Expressions(homes, {}).element(columns.node, axis_variables(columns.node.shape)))
     if access is None or access.mask:
         return False
@@ -107,7 +120,7 @@ def _lie_side_by_side(
         if strides[v] != run:
             break
         run *= v.extent
-    lanes = machine.vector_bytes // 4
+    lanes = machine.vector_bytes // columns.node.dtype.itemsize
     if run % lanes or run < min(2 * lanes, size_of(tuple(free.values()))):
         return False
     apart = min((c for v, c in strides.items() if v not in free), default=run) * columns.node.dtype.itemsize
@@ -137,8 +150,8 @@ def _pack(columns: Operand, rows: Operand, at: ContractAttributes, machine: Mach
     }
     coordinates = tuple(substitute(c, values) for c in index_map.coordinates)
     mask = tuple(type(b)(substitute(b.index, values), b.low, b.high) for b in index_map.mask)
-    node = ops.view(source, IndexMap(shape, coordinates, mask))
-    width = PANEL_VECTORS * machine.vector_bytes // 4
+    node = _widened(ops.view(source, IndexMap(shape, coordinates, mask)))
+    width = PANEL_VECTORS * machine.vector_bytes // node.dtype.itemsize
     wide = [position for position in range(len(labels) - len(free), len(labels)) if shape[position] > 1]
     parts: list[Part] = []
     stride = 1

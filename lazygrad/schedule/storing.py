@@ -13,7 +13,7 @@ from lazygrad.ir.node import Node
 from lazygrad.ir.op import Family
 from lazygrad.ir.shape import size_of
 from lazygrad.schedule.components import Component, Grouping, source_of
-from lazygrad.schedule.cost import BODY_LIMIT, RECOMPUTE_LIMIT, RECOMPUTE_LOADS
+from lazygrad.schedule.cost import RECOMPUTE_LIMIT, RECOMPUTE_LOADS
 
 
 class Closure(NamedTuple):
@@ -25,7 +25,7 @@ class Closure(NamedTuple):
     results: frozenset[Node] = frozenset()  # reductions and contractions inside, which exist in one kernel only
 
 
-def choose_stored(roots: Sequence[Node], required: Iterable[Node], grouping: Grouping) -> dict[Node, None]:
+def choose_stored(roots: Sequence[Node], required: Iterable[Node], grouping: Grouping, body_limit: int) -> dict[Node, None]:
     """The nodes to store, in order."""
     readers = _readers(grouping)
     stored: dict[Node, None] = {}
@@ -37,7 +37,7 @@ def choose_stored(roots: Sequence[Node], required: Iterable[Node], grouping: Gro
         if component is None:
             continue
         closure = _closure(current, closures, stored)
-        if current in always or _must_store(current, component, closure, readers.get(current, ())):
+        if current in always or _must_store(current, component, closure, readers.get(current, ()), body_limit):
             stored[current] = None
             closure = Closure(0, frozenset((current,)), 0)
         elif any(c is not component for c, _ in readers.get(current, ())):
@@ -79,12 +79,16 @@ def _closure(current: Node, known: dict[Node, Closure], stored: dict[Node, None]
 
 
 def _must_store(
-    current: Node, component: Component, closure: Closure, readers: Sequence[tuple[Component, Node]]
+    current: Node,
+    component: Component,
+    closure: Closure,
+    readers: Sequence[tuple[Component, Node]],
+    body_limit: int,
 ) -> bool:
     outside = [(c, member) for c, member in readers if c is not component]
     if not outside:
         return False
-    if current in closure.results or closure.size > BODY_LIMIT:
+    if current in closure.results or closure.size > body_limit:
         return True
     if any(result.op.family is not Family.REDUCE for result in closure.results):
         return True

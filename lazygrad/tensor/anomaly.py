@@ -58,9 +58,7 @@ class detect_anomaly(set_detect_anomaly):  # noqa: N801, torch's name
     """
 
     def __init__(self, check_nan: bool = True) -> None:
-        warnings.warn(
-            "Anomaly Detection has been enabled. It computes every value for itself: slow.", stacklevel=2
-        )
+        warnings.warn("Anomaly Detection has been enabled. It computes every value for itself: slow.", stacklevel=2)
         super().__init__(True, check_nan)
 
 
@@ -98,6 +96,4 @@ def _report(node: Node, kind: str) -> None:
     shapes = ", ".join(str(list(i.shape)) for i in node.inputs)
     inputs = f" from inputs of shape {shapes}" if node.inputs else ", given as data,"
     place = f"; made at {node.place}" if node.place is not None else ""
-    raise RuntimeError(
-        f"detect_anomaly: {node.op.name} made {kind} values of shape {list(node.shape)}{inputs}{place}"
-    )
+    raise RuntimeError(f"detect_anomaly: {node.op.name} made {kind} values of shape {list(node.shape)}{inputs}{place}")

@@ -38,9 +38,7 @@ def sub(input: Operand, other: Operand, *, alpha: Number = 1) -> Tensor:
     """``input - alpha * other``."""
     x, y = pair("sub", input, other)
     if x.dtype is bool_:
-        raise RuntimeError(
-            "sub: subtraction of two bool tensors is not supported; use the ^ or logical_xor operator"
-        )
+        raise RuntimeError("sub: subtraction of two bool tensors is not supported; use the ^ or logical_xor operator")
     return wrap(ops.sub(x, y if alpha == 1 else ops.mul(y, alpha)), input, other)
 
 

@@ -46,9 +46,7 @@ def setitem(self: Tensor, index: Any, value: Any) -> None:
     if isinstance(index, Handle) and index._cell.node.dtype is bool_ and single:
         mask = index._enter()
         if mask.shape != x.shape[: mask.rank]:
-            raise IndexError(
-                f"the shape of the mask {list(mask.shape)} does not match the tensor's {list(x.shape)}"
-            )
+            raise IndexError(f"the shape of the mask {list(mask.shape)} does not match the tensor's {list(x.shape)}")
         mask = ops.reshape(mask, (*mask.shape, *(1 for _ in x.shape[mask.rank :])))
         result = ops.where(spread(mask, x.shape), value_node(value, x.shape, x.dtype, x.device), x)
     else:
@@ -102,9 +100,7 @@ def value_node(value: Operand, shape: Shape, dtype: DType, device: str) -> Node:
     own = node.shape
     while len(own) > len(shape) and own[0] == 1:
         own = own[1:]
-    fits = len(own) <= len(shape) and all(
-        a in (1, b) for a, b in zip(reversed(own), reversed(shape), strict=False)
-    )
+    fits = len(own) <= len(shape) and all(a in (1, b) for a, b in zip(reversed(own), reversed(shape), strict=False))
     if not fits:
         raise RuntimeError(
             f"shape mismatch: value tensor of shape {list(node.shape)} cannot be broadcast to indexing "
@@ -113,14 +109,10 @@ def value_node(value: Operand, shape: Shape, dtype: DType, device: str) -> Node:
     return spread(cast(ops.reshape(node, own), dtype), shape)
 
 
-def index_put(
-    input: Tensor, indices: tuple[Tensor | None, ...], values: Tensor, accumulate: bool = False
-) -> Tensor:
+def index_put(input: Tensor, indices: tuple[Tensor | None, ...], values: Tensor, accumulate: bool = False) -> Tensor:
     """``input`` with ``values`` put at the indexed positions, or with ``accumulate`` added."""
     index = tuple(slice(None) if part is None else part for part in indices)
-    return wrap(
-        placed(input._enter(), index, values, "add" if accumulate else "set"), input, values, name="IndexPut"
-    )
+    return wrap(placed(input._enter(), index, values, "add" if accumulate else "set"), input, values, name="IndexPut")
 
 
 index_put_ = in_place(index_put)

@@ -57,9 +57,7 @@ bitwise_and = _binary("bitwise_and", ops.bitwise_and, "The bits that are set in 
 bitwise_or = _binary("bitwise_or", ops.bitwise_or, "The bits that are set in one or both; for bool, either.")
 bitwise_xor = _binary("bitwise_xor", ops.bitwise_xor, "The bits that differ; for bool, exactly one.")
 bitwise_left_shift = _binary("bitwise_left_shift", ops.shift_left, "The bits moved up by ``other`` places.")
-bitwise_right_shift = _binary(
-    "bitwise_right_shift", ops.shift_right, "The bits moved down, the sign moving in."
-)
+bitwise_right_shift = _binary("bitwise_right_shift", ops.shift_right, "The bits moved down, the sign moving in.")
 logical_and = _logical("logical_and", ops.bitwise_and, "Whether both are not zero.")
 logical_or = _logical("logical_or", ops.bitwise_or, "Whether one or both are not zero.")
 logical_xor = _logical("logical_xor", ops.bitwise_xor, "Whether exactly one is not zero.")
@@ -98,9 +96,7 @@ def _constant(like: Node, value: bool) -> Node:
     return ops.constant(value, like.shape, bool_, like.device)
 
 
-def isclose(
-    input: Tensor, other: Tensor, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False
-) -> Tensor:
+def isclose(input: Tensor, other: Tensor, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> Tensor:
     """Whether ``|input - other| <= atol + rtol * |other|``, or both are the same infinity."""
     dtype = result_type(input, other)
     x, y = pair("isclose", input, other)
@@ -117,9 +113,7 @@ def isclose(
     return wrap(near, input, other)
 
 
-def allclose(
-    input: Tensor, other: Tensor, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False
-) -> bool:
+def allclose(input: Tensor, other: Tensor, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> bool:
     """Whether all elements are close (see ``isclose``). Runs what is pending for it."""
     return bool(to_host(isclose(input, other, rtol, atol, equal_nan)).all())
 

@@ -83,9 +83,7 @@ def converter(dtype: DType, name: str) -> Callable[[Tensor], Tensor]:
 
     method.__name__ = method.__qualname__ = name
     method.__doc__ = (
-        f"As {dtype.name}"
-        + ("" if dtype.is_float or dtype is bool_ else "; floats are rounded to zero")
-        + "."
+        f"As {dtype.name}" + ("" if dtype.is_float or dtype is bool_ else "; floats are rounded to zero") + "."
     )
     return method
 
@@ -129,9 +127,7 @@ def to_numpy(self: Tensor, *, force: object = False) -> numpy.ndarray[Any, Any]:
         RuntimeError: the tensor requires grad and ``force`` is not set: call ``detach()`` first.
     """
     if self._requires_grad and not force:
-        raise RuntimeError(
-            "Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead."
-        )
+        raise RuntimeError("Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.")
     return to_host(self)
 
 

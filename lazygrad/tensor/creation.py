@@ -36,9 +36,7 @@ def leaf_tensor(node: Node, requires_grad: bool = False) -> Tensor:
     return made
 
 
-def tensor(
-    data: Any, *, dtype: DType | None = None, device: DeviceLike = None, requires_grad: bool = False
-) -> Tensor:
+def tensor(data: Any, *, dtype: DType | None = None, device: DeviceLike = None, requires_grad: bool = False) -> Tensor:
     """A tensor with a copy of ``data``.
 
     Args:
@@ -80,9 +78,7 @@ def host_array(data: Any) -> tuple[numpy.ndarray[Any, Any], DType]:
     if array.size == 0 and array.dtype == numpy.float64:
         return array, float32
     if array.dtype.kind not in "biuf":
-        raise TypeError(
-            f"tensor: could not infer dtype of {type(data).__name__}; expected numbers, got {data!r:.80}"
-        )
+        raise TypeError(f"tensor: could not infer dtype of {type(data).__name__}; expected numbers, got {data!r:.80}")
     if _first_scalar(data) is not None:
         return array, dtype_of(array.dtype)
     return array, {"b": bool_, "i": int64, "u": int64, "f": float32}[array.dtype.kind]
@@ -91,11 +87,7 @@ def host_array(data: Any) -> tuple[numpy.ndarray[Any, Any], DType]:
 def _without_tensors(data: Sequence[Any]) -> list[Any]:
     """Nested sequences with tensors replaced by their host values."""
     return [
-        to_host(item)
-        if is_tensor(item)
-        else _without_tensors(item)
-        if isinstance(item, (list, tuple))
-        else item
+        to_host(item) if is_tensor(item) else _without_tensors(item) if isinstance(item, (list, tuple)) else item
         for item in data
     ]
 

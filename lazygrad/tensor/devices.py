@@ -35,9 +35,7 @@ class device:  # noqa: N801, torch's name
             raise TypeError(f"device(): a device is named by a string such as 'opencl:0', got {type!r}")
         kind, colon, number = type.partition(":")
         if not kind or (colon and not number.isdigit()) or (colon and index is not None):
-            raise RuntimeError(
-                f"Invalid device string: '{type}'; expected a name such as 'opencl' or 'opencl:1'"
-            )
+            raise RuntimeError(f"Invalid device string: '{type}'; expected a name such as 'opencl' or 'opencl:1'")
         self.type = _ALIASES.get(kind, kind)
         self.index = int(number) if colon else index
 
@@ -83,7 +81,5 @@ def canonical(name: DeviceLike) -> str:
     available = runtime.available_backends()
     if text.partition(":")[0] not in available:
         hint = "; for NVIDIA GPUs: pip install 'lazygrad[triton]'" if text.startswith("triton") else ""
-        raise RuntimeError(
-            f"device '{name}': no such backend is installed; available: {', '.join(available)}{hint}"
-        )
+        raise RuntimeError(f"device '{name}': no such backend is installed; available: {', '.join(available)}{hint}")
     return runtime.canonical_device(text)

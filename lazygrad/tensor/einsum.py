@@ -96,13 +96,9 @@ def _check(labels: list[Labels], nodes: list[Node], result: Labels, equation: st
     known = {label for own in labels for label in own}
     for label in result:
         if result.count(label) > 1:
-            raise RuntimeError(
-                f"einsum(): the output of {equation!r} has the subscript {label} more than once"
-            )
+            raise RuntimeError(f"einsum(): the output of {equation!r} has the subscript {label} more than once")
         if label not in known:
-            raise RuntimeError(
-                f"einsum(): output subscript {label} of {equation!r} does not appear in any operand"
-            )
+            raise RuntimeError(f"einsum(): output subscript {label} of {equation!r} does not appear in any operand")
 
 
 def _extents(labels: list[Labels], nodes: list[Node]) -> dict[str, int]:

@@ -143,9 +143,7 @@ def _listed(tensors: Tensor | Sequence[Tensor]) -> list[Tensor]:
     return [tensors] if isinstance(tensors, Handle) else list(tensors)
 
 
-def _starts(
-    roots: Sequence[Tensor], weights: Tensor | Sequence[Tensor | None] | None
-) -> tuple[list[Node], list[Node]]:
+def _starts(roots: Sequence[Tensor], weights: Tensor | Sequence[Tensor | None] | None) -> tuple[list[Node], list[Node]]:
     """The nodes to differentiate, and the cotangent each starts with."""
     given = [weights] if weights is None or isinstance(weights, Handle) else list(weights)
     given += [None] * (len(roots) - len(given))
@@ -200,9 +198,7 @@ def _found(roots: Sequence[Node]) -> tuple[dict[Node, Tensor], dict[Node, list[T
             if tensor is not None and tensor._requires_grad:
                 leaves[node] = tensor  # type: ignore[assignment]
         if _RETAINED:
-            held = [
-                found for found in (watcher() for watcher in _RETAINED.get(node, ())) if found is not None
-            ]
+            held = [found for found in (watcher() for watcher in _RETAINED.get(node, ())) if found is not None]
             if held and node not in leaves:
                 observed[node] = held  # type: ignore[assignment]
     return leaves, observed

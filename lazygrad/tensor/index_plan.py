@@ -120,8 +120,7 @@ def _entry(entry: Any) -> Any:
     if hasattr(entry, "__index__"):
         return operator.index(entry)
     raise TypeError(
-        "an index must be an int, slice, None, Ellipsis, list or integer or bool tensor, got "
-        f"{type(entry).__name__}"
+        f"an index must be an int, slice, None, Ellipsis, list or integer or bool tensor, got {type(entry).__name__}"
     )
 
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Concatenate, ParamSpec
 
+from lazygrad import ops
+from lazygrad.ir.dtype import bool_
 from lazygrad.ir.node import Node
 from lazygrad.ir.promotion import _CATEGORY
 from lazygrad.tensor.grad_mode import SWITCH
@@ -47,27 +49,33 @@ def rebind(tensor: Tensor, result: Tensor, name: str) -> Tensor:
     """Binds ``tensor`` to the value of ``result``; shape, dtype and device of ``tensor`` stay as they are."""
     old, node = tensor._cell.node, result._cell.node
     if node.device != old.device:
-        raise RuntimeError(
-            f"{name}: the tensor is on {old.device}, the result on {node.device}; move with .to(device)"
-        )
+        raise RuntimeError(f"{name}: the tensor is on {old.device}, the result on {node.device}; move with .to(device)")
     if _CATEGORY[node.dtype.kind] > _CATEGORY[old.dtype.kind]:
         raise RuntimeError(
             f"{name}: result type {node.dtype.name} can't be cast to the desired output type {old.dtype.name}"
         )
     if node.shape != old.shape:
         raise RuntimeError(
-            f"{name}: output with shape {list(old.shape)} doesn't match the broadcast shape "
-            f"{list(node.shape)}"
+            f"{name}: output with shape {list(old.shape)} doesn't match the broadcast shape {list(node.shape)}"
         )
     return rebind_node(tensor, cast(node, old.dtype), result)
 
 
 def rebind_node(tensor: Tensor, node: Node, result: Tensor) -> Tensor:
     """Binds ``tensor`` to ``node``, which has the history of ``result``."""
-    history = result._cell.history and result._requires_grad
+    return _bind(tensor, node, result._cell.history and result._requires_grad, result._cell.depth)
+
+
+def _bind(tensor: Tensor, node: Node, history: bool, depth: int) -> Tensor:
     if tensor._cell.history and tensor._requires_grad and not history:
-        tensor._requires_grad = False  # changed where nothing is recorded: the value has no history any more
-    tensor._rebind(node, history, result._cell.depth)
+        if SWITCH.enabled:
+            # The tensor goes on to require grad, as in torch, and passes a gradient of zero on.
+            old = tensor._enter()
+            node = ops.where(ops.constant(False, node.shape, bool_, node.device), old, node)
+            history, depth = True, max(depth, tensor._cell.depth) + 1
+        else:
+            tensor._requires_grad = False
+    tensor._rebind(node, history, depth)
     return tensor
 
 
@@ -85,18 +93,11 @@ def copy_(self: Tensor, src: Tensor, non_blocking: bool = False) -> Tensor:
         src = src.to(node.device)
     entered = src._enter()
     extra = len(entered.shape) - len(node.shape)
-    fits = extra <= 0 and all(
-        a in (1, b) for a, b in zip(reversed(entered.shape), reversed(node.shape), strict=False)
-    )
+    fits = extra <= 0 and all(a in (1, b) for a, b in zip(reversed(entered.shape), reversed(node.shape), strict=False))
     if not fits:
-        raise RuntimeError(
-            f"copy_: a source of shape {list(entered.shape)} cannot be broadcast to {list(node.shape)}"
-        )
+        raise RuntimeError(f"copy_: a source of shape {list(entered.shape)} cannot be broadcast to {list(node.shape)}")
     history = src._requires_grad and SWITCH.enabled and node.dtype.is_float
-    if self._cell.history and self._requires_grad and not history:
-        self._requires_grad = False
-    self._rebind(spread(cast(entered, node.dtype), node.shape), history, src._cell.depth + 1)
-    return self
+    return _bind(self, spread(cast(entered, node.dtype), node.shape), history, src._cell.depth + 1)
 
 
 def filled(tensor: Tensor, node: Node) -> Tensor:

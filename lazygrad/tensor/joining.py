@@ -48,9 +48,7 @@ def _chain(nodes: Sequence[Node], axis: int) -> Node:
         ends.append(start)
     shape = placed[0].shape
     position = ops.arange(total, nodes[0].device)
-    position = ops.expand(
-        ops.reshape(position, tuple(total if a == axis else 1 for a in range(len(shape)))), shape
-    )
+    position = ops.expand(ops.reshape(position, tuple(total if a == axis else 1 for a in range(len(shape)))), shape)
     result = placed[-1]
     for node, end in zip(reversed(placed[:-1]), reversed(ends[:-1]), strict=True):
         result = ops.where(ops.lt(position, end), node, result)
@@ -75,9 +73,7 @@ def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     axis = normalize_axis(dim, first.rank, "cat")
     for position, part in enumerate(parts):
         shape = part._cell.node.shape
-        if len(shape) != first.rank or any(
-            a != axis and extent != first.shape[a] for a, extent in enumerate(shape)
-        ):
+        if len(shape) != first.rank or any(a != axis and extent != first.shape[a] for a, extent in enumerate(shape)):
             raise RuntimeError(
                 f"cat: sizes of tensors must match except in dimension {axis}. Expected the shape "
                 f"{list(first.shape)} but got {list(shape)} for tensor number {position} in the list."

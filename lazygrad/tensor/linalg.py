@@ -32,9 +32,7 @@ def _sizes(name: str, a: Node, b: Node) -> RuntimeError:
 def matmul_node(a: Node, b: Node, name: str = "matmul") -> Node:
     """The product by torch's rule for all ranks: vectors, matrices, and batches that broadcast."""
     if not a.rank or not b.rank:
-        raise RuntimeError(
-            f"{name}: both arguments need to be at least 1D, but they are {a.rank}D and {b.rank}D"
-        )
+        raise RuntimeError(f"{name}: both arguments need to be at least 1D, but they are {a.rank}D and {b.rank}D")
     _same_dtype(name, a, b)
     inner = a.shape[-1]
     if b.shape[-2 if b.rank > 1 else 0] != inner:
@@ -67,9 +65,7 @@ def matmul(input: Tensor, other: Tensor) -> Tensor:
     tensor([3., 7.])
     """
     if not is_tensor(input) or not is_tensor(other):
-        raise TypeError(
-            f"matmul: both operands must be tensors, got {input!r:.40} and {other!r:.40}; multiply by *"
-        )
+        raise TypeError(f"matmul: both operands must be tensors, got {input!r:.40} and {other!r:.40}; multiply by *")
     a, b = input._enter(), other._enter()
     name = {(1, 1): "Dot", (2, 1): "Mv", (2, 2): "Mm"}.get((a.rank, b.rank), "UnsafeView")
     return wrap(matmul_node(a, b), input, other, name=name)
@@ -84,8 +80,7 @@ def _of_ranks(name: str, input: Tensor, other: Tensor, a_rank: int, b_rank: int)
     a, b = input._enter(), other._enter()
     if a.rank != a_rank or b.rank != b_rank:
         raise RuntimeError(
-            f"{name}: expected tensors of {a_rank} and {b_rank} dimensions, got {list(a.shape)} and "
-            f"{list(b.shape)}"
+            f"{name}: expected tensors of {a_rank} and {b_rank} dimensions, got {list(a.shape)} and {list(b.shape)}"
         )
     return a, b
 

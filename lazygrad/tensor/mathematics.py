@@ -35,9 +35,7 @@ def _of_numbers(name: str, build: Callable[[Node], Node], meaning: str) -> Unary
     def function(input: Tensor) -> Tensor:
         x = input._enter()
         if x.dtype is bool_:
-            raise RuntimeError(
-                f"{name} is not defined for bool tensors; convert with .int() or use logical_not"
-            )
+            raise RuntimeError(f"{name} is not defined for bool tensors; convert with .int() or use logical_not")
         return wrap(build(x), input, name=name.capitalize())
 
     return _described(function, name, meaning)

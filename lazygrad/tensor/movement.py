@@ -199,8 +199,7 @@ def repeat(input: Tensor, *repeats: int | Sequence[int]) -> Tensor:
     times = as_shape(repeats)
     if len(times) < x.rank:
         raise RuntimeError(
-            "repeat: number of dimensions of repeat dims can not be smaller than number of dimensions of "
-            "tensor"
+            "repeat: number of dimensions of repeat dims can not be smaller than number of dimensions of tensor"
         )
     own = (1,) * (len(times) - x.rank) + x.shape
     paired = tuple(extent for time, extent in zip(times, own, strict=True) for extent in (time, extent))
@@ -224,9 +223,7 @@ def repeat_interleave(input: Tensor, repeats: int, dim: int | None = None) -> Te
     tensor([1, 1, 2, 2])
     """
     if not isinstance(repeats, int):
-        raise TypeError(
-            "repeat_interleave: repeats must be an int here, since shapes are known before values"
-        )
+        raise TypeError("repeat_interleave: repeats must be an int here, since shapes are known before values")
     x = input._enter()
     if dim is None:
         x, dim = ops.reshape(x, (size_of(x.shape),)), 0
@@ -255,9 +252,7 @@ def roll(input: Tensor, shifts: int | Sequence[int], dims: int | Sequence[int] |
         return wrap(ops.reshape(flat, x.shape), input, name="Roll")
     axes = (dims,) if isinstance(dims, int) else tuple(dims)
     if len(axes) != len(amounts):
-        raise RuntimeError(
-            f"roll: shifts and dimensions must align. shifts: {len(amounts)}, dims:{len(axes)}"
-        )
+        raise RuntimeError(f"roll: shifts and dimensions must align. shifts: {len(amounts)}, dims:{len(axes)}")
     for amount, axis in zip(amounts, axes, strict=True):
         x = _rolled(x, amount, normalize_axis(axis, x.rank, "roll"))
     return wrap(x, input, name="Roll")
@@ -275,6 +270,4 @@ def _rolled(x: Node, amount: int, axis: int) -> Node:
 
 def part_of(x: Node, axis: int, start: int, stop: int, step: int = 1) -> Node:
     """The positions start, start + step, ... below stop of one axis."""
-    return ops.slice_(
-        x, tuple(Range(start, stop, step) if a == axis else Range(0, e) for a, e in enumerate(x.shape))
-    )
+    return ops.slice_(x, tuple(Range(start, stop, step) if a == axis else Range(0, e) for a, e in enumerate(x.shape)))

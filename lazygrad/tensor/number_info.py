@@ -30,9 +30,7 @@ class finfo:  # noqa: N801, torch's name
 
     def __init__(self, type: DType = float32) -> None:
         if not type.is_float:
-            raise TypeError(
-                f"torch.finfo() requires a floating point input type. Use iinfo to handle '{type.name}'"
-            )
+            raise TypeError(f"torch.finfo() requires a floating point input type. Use iinfo to handle '{type.name}'")
         import ml_dtypes
 
         limits = ml_dtypes.finfo(type.numpy)  # type: ignore[no-untyped-call]
@@ -61,9 +59,7 @@ class iinfo:  # noqa: N801, torch's name
 
     def __init__(self, type: DType) -> None:
         if not type.is_integer:
-            raise TypeError(
-                f"torch.iinfo() requires an integer input type. Use finfo to handle '{type.name}'"
-            )
+            raise TypeError(f"torch.iinfo() requires an integer input type. Use finfo to handle '{type.name}'")
         for name, value in {
             "dtype": type.name,
             "bits": type.bits,

@@ -58,9 +58,7 @@ def number(value: object) -> Number:
     if isinstance(value, numpy.generic):
         item: Number = value.item()
         return item
-    raise TypeError(
-        f"expected a tensor or a number, got {type(value).__name__}; make it one with tensor(...)"
-    )
+    raise TypeError(f"expected a tensor or a number, got {type(value).__name__}; make it one with tensor(...)")
 
 
 def pair(name: str, a: Operand, b: Operand, dtype: DType | None = None) -> tuple[Node, Node]:
@@ -102,9 +100,7 @@ def several(name: str, *operands: Operand, dtype: DType | None = None) -> list[N
     common = dtype or result_type(*operands)
     device = next(node.device for node in nodes if node is not None)
     return [
-        spread(cast(node, common), shape)
-        if node is not None
-        else constant(number(operand), shape, common, device)
+        spread(cast(node, common), shape) if node is not None else constant(number(operand), shape, common, device)
         for node, operand in zip(nodes, operands, strict=True)
     ]
 

@@ -132,9 +132,7 @@ def _uniform(call: tuple[Node, Node], shape: Shape, dtype: DType, word: int) -> 
     if dtype is float64:
         # 27 and 26 bits of two words make the 53 bits of a double's fraction.
         high = ops.cast(ops.bitwise_and(ops.shift_right(first, 5), 2**27 - 1), float64)
-        low = ops.cast(
-            ops.bitwise_and(ops.shift_right(ops.random_bits(*call, shape, word + 1), 6), 2**26 - 1), float64
-        )
+        low = ops.cast(ops.bitwise_and(ops.shift_right(ops.random_bits(*call, shape, word + 1), 6), 2**26 - 1), float64)
         return ops.mul(ops.add(ops.mul(high, float(2**26)), low), 2.0**-53)
     bits = _UNIFORM_BITS[dtype.name]
     whole = ops.bitwise_and(ops.shift_right(first, 32 - bits), 2**bits - 1)
@@ -227,9 +225,7 @@ def rand_like(
 ) -> Tensor:
     """``rand`` with the shape, and unless given the dtype and device, of ``input``."""
     like = input._cell.node
-    return rand(
-        like.shape, dtype=dtype or like.dtype, device=device or like.device, requires_grad=requires_grad
-    )
+    return rand(like.shape, dtype=dtype or like.dtype, device=device or like.device, requires_grad=requires_grad)
 
 
 def randn_like(
@@ -237,9 +233,7 @@ def randn_like(
 ) -> Tensor:
     """``randn`` with the shape, and unless given the dtype and device, of ``input``."""
     like = input._cell.node
-    return randn(
-        like.shape, dtype=dtype or like.dtype, device=device or like.device, requires_grad=requires_grad
-    )
+    return randn(like.shape, dtype=dtype or like.dtype, device=device or like.device, requires_grad=requires_grad)
 
 
 def randint_like(
@@ -271,18 +265,14 @@ def normal(
     return randn(size, generator=generator, dtype=dtype, device=device) * std + mean
 
 
-def randperm(
-    n: int, *, generator: Generator | None = None, dtype: DType = int64, device: DeviceLike = None
-) -> Tensor:
+def randperm(n: int, *, generator: Generator | None = None, dtype: DType = int64, device: DeviceLike = None) -> Tensor:
     """The integers from 0 to n - 1 in random order.
 
     Drawn on the host from the generator's seed and call number: an order is index data, made before a step
     and not in it.
     """
     source = generator or default_generator
-    order = numpy.random.Generator(
-        numpy.random.Philox(key=source.initial_seed(), counter=source.take())
-    ).permutation(n)
+    order = numpy.random.Generator(numpy.random.Philox(key=source.initial_seed(), counter=source.take())).permutation(n)
     return leaf_tensor(ops.buffer(runtime.from_host(order, dtype, canonical(device))))
 
 
@@ -319,9 +309,7 @@ def uniform_(self: Tensor, a: float = 0.0, b: float = 1.0, *, generator: Generat
     return filled(self, ops.add(ops.mul(drawn, b - a), a) if (a, b) != (0.0, 1.0) else drawn)
 
 
-def normal_(
-    self: Tensor, mean: float = 0.0, std: float = 1.0, *, generator: Generator | None = None
-) -> Tensor:
+def normal_(self: Tensor, mean: float = 0.0, std: float = 1.0, *, generator: Generator | None = None) -> Tensor:
     """Binds this tensor to normally distributed random numbers."""
     x = self._cell.node
     drawn = normal_node(x.shape, _float_dtype(x.dtype), x.device, generator)
@@ -335,15 +323,11 @@ def bernoulli_(self: Tensor, p: float = 0.5, *, generator: Generator | None = No
     return filled(self, cast(ops.lt(uniform_node(x.shape, float32, x.device, generator), p), x.dtype))
 
 
-def random_(
-    self: Tensor, low: int = 0, high: int | None = None, *, generator: Generator | None = None
-) -> Tensor:
+def random_(self: Tensor, low: int = 0, high: int | None = None, *, generator: Generator | None = None) -> Tensor:
     """Binds this tensor to random integers from ``low`` to ``high - 1``; ``random_(high)`` counts from 0."""
     x = self._cell.node
     if high is None:
         # Without bounds: all integers that the dtype holds exactly.
-        digits = {"float16": 11, "bfloat16": 8, "float32": 24, "float64": 53}.get(
-            x.dtype.name, x.dtype.bits - 1
-        )
+        digits = {"float16": 11, "bfloat16": 8, "float32": 24, "float64": 53}.get(x.dtype.name, x.dtype.bits - 1)
         low, high = (0, low) if low else (0, 2**digits)
     return filled(self, cast(integer_node(low, high, x.shape, x.device, generator), x.dtype))

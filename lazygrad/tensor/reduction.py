@@ -56,20 +56,14 @@ def sum(input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: DType 
     """
     x = _promoted(input._enter(), dtype)
     axes = axes_of(x, dim, "sum")
-    return wrap(
-        kept(ops.sum_(x, axes), x.shape, axes, keepdim), input, name="Sum" if dim is None else "Sum/1"
-    )
+    return wrap(kept(ops.sum_(x, axes), x.shape, axes, keepdim), input, name="Sum" if dim is None else "Sum/1")
 
 
-def prod(
-    input: Tensor, dim: int | None = None, keepdim: bool = False, *, dtype: DType | None = None
-) -> Tensor:
+def prod(input: Tensor, dim: int | None = None, keepdim: bool = False, *, dtype: DType | None = None) -> Tensor:
     """The product; dtypes as for ``sum``."""
     x = _promoted(input._enter(), dtype)
     axes = axes_of(x, dim, "prod")
-    return wrap(
-        kept(ops.prod(x, axes), x.shape, axes, keepdim), input, name="Prod" if dim is None else "Prod/1"
-    )
+    return wrap(kept(ops.prod(x, axes), x.shape, axes, keepdim), input, name="Prod" if dim is None else "Prod/1")
 
 
 def mean_node(x: Node, axes: tuple[int, ...]) -> Node:
@@ -96,9 +90,7 @@ def mean(input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: DType
             f"{x.dtype.name}; convert with .float() or pass dtype="
         )
     axes = axes_of(x, dim, "mean")
-    return wrap(
-        kept(mean_node(x, axes), x.shape, axes, keepdim), input, name="Mean" if dim is None else "Mean/1"
-    )
+    return wrap(kept(mean_node(x, axes), x.shape, axes, keepdim), input, name="Mean" if dim is None else "Mean/1")
 
 
 def nansum(input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: DType | None = None) -> Tensor:

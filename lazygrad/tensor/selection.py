@@ -25,9 +25,7 @@ if TYPE_CHECKING:
     from lazygrad.tensor.tensor import Tensor
 
 
-def where(
-    condition: Tensor, input: Operand | None = None, other: Operand | None = None
-) -> Tensor | tuple[Tensor, ...]:
+def where(condition: Tensor, input: Operand | None = None, other: Operand | None = None) -> Tensor | tuple[Tensor, ...]:
     """``input`` where the condition holds, else ``other``; ``where(c)`` is ``nonzero(as_tuple=True)``.
 
     >>> import lazygrad as lg
@@ -43,14 +41,9 @@ def where(
     if isinstance(input, Handle) or isinstance(other, Handle):
         yes, no = several("where", input, other)
     else:
-        yes, no = (
-            ops.constant(value, test.shape, result_type(input, other), test.device)
-            for value in (input, other)
-        )
+        yes, no = (ops.constant(value, test.shape, result_type(input, other), test.device) for value in (input, other))
     shape = common_shape("where", test.shape, yes.shape)
-    return wrap(
-        ops.where(spread(test, shape), spread(yes, shape), spread(no, shape)), condition, input, other
-    )
+    return wrap(ops.where(spread(test, shape), spread(yes, shape), spread(no, shape)), condition, input, other)
 
 
 def masked_fill(input: Tensor, mask: Tensor, value: Operand) -> Tensor:
@@ -64,9 +57,7 @@ def masked_fill(input: Tensor, mask: Tensor, value: Operand) -> Tensor:
 def _index(index: Tensor, name: str) -> Node:
     node = index._enter()
     if node.dtype.is_float or node.dtype is bool_:
-        raise RuntimeError(
-            f"{name}(): Expected dtype int64 for index, got {node.dtype.name}; convert with .long()"
-        )
+        raise RuntimeError(f"{name}(): Expected dtype int64 for index, got {node.dtype.name}; convert with .long()")
     return cast(node, int64)
 
 
@@ -134,8 +125,7 @@ def _scattered(input: Tensor, dim: int, index: Tensor, src: Operand, mode: Mode,
         source = src._enter()
         if source.dtype is not x.dtype:
             raise RuntimeError(
-                f"{name}(): Expected self.dtype to be equal to src.dtype, got {x.dtype.name} and "
-                f"{source.dtype.name}"
+                f"{name}(): Expected self.dtype to be equal to src.dtype, got {x.dtype.name} and {source.dtype.name}"
             )
         source = _cut(source, where_.shape, -1)
     else:
@@ -171,9 +161,7 @@ def _indexed(input: Tensor, dim: int, index: Tensor, source: Tensor, mode: Mode,
     if values.shape != expected:
         raise RuntimeError(f"{name}(): source must have the shape {list(expected)}, got {list(values.shape)}")
     line = tuple(-1 if a == axis else 1 for a in range(x.rank))
-    spread_index = ops.expand(
-        ops.reshape(where_, tuple(where_.shape[0] if e == -1 else 1 for e in line)), expected
-    )
+    spread_index = ops.expand(ops.reshape(where_, tuple(where_.shape[0] if e == -1 else 1 for e in line)), expected)
     return wrap(ops.scatter(x, spread_index, values, axis, mode), input, source, name="IndexAdd")
 
 
@@ -212,9 +200,7 @@ def select(input: Tensor, dim: int, index: int) -> Tensor:
     axis = normalize_axis(dim, x.rank, "select")
     extent = x.shape[axis]
     if not -extent <= index < extent:
-        raise IndexError(
-            f"select(): index {index} out of range for tensor of size {list(x.shape)} at dimension {dim}"
-        )
+        raise IndexError(f"select(): index {index} out of range for tensor of size {list(x.shape)} at dimension {dim}")
     part = part_of(x, axis, index % extent, index % extent + 1)
     return wrap(ops.reshape(part, (*x.shape[:axis], *x.shape[axis + 1 :])), input, name="Select")
 
@@ -226,9 +212,7 @@ def unfold(input: Tensor, dimension: int, size: int, step: int) -> Tensor:
     x = input._enter()
     axis = normalize_axis(dimension, x.rank, "unfold")
     if step < 1 or not 0 < size <= x.shape[axis]:
-        raise RuntimeError(
-            f"unfold: size {size} and step {step} do not fit dimension {axis} of {list(x.shape)}"
-        )
+        raise RuntimeError(f"unfold: size {size} and step {step} do not fit dimension {axis} of {list(x.shape)}")
     return wrap(ops.windows(x, (Window(axis, size, step),)), input, name="Unfold")
 
 

@@ -105,9 +105,7 @@ def std_mean(
 def _floats(input: Tensor, name: str) -> Node:
     x = input._enter()
     if not x.dtype.is_float:
-        raise RuntimeError(
-            f"{name}: only supports floating point dtypes, got {x.dtype.name}; convert with .float()"
-        )
+        raise RuntimeError(f"{name}: only supports floating point dtypes, got {x.dtype.name}; convert with .float()")
     return x
 
 

@@ -165,9 +165,7 @@ class Tensor(Methods):
     def grad(self, value: Tensor | None) -> None:
         if value is not None:
             if not isinstance(value, Handle):
-                raise TypeError(
-                    f"assigned grad expected to be a Tensor or None but got {type(value).__name__}"
-                )
+                raise TypeError(f"assigned grad expected to be a Tensor or None but got {type(value).__name__}")
             own, given = self._cell.node, value._cell.node
             if own.shape != given.shape or own.dtype is not given.dtype or own.device != given.device:
                 raise RuntimeError(
@@ -369,8 +367,7 @@ class Tensor(Methods):
             return known
         if not self.is_leaf:
             raise RuntimeError(
-                "Only Tensors created explicitly by the user support the deepcopy protocol; use .detach() "
-                "or .clone()"
+                "Only Tensors created explicitly by the user support the deepcopy protocol; use .detach() or .clone()"
             )
         kind = type(self)
         copied = object.__new__(kind)

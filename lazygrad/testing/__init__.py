@@ -1,5 +1,7 @@
 """For those who write a backend, an operation or a derivative: conformance and gradient checks.
 
+Example::
+
     from lazygrad.testing import conformance, gradcheck
 
     for row in conformance.rows():

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import ml_dtypes
 import numpy
 
 from lazygrad.ir.dtype import DType
 from lazygrad.testing.row import Tolerance
-from lazygrad.testing.values import Array
+from lazygrad.testing.values import Array, limits_of
 
 
 @dataclass(frozen=True)
@@ -43,26 +42,28 @@ def difference(
     if not dtype.is_float:
         wrong = found != expected
         return _worst(found, expected, numpy.where(wrong, numpy.nan, 0.0), wrong)
-    limits = ml_dtypes.finfo(dtype.numpy)
+    limits = limits_of(dtype)
     f, e = found.astype(numpy.float64), expected.astype(numpy.float64)
     with numpy.errstate(all="ignore"):
         finite = numpy.isfinite(e) & numpy.isfinite(f)
         largest = float(numpy.abs(e[numpy.isfinite(e)]).max()) if numpy.isfinite(e).any() else 0.0
-        step = float(limits.eps)
+        step = limits.eps
         # Below the normal numbers precision is absolute.
-        relative = tolerance.relative * step * numpy.maximum(numpy.abs(e), float(limits.tiny))
-        allowed = relative + tolerance.absolute * step * min(largest, float(limits.max))
+        relative = tolerance.relative * step * numpy.maximum(numpy.abs(e), limits.tiny)
+        allowed = relative + tolerance.absolute * step * min(largest, limits.max)
         if tolerance.tiny:
-            allowed = allowed + 2 * float(limits.tiny)
+            allowed = allowed + 2 * limits.tiny
         off = numpy.abs(f - e)
         wrong = numpy.where(finite, off > allowed, ~((f == e) | (numpy.isnan(f) & numpy.isnan(e))))
         if tolerance.relative or tolerance.absolute:
             # A result at the very end of the range may be rounded to infinity, and back.
-            edge = numpy.abs(numpy.where(numpy.isfinite(e), e, f)) >= float(limits.max) * (1 - 4 * tolerance.relative * step)
+            edge = numpy.abs(numpy.where(numpy.isfinite(e), e, f)) >= limits.max * (1 - 4 * tolerance.relative * step)
             wrong &= ~(edge & (numpy.isinf(f) != numpy.isinf(e)) & ~numpy.isnan(f) & ~numpy.isnan(e))
         if signed_zeros and not tolerance.absolute:
             wrong |= (f == 0) & (e == 0) & (numpy.signbit(f) != numpy.signbit(e))
-        excess = numpy.where(finite, off / numpy.where(allowed > 0, allowed, step * numpy.maximum(numpy.abs(e), 1e-300)), numpy.nan)
+        excess = numpy.where(
+            finite, off / numpy.where(allowed > 0, allowed, step * numpy.maximum(numpy.abs(e), 1e-300)), numpy.nan
+        )
     return _worst(found, expected, excess, wrong)
 
 

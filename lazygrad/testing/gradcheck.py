@@ -215,9 +215,7 @@ def _difference(
 ) -> float:
     ahead = call.values([p + step * t for p, t in zip(points, tangents, strict=True)])
     behind = call.values([p - step * t for p, t in zip(points, tangents, strict=True)])
-    return sum(
-        float(((a - b) / (2 * step) * c).sum()) for a, b, c in zip(ahead, behind, cotangents, strict=True)
-    )
+    return sum(float(((a - b) / (2 * step) * c).sum()) for a, b, c in zip(ahead, behind, cotangents, strict=True))
 
 
 def _worst(

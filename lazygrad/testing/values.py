@@ -6,7 +6,7 @@ All draws come from a generator that the caller seeds, so a failing case fails a
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy
 
@@ -57,8 +57,9 @@ def nonzero(generator: numpy.random.Generator, shape: Shape, dtype: DType) -> Ar
 def apart(generator: numpy.random.Generator, shape: Shape, dtype: DType) -> Array:
     """Different values in random order, at least 0.1 from each other and 0.05 from 0: no ties, no kinks."""
     size = size_of(shape)
-    values = numpy.arange(size) - size // 2
-    values = values * 0.1 + 0.05 if dtype.is_float else values
+    values: Array = numpy.arange(size) - size // 2
+    if dtype.is_float:
+        values = values * 0.1 + 0.05
     return _as(generator.permutation(values).reshape(shape), dtype)
 
 
@@ -79,6 +80,23 @@ def permutation(generator: numpy.random.Generator, shape: Shape, dtype: DType) -
     return _as(rows.reshape(shape), dtype)
 
 
+class Limits(NamedTuple):
+    """Of a float dtype: the step above 1, the smallest normal, the smallest and the largest number."""
+
+    eps: float
+    tiny: float
+    subnormal: float
+    max: float
+
+
+def limits_of(dtype: DType) -> Limits:
+    """The limits of a float dtype."""
+    import ml_dtypes
+
+    found: Any = ml_dtypes.finfo(dtype.numpy)  # type: ignore[no-untyped-call]
+    return Limits(float(found.eps), float(found.tiny), float(found.smallest_subnormal), float(found.max))
+
+
 # Numbers at which implementations go wrong, beside the extremes of the dtype.
 _SPECIAL = (1.5, 2.5, 3, 1e-5, 0.1, 0.75, numpy.pi, numpy.pi / 2, 20, 65, 87, 88.5, 100, 700, 1000, 12345.5, 1e6, 1e10)
 _SPECIAL_INTEGERS = (0, 1, 2, 3, 7, 100, -1, -2, -7)
@@ -92,14 +110,10 @@ def edges(dtype: DType, few: bool = False) -> Array:
     if dtype.is_integer:
         extremes = (high, high - 1, low, low + 1, low // 2, high // 2)
         return numpy.array([v for v in (*_SPECIAL_INTEGERS, *extremes) if low <= v <= high], dtype.numpy)
-    import ml_dtypes
-
-    limits = ml_dtypes.finfo(dtype.numpy)
-    smallest, largest, step = float(limits.tiny), float(limits.max), float(limits.eps)
-    subnormal = float(limits.smallest_subnormal)
-    values = [0.0, 0.5, 1, 2, numpy.inf, smallest, smallest / 2, subnormal, largest, largest / 2]
+    limits = limits_of(dtype)
+    values = [0.0, 0.5, 1, 2, numpy.inf, limits.tiny, limits.tiny / 2, limits.subnormal, limits.max, limits.max / 2]
     if not few:
-        values += [step, 1 + step, 1 - step / 2, *_SPECIAL]
+        values += [limits.eps, 1 + limits.eps, 1 - limits.eps / 2, *_SPECIAL]
     signed = numpy.array([*values, *(-value for value in values), numpy.nan])
     with numpy.errstate(over="ignore"):
         return numpy.asarray(signed.astype(dtype.numpy))

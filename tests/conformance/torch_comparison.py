@@ -96,9 +96,7 @@ def _for_torch(row, dtype):
     from dataclasses import replace
 
     wider = 2 if dtype is bfloat16 or dtype.bits == 16 else 1
-    return replace(
-        tolerance, relative=tolerance.relative * wider + 2, absolute=tolerance.absolute * wider, tiny=True
-    )
+    return replace(tolerance, relative=tolerance.relative * wider + 2, absolute=tolerance.absolute * wider, tiny=True)
 
 
 def gradient_problems(row):

@@ -2,6 +2,7 @@
 
 import gc
 import os
+from pathlib import Path
 
 import numpy
 import pytest
@@ -9,18 +10,18 @@ import pytest
 import lazygrad as lg
 from lazygrad.ir.node import live_nodes
 
+STATM = Path("/proc/self/statm")
 STEPS = 2_000
 WARM_UP = 200
 
 
 def resident_bytes():
     """What the process holds in memory now (Linux)."""
-    with open("/proc/self/statm") as file:
-        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    return int(STATM.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="needs Linux's /proc")
+@pytest.mark.skipif(not STATM.exists(), reason="needs Linux's /proc")
 @pytest.mark.parametrize("optimizer", ["SGD", "Adam"])
 def test_training_steps_keep_memory_flat(device, optimizer):
     if optimizer == "Adam" and device != "numpy:0":

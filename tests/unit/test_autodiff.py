@@ -89,7 +89,13 @@ def test_third_derivatives():
 
 def test_forward_and_reverse_agree_over_random_compositions():
     generator = numpy.random.default_rng(0)
-    unary = [ops.sin, ops.tanh, ops.sigmoid, lambda v: ops.mul(v, v), lambda v: ops.div(1.0, ops.add(ops.mul(v, v), 1.0))]
+    unary = [
+        ops.sin,
+        ops.tanh,
+        ops.sigmoid,
+        lambda v: ops.mul(v, v),
+        lambda v: ops.div(1.0, ops.add(ops.mul(v, v), 1.0)),
+    ]
     binary = [ops.add, ops.mul, ops.sub, ops.maximum]
     for _ in range(20):
         steps = [(int(generator.integers(2)), *generator.integers(0, 100, 3)) for _ in range(8)]

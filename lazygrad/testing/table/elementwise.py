@@ -69,7 +69,8 @@ def unary_cases(domain: Domain, name: str = "") -> tuple[Case, ...]:
 def binary_cases(left: Domain, right: Domain, name: str = "") -> tuple[Case, ...]:
     """Two inputs: all shapes, broadcasts and views, or two of them; see :func:`unary_cases`."""
     pairs = (*((shape, shape) for shape in SHAPES), *_BROADCASTS)
-    cases = tuple(case(tensor(*a, domain=left), tensor(*b, domain=right)) for a, b in pairs) + (
+    cases = (
+        *(case(tensor(*a, domain=left), tensor(*b, domain=right)) for a, b in pairs),
         case(tensor(5, 7, domain=left, look=_transposed), tensor(7, 5, domain=right)),
         case(tensor(19, domain=left, look=_every_second), tensor(9, domain=right, look=_flipped)),
     )
@@ -175,7 +176,8 @@ _BINARY = (
     binary("atan2", lambda m, x, y: m.atan2(x, y), nonzero, nonzero, TRANSCENDENTAL),
     *map(_compare, ("eq", "ne", "lt", "le", "gt", "ge")),
     *map(_bitwise, ("and", "or", "xor")),
-    binary("shift_left", lambda m, x, y: x << y, between(0, 9), between(0, 6), EXACT, dtypes=INTEGERS, gradients=False,
+    binary("shift_left", lambda m, x, y: x << y, between(0, 9), between(0, 6), EXACT, dtypes=INTEGERS,
+        gradients=False,
            edge_cases=lambda dtype: ()),
     binary("shift_right", lambda m, x, y: x >> y, normal, between(0, 6), EXACT, dtypes=INTEGERS, gradients=False,
            edge_cases=lambda dtype: ()),
@@ -252,7 +254,8 @@ _OTHER = (
         dtypes=(float32, float64), tolerance=Tolerance(16, 16),
     ),
     Row(
-        name="detach", function=lambda m, x: x * x.detach(), cases=(case(tensor(9)),), dtypes=NUMBERS, gradients=False,
+        name="detach", function=lambda m, x: x * x.detach(), cases=(case(tensor(9)),), dtypes=NUMBERS,
+        gradients=False,
     ),
 )  # fmt: skip
 

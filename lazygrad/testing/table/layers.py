@@ -8,7 +8,21 @@ import numpy
 
 from lazygrad.ir.dtype import int64
 from lazygrad.testing import values
-from lazygrad.testing.row import COMPOSED, DOUBLE, EXACT, FLOATS, SUMMED, Case, Row, Tolerance, case, data, fixed, index, tensor
+from lazygrad.testing.row import (
+    COMPOSED,
+    DOUBLE,
+    EXACT,
+    FLOATS,
+    SUMMED,
+    Case,
+    Row,
+    Tolerance,
+    case,
+    data,
+    fixed,
+    index,
+    tensor,
+)
 from lazygrad.testing.table.elementwise import unary
 from lazygrad.testing.values import Domain, below, between, nonzero, normal
 
@@ -39,7 +53,8 @@ def _extreme_logits(dtype: Any) -> tuple[Case, ...]:
 
 
 _NORMALISED = (
-    Row(name="softmax", function=lambda m, x, dim: m.softmax(x, dim), cases=_SOFTMAX_CASES, edge_cases=_extreme_logits,
+    Row(name="softmax", function=lambda m, x, dim: m.softmax(x, dim), cases=_SOFTMAX_CASES,
+        edge_cases=_extreme_logits,
         tolerance=_LOOSE),
     Row(name="log_softmax", function=lambda m, x, dim: m.log_softmax(x, dim), cases=_SOFTMAX_CASES,
         edge_cases=_extreme_logits, tolerance=_LOOSE),
@@ -74,7 +89,8 @@ _CONVOLUTIONS = (
         function=lambda m, x, w, b=None, **options: m.nn.functional.conv2d(x, w, b, **options),
         cases=(
             _convolution((2, 3, 7, 9), (4, 3, 3, 3)), _convolution((1, 1, 5, 5), (1, 1, 1, 1), bias=False),
-            _convolution((2, 3, 8, 8), (5, 3, 3, 3), padding=1), _convolution((2, 3, 9, 8), (5, 3, 3, 3), stride=2, padding=1),
+            _convolution((2, 3, 8, 8), (5, 3, 3, 3), padding=1),
+            _convolution((2, 3, 9, 8), (5, 3, 3, 3), stride=2, padding=1),
             _convolution((2, 3, 9, 8), (5, 3, 3, 2), stride=(2, 1), padding=(1, 0), bias=False),
             _convolution((1, 2, 11, 11), (3, 2, 3, 3), dilation=2, padding=2),
             _convolution((1, 2, 11, 12), (3, 2, 3, 3), dilation=(2, 3), stride=2),
@@ -82,7 +98,8 @@ _CONVOLUTIONS = (
             _convolution((2, 4, 6, 6), (4, 1, 3, 3), groups=4, padding=1), _convolution((2, 8, 5, 5), (16, 8, 1, 1)),
             _convolution((2, 8, 6, 6), (16, 8, 1, 1), stride=2, bias=False),
             _convolution((1, 3, 16, 16), (8, 3, 7, 7), stride=2, padding=3, bias=False),
-            _convolution((2, 3, 5, 5), (2, 3, 3, 3), padding="same"), _convolution((2, 16, 8, 8), (17, 16, 3, 3), padding=1),
+            _convolution((2, 3, 5, 5), (2, 3, 3, 3), padding="same"),
+            _convolution((2, 16, 8, 8), (17, 16, 3, 3), padding=1),
             _convolution((3, 6, 6), (4, 3, 3, 3)), _convolution((2, 3, 7, 7), (4, 3, 2, 2), stride=3),
         ),
         dtypes=DOUBLE, tolerance=SUMMED,
@@ -91,7 +108,8 @@ _CONVOLUTIONS = (
         name="conv2d, batch norm, relu and residual",
         function=lambda m, x, w, s, b: m.relu(
             m.nn.functional.batch_norm(m.nn.functional.conv2d(x, w, padding=1), None, None, s, b, True) + x),
-        cases=(case(tensor(2, 8, 6, 6), tensor(8, 8, 3, 3), tensor(8), tensor(8)),), dtypes=DOUBLE, tolerance=COMPOSED,
+        cases=(case(tensor(2, 8, 6, 6), tensor(8, 8, 3, 3), tensor(8), tensor(8)),), dtypes=DOUBLE,
+        tolerance=COMPOSED,
         second_order=False,
     ),
 )  # fmt: skip
@@ -108,7 +126,8 @@ def _pooling(name: str, domain: Domain, *cases: dict[str, Any], **fields: Any) -
 
 _POOLING = (
     _pooling("max_pool2d", values.apart, {"kernel_size": 2}, {"kernel_size": 3, "stride": 2, "padding": 1},
-             {"kernel_size": (3, 2), "stride": (1, 2)}, {"kernel_size": 2, "dilation": 2}, {"kernel_size": 3, "stride": 1},
+             {"kernel_size": (3, 2), "stride": (1, 2)}, {"kernel_size": 2, "dilation": 2},
+             {"kernel_size": 3, "stride": 1},
              {"kernel_size": 2, "stride": 3, "ceil_mode": True},
              tolerance=EXACT, second_order=False),
     _pooling("avg_pool2d", normal, {"kernel_size": 2}, {"kernel_size": 3, "stride": 2, "padding": 1},
@@ -116,7 +135,8 @@ _POOLING = (
              tolerance=SUMMED),
     _pooling("adaptive_avg_pool2d", normal, {"output_size": 1}, {"output_size": (3, 2)}, {"output_size": (9, 8)},
              {"output_size": (4, 3)}, tolerance=SUMMED),
-    Row(name="ties in max_pool2d", function=lambda m, x: m.nn.functional.max_pool2d(x, 2), dtypes=FLOATS, tolerance=EXACT,
+    Row(name="ties in max_pool2d", function=lambda m, x: m.nn.functional.max_pool2d(x, 2), dtypes=FLOATS,
+        tolerance=EXACT,
         cases=(case(tensor(1, 2, 6, 6, domain=values.ties)),), gradients=False),
 )  # fmt: skip
 
@@ -153,7 +173,8 @@ _LOSSES = (
     _loss("mse_loss", *(case(tensor(3, 5), tensor(3, 5), reduction=r) for r in _REDUCTIONS)),
     _loss("l1_loss", *(case(tensor(3, 5, domain=values.apart), tensor(3, 5, domain=between(10, 11)), reduction=r)
                        for r in _REDUCTIONS), second_order=False),
-    _loss("smooth_l1_loss", *(case(tensor(3, 5), tensor(3, 5, domain=between(3, 5)), reduction=r) for r in _REDUCTIONS),
+    _loss("smooth_l1_loss",
+        *(case(tensor(3, 5), tensor(3, 5, domain=between(3, 5)), reduction=r) for r in _REDUCTIONS),
           second_order=False),
     _loss(
         "binary_cross_entropy_with_logits",

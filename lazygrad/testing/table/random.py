@@ -39,7 +39,9 @@ def _seeded(draw: Callable[[Any, Any], Any]) -> Callable[..., Any]:
 _LIKE = case(tensor(33, 9))
 
 
-def _draw(name: str, draw: Callable[[Any, Any], Any], tolerance: Tolerance = EXACT, dtypes: tuple[DType, ...] = SINGLE) -> Row:
+def _draw(
+    name: str, draw: Callable[[Any, Any], Any], tolerance: Tolerance = EXACT, dtypes: tuple[DType, ...] = SINGLE
+) -> Row:
     return Row(
         name=name, function=_seeded(draw), cases=(_LIKE, case(tensor()), case(tensor(0, 3))), dtypes=dtypes,
         tolerance=tolerance, torch=False, gradients=False,
@@ -61,17 +63,21 @@ ROWS: tuple[Row, ...] = (
     _draw("randperm", lambda m, x: m.randperm(17, device=x.device)),
     _draw("bernoulli", lambda m, x: m.bernoulli(m.full_like(x, 0.3))),
     _draw("dropout", lambda m, x: m.nn.functional.dropout(x, 0.4, training=True), Tolerance(2)),
-    Row(name="dropout in evaluation", function=lambda m, x: m.nn.functional.dropout(x, 0.4, training=False), cases=(_LIKE,),
+    Row(name="dropout in evaluation", function=lambda m, x: m.nn.functional.dropout(x, 0.4, training=False),
+        cases=(_LIKE,),
         tolerance=EXACT),
     Row(name="arange", function=lambda m, x: (
             m.arange(9, device=x.device), m.arange(2, 17, 3, device=x.device), m.arange(0, 1, 0.125, device=x.device),
             m.arange(5, 0, -2, device=x.device), m.linspace(0, 1, 9, device=x.device)),
         cases=(case(tensor()),), dtypes=SINGLE, tolerance=Tolerance(2), gradients=False),
     Row(name="creation", function=lambda m, x: (
-            m.zeros_like(x), m.ones_like(x), m.full_like(x, 2), m.zeros(2, 3, device=x.device), m.eye(4, device=x.device),
+            m.zeros_like(x), m.ones_like(x), m.full_like(x, 2), m.zeros(2, 3, device=x.device),
+            m.eye(4, device=x.device),
             m.full((2, 2), 7, device=x.device)),
         cases=(case(tensor(3, 5)), case(tensor(0))), dtypes=ALL, tolerance=EXACT, gradients=False),
-    Row(name="arguments", function=_sourced(lambda device, value, dtype: ops.add(ops.argument(value, dtype, device), 1)),
-        cases=(case(tensor(), value=3, dtype=int64), case(tensor(), value=-7, dtype=int32)), dtypes=SINGLE, tolerance=EXACT,
+    Row(name="arguments",
+        function=_sourced(lambda device, value, dtype: ops.add(ops.argument(value, dtype, device), 1)),
+        cases=(case(tensor(), value=3, dtype=int64), case(tensor(), value=-7, dtype=int32)), dtypes=SINGLE,
+        tolerance=EXACT,
         torch=False, gradients=False),
 )  # fmt: skip

@@ -30,7 +30,9 @@ def _cases(domain: Domain, name: str = "", empty: bool = True, several: bool = T
         for number, (shape, dim) in enumerate(shapes)
         for keepdim in ((False, True) if number % 4 == 0 else (number % 2 == 0,))
         if several or isinstance(dim, int)
-    ) + (case(tensor(5, 8, domain=domain, look=lambda m, x: x.permute(1, 0)[::2]), dim=1, keepdim=False),)
+    )
+    viewed = case(tensor(5, 8, domain=domain, look=lambda m, x: x.permute(1, 0)[::2]), dim=1, keepdim=False)
+    cases = (*cases, viewed)
     start = crc32(name.encode()) % _TURNS
     return cases if not name else (case(tensor(3, 19, domain=domain), dim=1, keepdim=False), *cases[start::_TURNS])
 
@@ -80,15 +82,20 @@ ROWS: tuple[Row, ...] = (
         edge_cases=lambda dtype: _edges(dtype, **_OPTIONS)),
     Row(name="prod", function=_prod, cases=_cases(between(0.8, 1.2), "prod", several=False), dtypes=NUMBERS,
         tolerance=Tolerance(64, 16), edge_cases=lambda dtype: _edges(dtype, **_OPTIONS) if dtype.is_float else ()),
-    Row(name="prod with zeros", function=lambda m, x: m.prod(x, 1), dtypes=FLOATS, tolerance=SUMMED, second_order=False,
+    Row(name="prod with zeros", function=lambda m, x: m.prod(x, 1), dtypes=FLOATS, tolerance=SUMMED,
+        second_order=False,
         cases=(case(data([[2.0, 3, 4], [0, 3, 4], [0, 0, 4], [0, 0, 0]])),)),
-    Row(name="amax", function=_by_dim("amax"), cases=_cases(values.apart, "amax", empty=False), dtypes=NUMBERS, tolerance=EXACT,
+    Row(name="amax", function=_by_dim("amax"), cases=_cases(values.apart, "amax", empty=False), dtypes=NUMBERS,
+        tolerance=EXACT,
         edge_cases=lambda dtype: _edges(dtype, **_OPTIONS), second_order=False, signed_zeros=False),
-    Row(name="amin", function=_by_dim("amin"), cases=_cases(values.apart, "amin", empty=False), dtypes=NUMBERS, tolerance=EXACT,
+    Row(name="amin", function=_by_dim("amin"), cases=_cases(values.apart, "amin", empty=False), dtypes=NUMBERS,
+        tolerance=EXACT,
         edge_cases=lambda dtype: _edges(dtype, **_OPTIONS), second_order=False, signed_zeros=False),
-    Row(name="max", function=_extremum("max"), cases=_cases(values.apart, "max", empty=False, several=False), dtypes=NUMBERS,
+    Row(name="max", function=_extremum("max"), cases=_cases(values.apart, "max", empty=False, several=False),
+        dtypes=NUMBERS,
         tolerance=EXACT, edge_cases=lambda dtype: _edges(dtype, **_OPTIONS), second_order=False, signed_zeros=False),
-    Row(name="min", function=_extremum("min"), cases=_cases(values.apart, "min", empty=False, several=False), dtypes=NUMBERS,
+    Row(name="min", function=_extremum("min"), cases=_cases(values.apart, "min", empty=False, several=False),
+        dtypes=NUMBERS,
         tolerance=EXACT, edge_cases=lambda dtype: _edges(dtype, **_OPTIONS), second_order=False, signed_zeros=False),
     Row(name="argmax", function=_by_dim("argmax"), cases=_cases(values.apart, "argmax", empty=False, several=False),
         dtypes=NUMBERS, tolerance=EXACT, gradients=False, edge_cases=lambda dtype: _edges(dtype, **_OPTIONS)),

@@ -15,7 +15,9 @@ def detecting():
 
 def test_the_forward_pass_is_checked():
     x = lg.tensor([-1.0, 4.0], requires_grad=True)
-    with pytest.raises(RuntimeError, match=r"detect_anomaly: log made nan values of shape \[2\].*test_anomaly.py:\d+") as caught:
+    with pytest.raises(
+        RuntimeError, match=r"detect_anomaly: log made nan values of shape \[2\].*test_anomaly.py:\d+"
+    ) as caught:
         x.log().sum().backward()
     assert "x.log().sum().backward()" in str(caught.value)
 
@@ -54,7 +56,11 @@ def test_tensors_stay_usable_and_the_scope_ends():
     lg.autograd.set_detect_anomaly(False)
     y.sum().backward()
     assert x.grad.item() == -1
-    with pytest.warns(UserWarning, match="Anomaly Detection"), lg.autograd.detect_anomaly(), pytest.raises(RuntimeError):
+    with (
+        pytest.warns(UserWarning, match="Anomaly Detection"),
+        lg.autograd.detect_anomaly(),
+        pytest.raises(RuntimeError),
+    ):
         y.sum().backward()
 
 

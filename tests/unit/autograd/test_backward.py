@@ -1,9 +1,9 @@
 """backward: accumulation, weights, retained gradients, hooks, refusals."""
 
 import pytest
-from unit.tensor.against_torch import agree, numbers
 
 import lazygrad as lg
+from unit.tensor.against_torch import agree, numbers
 
 
 def leaf(*values):

@@ -2,9 +2,9 @@
 
 import numpy
 import pytest
-from unit.tensor.against_torch import assert_same, both, numbers, torch
 
 import lazygrad as lg
+from unit.tensor.against_torch import assert_same, both, numbers, torch
 
 
 def on_both(function, *arrays):
@@ -35,7 +35,9 @@ def test_inputs_in_the_middle():
     assert_same(*on_both(gradients, numbers(3)))
 
 
-@pytest.mark.parametrize("name", ["exp", "tanh", "sigmoid", "relu", "log", "sqrt", "sin", "erf", "softmax", "norm", "prod"])
+@pytest.mark.parametrize(
+    "name", ["exp", "tanh", "sigmoid", "relu", "log", "sqrt", "sin", "erf", "softmax", "norm", "prod"]
+)
 def test_second_derivatives(name):
     def second(lib, x):
         y = x.softmax(0) if name == "softmax" else getattr(x, name)()
@@ -55,7 +57,7 @@ def test_third_derivatives():
 
 def test_second_derivatives_through_layers():
     def second(lib, x, w):
-        F = lib.nn.functional  # noqa: N806
+        F = lib.nn.functional
         y = F.conv2d(x, w, padding=1).relu()
         y = F.avg_pool2d(y, 2)
         (first,) = lib.autograd.grad((y * y).sum(), w, create_graph=True)
@@ -125,12 +127,16 @@ def test_products_with_vectors():
     for name in ("vjp", "jvp"):
         weight = numbers(3, 3, seed=6) if name == "vjp" else V
         ours, theirs = on_both(
-            lambda lib, x, v, name=name: getattr(lib.autograd.functional, name)(outer(lib), x.detach(), v.detach()), X, weight
+            lambda lib, x, v, name=name: getattr(lib.autograd.functional, name)(outer(lib), x.detach(), v.detach()),
+            X,
+            weight,
         )
         assert_same(ours, theirs)
     for name in ("vhp", "hvp"):
         ours, theirs = on_both(
-            lambda lib, x, v, name=name: getattr(lib.autograd.functional, name)(cubic(lib), x.detach(), v.detach()), X, V
+            lambda lib, x, v, name=name: getattr(lib.autograd.functional, name)(cubic(lib), x.detach(), v.detach()),
+            X,
+            V,
         )
         assert_same(ours, theirs)
 

@@ -56,7 +56,9 @@ def test_unused_nodes_die():
 
 
 def test_devices_must_agree():
-    with pytest.raises(RuntimeError, match=r"add: all tensors must be on one device, but these are on numpy:0 and other:0"):
+    with pytest.raises(
+        RuntimeError, match=r"add: all tensors must be on one device, but these are on numpy:0 and other:0"
+    ):
         ops.add(placeholder(2), placeholder(2, device="other:0"))
 
 

@@ -14,7 +14,8 @@ def x(*shape, dtype=float32):
 
 REFUSED = [
     (lambda: ops.add(x(2), x(3)), RuntimeError, r"needs inputs of one shape, got \[2\], \[3\]"),
-    (lambda: ops.add(x(2), x(2, dtype=float64)), RuntimeError, "add: inputs must have one dtype, got float32, float64"),
+    (lambda: ops.add(x(2), x(2, dtype=float64)), RuntimeError,
+        "add: inputs must have one dtype, got float32, float64"),
     (lambda: ops.exp(x(2, dtype=int64)), RuntimeError, "exp is not defined for dtype int64"),
     (lambda: ops.bitwise_and(x(2), x(2)), RuntimeError, "bitwise_and is not defined for dtype float32"),
     (lambda: ops.shift_left(x(2, dtype=bool_), x(2, dtype=bool_)), RuntimeError, "not defined for dtype bool"),
@@ -34,12 +35,15 @@ REFUSED = [
     (lambda: ops.contract(x(2, 3), (0, 1), x(4, 5), (1, 2), (0, 2)), RuntimeError, "share has extents 3 and 4"),
     (lambda: ops.contract(x(2), (0,), x(2), (0,), (1,)), RuntimeError, r"result labels \[1\] are in neither operand"),
     (lambda: ops.contract(x(2, 2), (0, 0), x(2), (0,), ()), RuntimeError, "does not label each axis"),
-    (lambda: ops.contract(x(2), (0,), x(2, dtype=float64), (0,), ()), RuntimeError, "one numeric dtype, got float32 and"),
+    (lambda: ops.contract(x(2), (0,), x(2, dtype=float64), (0,), ()), RuntimeError,
+        "one numeric dtype, got float32 and"),
     (lambda: ops.contract(x(2, dtype=bool_), (0,), x(2, dtype=bool_), (0,), ()), RuntimeError, "one numeric dtype"),
     (lambda: ops.gather(x(3), x(3, dtype=int32), 0), RuntimeError, "gather: index must be int64, got int32"),
-    (lambda: ops.gather(x(3, 2), x(3, 4, dtype=int64), 0), RuntimeError, "all extents but that of axis 0 must be equal"),
+    (lambda: ops.gather(x(3, 2), x(3, 4, dtype=int64), 0), RuntimeError,
+        "all extents but that of axis 0 must be equal"),
     (lambda: ops.scatter(x(3), x(2, dtype=int64), x(4), 0, "add"), RuntimeError, "must have one shape"),
-    (lambda: ops.scatter(x(3), x(2, dtype=int64), x(2, dtype=float64), 0, "set"), RuntimeError, "must have one dtype"),
+    (lambda: ops.scatter(x(3), x(2, dtype=int64), x(2, dtype=float64), 0, "set"), RuntimeError,
+        "must have one dtype"),
     (lambda: ops.random_bits(x(2, dtype=int64), x(dtype=int64), (3,)), RuntimeError, "must be int64 scalars"),
 ]  # fmt: skip
 

@@ -6,9 +6,9 @@ import pickle
 import ml_dtypes
 import numpy
 import pytest
-from unit.tensor.against_torch import agree, assert_same, dtype_name, torch
 
 import lazygrad as lg
+from unit.tensor.against_torch import agree, assert_same, dtype_name, torch
 
 DATA = [
     1,
@@ -221,7 +221,21 @@ def test_arguments_are_scalars_bound_at_launch():
 
 
 def test_names_that_torch_has():
-    for name in ("float", "double", "half", "long", "int", "short", "bool", "inf", "nan", "pi", "no_grad", "nn", "optim"):
+    for name in (
+        "float",
+        "double",
+        "half",
+        "long",
+        "int",
+        "short",
+        "bool",
+        "inf",
+        "nan",
+        "pi",
+        "no_grad",
+        "nn",
+        "optim",
+    ):
         assert hasattr(lg, name)
         assert hasattr(torch, name)
     with pytest.raises(AttributeError, match="has no attribute 'nothing'"):

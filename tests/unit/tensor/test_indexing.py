@@ -4,10 +4,10 @@ import numpy
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from unit.tensor.against_torch import agree, both, numbers, to_array, torch
 
 import lazygrad as lg
 from lazygrad.ir.node import topological
+from unit.tensor.against_torch import agree, both, numbers, to_array, torch
 
 
 def tensor(*values):
@@ -121,7 +121,9 @@ def test_any_basic_index(data, shape):
         index.append(
             data.draw(
                 st.integers(-extent, extent - 1)
-                | st.builds(slice, st.none() | st.integers(-6, 6), st.none() | st.integers(-6, 6), st.none() | st.integers(1, 4))
+                | st.builds(
+                    slice, st.none() | st.integers(-6, 6), st.none() | st.integers(-6, 6), st.none() | st.integers(1, 4)
+                )
                 | st.none().map(lambda _: slice(None))
             )
         )
@@ -170,7 +172,9 @@ def test_positions_and_masks():
 def test_gather_and_scatter():
     x, index, source = numbers(3, 4), numpy.array([[0, 2, 1], [1, 0, 2]]), numbers(2, 3, seed=4)
     agree(lambda lib, x, i: (lib.gather(x, 0, i), lib.gather(x, 1, i)), x, index)
-    agree(lambda lib, x, i, s: (x.scatter(0, i, s), x.scatter_add(1, i, s), x.scatter(1, i, value=5.0)), x, index, source)
+    agree(
+        lambda lib, x, i, s: (x.scatter(0, i, s), x.scatter_add(1, i, s), x.scatter(1, i, value=5.0)), x, index, source
+    )
     agree(lambda lib, x, i: (lib.take_along_dim(x, i[:1], 1), lib.take_along_dim(x, i.reshape(-1))), x, index)
 
 

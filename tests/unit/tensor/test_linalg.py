@@ -2,9 +2,9 @@
 
 import numpy
 import pytest
-from unit.tensor.against_torch import agree, numbers
 
 import lazygrad as lg
+from unit.tensor.against_torch import agree, numbers
 
 SHAPES = [
     ((3,), (3,)),
@@ -82,7 +82,11 @@ def test_einsum(case):
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
-        (lambda: lg.ones(2, 3) @ lg.ones(2, 3), RuntimeError, r"matmul: shapes cannot be multiplied: \[2, 3\] and \[2, 3\]"),
+        (
+            lambda: lg.ones(2, 3) @ lg.ones(2, 3),
+            RuntimeError,
+            r"matmul: shapes cannot be multiplied: \[2, 3\] and \[2, 3\]",
+        ),
         (lambda: lg.ones(2, 3) @ lg.tensor(1.0), RuntimeError, "at least 1D"),
         (lambda: lg.ones(2, 3) @ lg.ones(3, 2, dtype=lg.float64), RuntimeError, "same dtype.*float32 and float64"),
         (lambda: lg.mm(lg.ones(3), lg.ones(3)), RuntimeError, "mm: expected tensors of 2 and 2 dimensions"),

@@ -2,9 +2,9 @@
 
 import numpy
 import pytest
-from unit.tensor.against_torch import agree, numbers
 
 import lazygrad as lg
+from unit.tensor.against_torch import agree, numbers
 
 VIEWS = {
     "reshape": lambda lib, x: x.reshape(4, 6),

@@ -1,18 +1,25 @@
 """The printed form against torch's, character for character (but for the library's name)."""
 
+import re
+
 import numpy
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
-from unit.tensor.against_torch import both, torch
 
 import lazygrad as lg
 from lazygrad.tensor.printing import printoptions
+from unit.tensor.against_torch import both, torch
+
+
+def on_one_line(text):
+    """The library's name is longer than torch's, so the dtype may have to go to a line of its own earlier."""
+    return re.sub(r",\s+dtype=", ", dtype=", text.replace("lazygrad.", "torch."))
 
 
 def same_text(ours, theirs):
-    assert repr(ours).replace("lazygrad.", "torch.") == repr(theirs)
+    assert on_one_line(repr(ours)) == on_one_line(repr(theirs))
 
 
 FLOATS = st.floats(width=32, allow_subnormal=False) | st.sampled_from(
@@ -21,7 +28,9 @@ FLOATS = st.floats(width=32, allow_subnormal=False) | st.sampled_from(
 
 
 @settings(max_examples=400, deadline=None)
-@given(arrays.arrays(numpy.float32, arrays.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=5), elements=FLOATS))
+@given(
+    arrays.arrays(numpy.float32, arrays.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=5), elements=FLOATS)
+)
 def test_floats(array):
     same_text(*both(array, requires_grad=False))
 
@@ -34,7 +43,7 @@ def test_rows_break_where_torchs_do(array):
 
 @settings(max_examples=200, deadline=None)
 @given(
-    st.sampled_from("int64 int32 int16 int8 uint8 bool".split()).flatmap(
+    st.sampled_from(["int64", "int32", "int16", "int8", "uint8", "bool"]).flatmap(
         lambda name: arrays.arrays(name, arrays.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=12))
     )
 )
@@ -51,7 +60,9 @@ def test_half_width_floats(array):
     same_text(lg.tensor(array, dtype=lg.bfloat16), torch.tensor(array, dtype=torch.bfloat16))
 
 
-@pytest.mark.parametrize("shape", [(1001,), (2000,), (40, 50), (7, 300), (2000, 1), (3, 4, 100), (1, 1, 2000), (12, 12, 12)])
+@pytest.mark.parametrize(
+    "shape", [(1001,), (2000,), (40, 50), (7, 300), (2000, 1), (3, 4, 100), (1, 1, 2000), (12, 12, 12)]
+)
 @pytest.mark.parametrize("scale", [1, 1e6])
 def test_summaries(shape, scale):
     array = (numpy.arange(numpy.prod(shape)).reshape(shape) * 0.37 * scale).astype("float32")
@@ -112,13 +123,11 @@ def test_options():
         torch.set_printoptions(profile="default", sci_mode=None)
         assert before is None or torch.get_printoptions() == before
     with printoptions(threshold=5, edgeitems=1):
-        assert repr(lg.arange(9)) == "tensor([0, ..., 8])"
+        assert repr(lg.arange(9)) == "tensor([0,  ..., 8])"
     assert lg.get_printoptions()["precision"] == 4
     lg.set_printoptions(precision=1)
     assert repr(lg.tensor([0.25])) == "tensor([0.2])"
     lg.set_printoptions(profile="default")
-
-
 
 
 def test_formatting():

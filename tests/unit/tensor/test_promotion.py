@@ -3,11 +3,11 @@
 from itertools import product
 
 import pytest
-from unit.tensor.against_torch import dtype_name, torch
 
 import lazygrad as lg
+from unit.tensor.against_torch import dtype_name, torch
 
-NAMES = "bool uint8 int8 int16 int32 int64 float16 bfloat16 float32 float64".split()
+NAMES = ["bool", "uint8", "int8", "int16", "int32", "int64", "float16", "bfloat16", "float32", "float64"]
 
 
 @pytest.mark.parametrize("operation", ["add", "mul", "div", "eq", "maximum", "where"])

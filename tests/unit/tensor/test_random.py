@@ -78,7 +78,14 @@ def test_chances():
 def test_a_seed_repeats_everything():
     def draw():
         lg.manual_seed(42)
-        return [lg.rand(3), lg.randn(3), lg.randint(9, (3,)), lg.randperm(9), lg.zeros(3).uniform_(), lg.zeros(3).normal_()]
+        return [
+            lg.rand(3),
+            lg.randn(3),
+            lg.randint(9, (3,)),
+            lg.randperm(9),
+            lg.zeros(3).uniform_(),
+            lg.zeros(3).normal_(),
+        ]
 
     for one, other in zip(draw(), draw(), strict=True):
         assert one.tolist() == other.tolist()

@@ -190,5 +190,9 @@ def test_import_is_quick_and_loads_no_device_library():
     import subprocess
     import sys
 
-    code = "import sys, lazygrad; print([m for m in ('pyopencl', 'triton', 'torch', 'lazygrad.nn') if m in sys.modules])"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    code = (
+        "import sys, lazygrad; print([m for m in ('pyopencl', 'triton', 'torch', 'lazygrad.nn') if m in sys.modules])"
+    )
+    assert (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    )

@@ -2,9 +2,9 @@
 
 import numpy
 import pytest
-from unit.tensor.against_torch import agree, numbers
 
 import lazygrad as lg
+from unit.tensor.against_torch import agree, numbers
 
 AXES = [None, 0, -1, (0, 2), (1,)]
 

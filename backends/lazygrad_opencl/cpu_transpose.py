@@ -1,0 +1,65 @@
+"""Squares of elements turned in registers: loads whose lanes lie apart, but whose neighbours along another axis do not.
+
+A gather moves elements one by one. Where a loop over the other axis surrounds it, ``lanes`` whole vectors along
+that axis are loaded instead, and turned by log2(lanes) rounds of shuffles, which gives the gathers of ``lanes``
+consecutive positions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lazygrad.ir.dtype import bool_
+from lazygrad.ir.index import Variable
+from lazygrad.ir.value import LOAD, Value
+from lazygrad.kernel.axes import stride
+from lazygrad.kernel.emit import Operand
+from lazygrad.kernel.kernel import Stage
+from lazygrad.kernel.walk import ordered_values, stage_values
+from lazygrad_opencl.emitter import OpenCLEmitter
+from lazygrad_opencl.types import LANE_NAMES, memory_type
+
+
+def turnable_loads(stage: Stage, vector: Variable, inner: Variable) -> list[Value]:
+    """The stage's loads that can be loaded along ``inner`` and turned to lie along ``vector``."""
+    found = []
+    for value in ordered_values(stage_values(stage)):
+        if value.op != LOAD or value.dtype is bool_ or value.payload.mask or value.payload.dynamic:
+            continue
+        address = value.payload.address
+        if stride(address, inner) == 1 and stride(address, vector) not in (None, 0, 1):
+            found.append(value)
+    return found
+
+
+def load_turned(emitter: OpenCLEmitter, value: Value) -> list[Operand]:
+    """With ``inner`` bound to the first of ``lanes`` positions: the value at each of them, lanes along ``vector``."""
+    access, lanes = value.payload, emitter.lanes
+    address = emitter.address(access.address)
+    assert address.stride is not None
+    kind = f"{memory_type(value.dtype)}{lanes}"
+    rows = []
+    for lane in range(lanes):
+        place = address.base._replace(text=f"({address.base.text} + {lane * address.stride})")
+        rows.append(Operand(emitter.vector_at(access.buffer, place, value.dtype), value.dtype, True, emitter.depth))
+    rows = [emitter.declare(row, "x") for row in rows]
+    apart = lanes // 2
+    while apart:
+        turned = list(rows)
+        for position in range(lanes):
+            if not position & apart:
+                first, second = rows[position], rows[position + apart]
+                low = _mixed(kind, first.text, second.text, lanes, apart, 0)
+                high = _mixed(kind, first.text, second.text, lanes, apart, apart)
+                turned[position] = emitter.declare(first._replace(text=low), "x")
+                turned[position + apart] = emitter.declare(first._replace(text=high), "x")
+        rows = turned
+        apart //= 2
+    return rows
+
+
+def _mixed(kind: str, first: str, second: str, lanes: int, apart: int, offset: int) -> str:
+    """Runs of ``apart`` lanes from both vectors in turn, ``offset`` lanes further on."""
+    runs: Sequence[int] = range(offset, lanes, 2 * apart)
+    parts = (f"{source}.s{LANE_NAMES[run : run + apart]}" for run in runs for source in (first, second))
+    return f"({kind})({', '.join(parts)})"

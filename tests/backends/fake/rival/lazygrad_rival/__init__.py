@@ -1,0 +1,3 @@
+"""A backend that takes the name of another one."""
+
+backend = object()
