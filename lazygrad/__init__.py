@@ -240,8 +240,8 @@ from lazygrad.tensor.statistics import logsumexp, norm, std, std_mean, var, var_
 
 if TYPE_CHECKING:
     from lazygrad import autograd, hub, nn, optim, serialization, vision
+    from lazygrad.mathematics.symbolic import symbolic
     from lazygrad.serialization import load, save
-    from lazygrad.mathematics import symbolic
 
 __all__ = [
     "Generator",

@@ -5,13 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 
 from lazygrad.ir.index import Variable
+from lazygrad.ir.value import Value
+from lazygrad.kernel.emit import Operand
 from lazygrad.kernel.kernel import Stage
-from lazygrad.kernel.tiling import pointwise_tiling
+from lazygrad.kernel.tiling import LONG_EXPRESSION, pointwise_tiling
+from lazygrad.kernel.traffic import operations
 from lazygrad_opencl.cpu_loops import Span, open_block, open_loop, open_steps, open_tasks, open_vectors
 from lazygrad_opencl.cpu_transpose import load_turned, turnable_loads
 from lazygrad_opencl.emitter import OpenCLEmitter
 from lazygrad_opencl.pointwise import pointwise
 from lazygrad_opencl.skeleton import BodyCode, BodyContext
+from lazygrad_opencl.types import register_type
 
 # Vectors in a cache line of what is stored.
 LINE_VECTORS = 2
@@ -59,20 +63,46 @@ def _squares(
     line = open_block(emitter, vector, LINE_VECTORS * lanes, spans.get(vector))
     if turnable:
         place = open_steps(emitter, inner, lanes, spans[inner])
-        emitter.bind(inner, place)
     else:
         open_loop(emitter, inner, spans[inner])
     open_vectors(emitter, vector, line)
     if turnable:
-        squares = [load_turned(emitter, load) for load in turnable]
-        for position in range(lanes):
-            emitter.open()
-            emitter.bind(inner, f"({place} + {position})")
-            for load, square in zip(turnable, squares, strict=True):
-                emitter.remember(load, square[position], emitter.depth)
-            _stores(emitter, stage)
-            emitter.close()
+        squares = {load: load_turned(emitter, load, inner, place) for load in turnable}
+        _positions(emitter, stage, inner, place, squares)
     else:
         _stores(emitter, stage)
     for _ in range(3):
         emitter.close()
+
+
+def _positions(
+    emitter: OpenCLEmitter, stage: Stage, inner: Variable, first: str, squares: dict[Value, list[Operand]]
+) -> None:
+    """The stage at each position of ``inner`` in the squares: written out, or a loop where the code is long."""
+    if operations(stage) > LONG_EXPRESSION:
+        arrays = {load: _array(emitter, square) for load, square in squares.items()}
+        name = emitter.fresh("n")
+        emitter.open(f"for (int {name} = 0; {name} < {emitter.lanes}; {name}++) {{")
+        _position(emitter, stage, inner, f"({first} + {name})", {load: f"{a}[{name}]" for load, a in arrays.items()})
+        emitter.close()
+        return
+    for position in range(emitter.lanes):
+        emitter.open()
+        texts = {load: square[position].text for load, square in squares.items()}
+        _position(emitter, stage, inner, f"({first} + {position})", texts)
+        emitter.close()
+
+
+def _position(emitter: OpenCLEmitter, stage: Stage, inner: Variable, place: str, texts: dict[Value, str]) -> None:
+    emitter.bind(inner, place)
+    for load, text in texts.items():
+        emitter.remember(load, Operand(text, load.dtype, True, emitter.depth), emitter.depth)
+    _stores(emitter, stage)
+
+
+def _array(emitter: OpenCLEmitter, square: list[Operand]) -> str:
+    """A square in a private array."""
+    name = emitter.fresh("square")
+    kind = register_type(square[0].dtype, emitter.lanes)
+    emitter.line(f"const {kind} {name}[{len(square)}] = {{{', '.join(row.text for row in square)}}};")
+    return name

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lazygrad.ir.dtype import bool_
-from lazygrad.ir.index import Variable
+from lazygrad.ir.index import Index, Variable, substitute
 from lazygrad.ir.value import LOAD, Value
 from lazygrad.kernel.axes import stride
 from lazygrad.kernel.emit import Operand
@@ -32,15 +32,21 @@ def turnable_loads(stage: Stage, vector: Variable, inner: Variable) -> list[Valu
     return found
 
 
-def load_turned(emitter: OpenCLEmitter, value: Value) -> list[Operand]:
-    """With ``inner`` bound to the first of ``lanes`` positions: the value at each of them, lanes along ``vector``."""
+def load_turned(emitter: OpenCLEmitter, value: Value, inner: Variable, first: str) -> list[Operand]:
+    """The value at ``lanes`` positions of ``inner`` from ``first`` on, each with lanes along the wide axis."""
     access, lanes = value.payload, emitter.lanes
-    address = emitter.address(access.address)
+    # A variable of its own for the first position: ``inner`` is bound anew at each of them.
+    start = Variable(f"first {first}", inner.extent)
+    if start not in emitter.bindings:
+        emitter.bind(start, first)
+    address = emitter.address(substitute(access.address, {inner: Index(0, ((start, 1),))}))
     assert address.stride is not None
     kind = f"{memory_type(value.dtype)}{lanes}"
     rows = []
     for lane in range(lanes):
-        place = address.base._replace(text=f"({address.base.text} + {lane * address.stride})")
+        step = lane * address.stride
+        text = f"({address.base.text} {'-' if step < 0 else '+'} {abs(step)})" if step else address.base.text
+        place = address.base._replace(text=text)
         rows.append(Operand(emitter.vector_at(access.buffer, place, value.dtype), value.dtype, True, emitter.depth))
     rows = [emitter.declare(row, "x") for row in rows]
     apart = lanes // 2
@@ -48,11 +54,11 @@ def load_turned(emitter: OpenCLEmitter, value: Value) -> list[Operand]:
         turned = list(rows)
         for position in range(lanes):
             if not position & apart:
-                first, second = rows[position], rows[position + apart]
-                low = _mixed(kind, first.text, second.text, lanes, apart, 0)
-                high = _mixed(kind, first.text, second.text, lanes, apart, apart)
-                turned[position] = emitter.declare(first._replace(text=low), "x")
-                turned[position + apart] = emitter.declare(first._replace(text=high), "x")
+                upper, lower = rows[position], rows[position + apart]
+                low = _mixed(kind, upper.text, lower.text, lanes, apart, 0)
+                high = _mixed(kind, upper.text, lower.text, lanes, apart, apart)
+                turned[position] = emitter.declare(upper._replace(text=low), "x")
+                turned[position + apart] = emitter.declare(upper._replace(text=high), "x")
         rows = turned
         apart //= 2
     return rows

@@ -103,6 +103,9 @@ class OpenCLEmitter(Emitter):
             text = f"b{buffer}[{_bare(address.base.text)}]"
         elif address.stride == 1 and condition.wide is None:
             text = self.vector_at(buffer, address.base, dtype)
+        elif address.stride == -1 and condition.wide is None:
+            first = address.base._replace(text=f"({address.base.text} - {lanes - 1})")
+            text = f"({self.vector_at(buffer, first, dtype)}).s{LANE_NAMES[lanes - 1 :: -1]}"
         else:
             text = self._gathered(buffer, address, condition.wide, kind)
         if condition.uniform is not None:

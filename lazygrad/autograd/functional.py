@@ -26,9 +26,7 @@ def _like(template: Any, values: list[Tensor]) -> Any:
 def _leaves(inputs: Tensors, create_graph: bool) -> list[Tensor]:
     """Tensors to differentiate by: the inputs themselves where the result is to be differentiated too."""
     if create_graph:
-        return [
-            tensor if tensor.requires_grad else tensor.detach().requires_grad_() for tensor in _listed(inputs)
-        ]
+        return [tensor if tensor.requires_grad else tensor.detach().requires_grad_() for tensor in _listed(inputs)]
     return [tensor.detach().clone().requires_grad_() for tensor in _listed(inputs)]
 
 
@@ -94,17 +92,14 @@ def jvp(
             [tangent._enter() for tangent in tangents],
         )
         results = [
-            wrap(node if create_graph else ops.detach(node), *(leaves if create_graph else ()))
-            for node in products
+            wrap(node if create_graph else ops.detach(node), *(leaves if create_graph else ())) for node in products
         ]
     values = outputs if create_graph else [output.detach() for output in outputs]
     template = outputs[0] if len(outputs) == 1 else tuple(outputs)
     return _like(template, values), _like(template, results)
 
 
-def jacobian(
-    func: Callable[..., Tensor], inputs: Tensors, create_graph: bool = False, strict: bool = False
-) -> Any:
+def jacobian(func: Callable[..., Tensor], inputs: Tensors, create_graph: bool = False, strict: bool = False) -> Any:
     """The Jacobian matrix of ``func``: (*output shape, *input shape) for each input.
 
     >>> import lazygrad as lg
@@ -130,9 +125,7 @@ def jacobian(
     )
 
 
-def hessian(
-    func: Callable[..., Tensor], inputs: Tensors, create_graph: bool = False, strict: bool = False
-) -> Any:
+def hessian(func: Callable[..., Tensor], inputs: Tensors, create_graph: bool = False, strict: bool = False) -> Any:
     """The second derivatives of a scalar function: (*input shape, *input shape), for each pair of inputs.
 
     >>> import lazygrad as lg
@@ -145,9 +138,7 @@ def hessian(
 
     def slope(position: int) -> Callable[..., Tensor]:
         def function(*given: Tensor) -> Tensor:
-            return grad(
-                func(*given), given[position], create_graph=True, allow_unused=True, materialize_grads=True
-            )[0]
+            return grad(func(*given), given[position], create_graph=True, allow_unused=True, materialize_grads=True)[0]
 
         return function
 
@@ -164,9 +155,7 @@ def vhp(
         output = func(*leaves)
         slopes = grad(output, leaves, create_graph=True, allow_unused=True, materialize_grads=True)
         live = [
-            (slope, weight)
-            for slope, weight in zip(slopes, _weights(v, leaves), strict=True)
-            if slope.requires_grad
+            (slope, weight) for slope, weight in zip(slopes, _weights(v, leaves), strict=True) if slope.requires_grad
         ]
         if not live:
             return output.detach(), _like(inputs, [leaf.new_zeros(leaf.shape) for leaf in leaves])

@@ -47,13 +47,12 @@ class Binding(NamedTuple):
 
 
 class _Level:
-    __slots__ = ("header", "lines", "memory", "shadowed")
+    __slots__ = ("header", "lines", "memory")
 
     def __init__(self, header: str) -> None:
         self.header = header
         self.lines: list[str] = []
         self.memory: dict[Any, Any] = {}
-        self.shadowed: list[tuple[Variable, Binding]] = []  # what variables were outside that are bound here again
 
 
 class Levels(ABC):
@@ -95,7 +94,6 @@ class Levels(ABC):
         depth = len(self._levels)
         for variable in [v for v, binding in self.bindings.items() if binding.depth >= depth]:
             del self.bindings[variable]
-        self.bindings.update(level.shadowed)
         for number in [n for n, operand in self.reduced.items() if operand.depth >= depth]:
             del self.reduced[number]
         outer = self._levels[-1].lines
@@ -117,9 +115,8 @@ class Levels(ABC):
 
     def bind(self, variable: Variable, text: str, wide: bool = False) -> None:
         """Gives a loop variable its (int) text at the innermost level; ``wide`` adds the lane's number."""
-        outer = self.bindings.get(variable)
-        if outer is not None and outer.depth < self.depth:
-            self._levels[-1].shadowed.append((variable, outer))
+        if variable in self.bindings:
+            raise RuntimeError(f"the axis {variable} is bound already: what is remembered of it would be wrong")
         self.bindings[variable] = Binding(text, int32, wide and self.lanes > 1, self.depth, True, True)
 
     def declare(self, operand: Operand, prefix: str = "t") -> Operand:

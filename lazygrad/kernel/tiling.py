@@ -22,8 +22,8 @@ from lazygrad.kernel.traffic import Touch, elements, full_lanes, lane_cost, lane
 TASK_COST = 2**17
 # More tasks than cores even out what other processes take away.
 TASKS_PER_CORE = 6
-# Points walked inside one vector of a gathering loop: the cache lines of a gather serve this many.
-GATHER_BLOCK = 512
+# Positions walked inside one vector of a gathering loop: as far as prefetching and the cache like it.
+GATHER_BLOCK = 128
 # Running results that hide the latency of an addition.
 ROW_UNROLL = 4
 # An expression with this many operations hides latencies by itself, and repeating its code costs compile

@@ -93,7 +93,7 @@ def lane_cost(stage: Stage, axis: Variable | None, lanes: int) -> float:
     cost = work * vectors / lanes
     for touch in touched:
         step = touch.step(axis)
-        if step == 1:
+        if step == 1 or (step == -1 and not touch.stores):
             cost += vectors / lanes
         elif step != 0 or lanes == 1:
             cost += SCATTER_COST if touch.stores else GATHER_COST

@@ -122,9 +122,6 @@ def product(book: Book, coefficient: Fraction, factors: Iterable[Factor]) -> Ter
             if scaled is not None:
                 coefficient *= scaled
                 base = primitive
-        elif base.name == "exp" and whole and exponent != 1 and base.children[0].kind != "sum":
-            (inner,) = base.children
-            base, exponent = book.map("exp", [scale(inner, exponent)]), ONE
         powers[base] = powers.get(base, Fraction(0)) + exponent
     return _build(book, numbers.rounded(coefficient), powers)
 
@@ -133,6 +130,7 @@ def _build(book: Book, coefficient: Fraction, powers: dict[Term, Fraction]) -> T
     if coefficient == 0:
         return book.zero
     _join_softmax(book, powers)
+    powers = _join_exponentials(book, powers)
     kept: list[Factor] = []
     for base, exponent in powers.items():
         if base.name == "indicator" and exponent > 0:
@@ -148,6 +146,25 @@ def _build(book: Book, coefficient: Fraction, powers: dict[Term, Fraction]) -> T
         if base.kind == "sum":
             return _plain(book, {t: c * coefficient for c, t in entries_of(base)})
     return book.product(coefficient, kept)
+
+
+def _join_exponentials(book: Book, powers: dict[Term, Fraction]) -> dict[Term, Fraction]:
+    """Exponentials of multiples of one term are one: exp(x)**2*exp(-x) is exp(x)."""
+    multiples: dict[Term, list[tuple[Term, Fraction]]] = {}
+    for base in powers:
+        if base.name == "exp":
+            (argument,) = base.children
+            factor, monomial = _content(argument) if argument.kind == "sum" else split(argument)
+            multiples.setdefault(monomial, []).append((base, factor))
+    for monomial, bases in multiples.items():
+        first = bases[0][0]
+        if len(bases) == 1 and (powers[first] == 1 or monomial.kind == "sum"):
+            continue
+        total = sum((powers[base] * factor for base, factor in bases), Fraction(0))
+        gone = {base for base, _ in bases}
+        joined = {book.map("exp", [scale(monomial, total)]): ONE} if total else {}
+        powers = {base: exponent for base, exponent in powers.items() if base not in gone} | joined
+    return powers
 
 
 def _join_softmax(book: Book, powers: dict[Term, Fraction]) -> None:

@@ -145,13 +145,24 @@ def transpose(term: Term, axes: tuple[int, ...]) -> Term:
     return book.call("permute", [term], axes, tuple(term.shape[axis] for axis in axes))
 
 
+def owns(term: Term, place: int) -> bool:
+    """Whether an axis is the term's own: it changes along it, or has it with extent 1 and not by insertion."""
+    if len(term.shape) < place or term.depends(place):
+        return term.depends(place)
+    if term.name == "insert":
+        inserted = term.attributes
+        inner = place - sum(1 for other in inserted if other < place)
+        return place not in inserted and owns(term.children[0], inner)
+    if term.kind in ("sum", "product", "map") and term.is_small:
+        return any(owns(child, place) for child in term.children)
+    return True
+
+
 def permute(term: Term, axes: tuple[int, ...]) -> Term:
     """A permutation of the value's axes, some of which the term may lack."""
-    missing = len(axes) - len(term.shape)
-    wanted: list[int | None] = [
-        axis - missing if axis >= missing and term.shape[axis - missing] != 1 else None for axis in axes
-    ]
-    return arrange(term, wanted)
+    rank = len(axes)
+    missing = rank - len(term.shape)
+    return arrange(term, [axis - missing if owns(term, rank - axis) else None for axis in axes])
 
 
 def reshape(term: Term, old: Shape, new: Shape) -> Term:
@@ -195,10 +206,24 @@ def _reshaped(term: Term, shape: Shape) -> Term:
 
 
 def _reshape_ones(term: Term, old: Shape, new: Shape) -> Term:
-    """Only axes of extent 1 come or go."""
-    places = [len(old) - axis for axis, extent in enumerate(old) if extent == 1]
-    core = squeeze_all(term, [place for place in places if place <= len(term.shape)])
-    return insert_all(core, [len(new) - axis for axis, extent in enumerate(new) if extent == 1])
+    """Only axes of extent 1 come or go; between the same neighbours they are the same axes."""
+    gone: list[int] = []
+    come: list[int] = []
+    for before, after in zip(_runs_of_ones(old), _runs_of_ones(new), strict=True):
+        gone += [len(old) - axis for axis in before[len(after) :]]
+        come += [len(new) - axis for axis in after[len(before) :]]
+    return insert_all(squeeze_all(term, [place for place in gone if place <= len(term.shape)]), come)
+
+
+def _runs_of_ones(shape: Shape) -> list[list[int]]:
+    """The axes of extent 1 before, between and behind all others."""
+    runs: list[list[int]] = [[]]
+    for axis, extent in enumerate(shape):
+        if extent == 1:
+            runs[-1].append(axis)
+        else:
+            runs.append([])
+    return runs
 
 
 def _groups(old: Shape, new: Shape) -> list[tuple[Shape, Shape]]:

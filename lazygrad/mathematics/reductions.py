@@ -18,7 +18,7 @@ from lazygrad.mathematics.arithmetic import (
     split,
     split_content,
 )
-from lazygrad.mathematics.axes import arrange, expand, squeeze_all
+from lazygrad.mathematics.axes import arrange, expand, insert_all, owns, squeeze_all
 from lazygrad.mathematics.term import ONE, Term
 
 Labels = tuple[int, ...]
@@ -55,6 +55,13 @@ def arg_reduce(name: str, term: Term, shape: Shape, axis: int) -> Term:
 
 
 def _call(name: str, term: Term, places: Sequence[int]) -> Term:
+    """The function itself, over axes that the term has; new axes go around it, not into it."""
+    if term.name == "insert" and not set(places) & set(term.attributes):
+        new = term.attributes
+        inside = [place - sum(1 for p in new if p < place) for place in places]
+        outside = [place - sum(1 for p in places if p < place) for place in new]
+        (inner,) = term.children
+        return insert_all(_sum(inner, inside) if name == "sum" else _call(name, inner, inside), outside)
     rank = len(term.shape)
     axes = tuple(sorted(rank - place for place in places))
     if name == "max" and term.kind == "product" and term.data[0] > 0 and term.data[0] != 1:
@@ -88,6 +95,8 @@ def _sum(term: Term, places: Sequence[int]) -> Term:
             return _sum_of_sum(term, entries_of(term), places)
     if term.name == "softmax" and tuple(sorted(len(term.shape) - place for place in places)) == term.attributes:
         return book.one
+    if term.name == "insert" and not set(places) & set(term.attributes):
+        return _call("sum", term, places)
     if term.name == "sum":
         (inner,) = term.children
         remaining = [axis for axis in range(len(inner.shape)) if axis not in term.attributes]
@@ -187,7 +196,7 @@ def _own_axes(term: Term, labels: Labels, extents: Mapping[int, int]) -> tuple[T
     still = [
         rank - axis
         for axis, label in enumerate(labels)
-        if not term.depends(rank - axis) and not (extents[label] == 1 and rank - axis <= here)
+        if not term.depends(rank - axis) and not (extents[label] == 1 and owns(term, rank - axis))
     ]
     own = tuple(label for axis, label in enumerate(labels) if rank - axis not in still)
     return squeeze_all(term, [place for place in still if place <= here]), own

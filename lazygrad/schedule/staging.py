@@ -58,14 +58,20 @@ def stage_operands(
     if machine.flavour != "cpu":
         return operands, copies
     rows, columns = operands[sides.rows], operands[sides.columns]
+    copied: dict[Node, Home] = {}
     row_copy = _copied_rows(rows, wishes, homes)
     if row_copy is not None:
         copies.append(row_copy)
+        copied[row_copy.node] = Home(-1, row_copy.layout, row_copy.halo)
         source, index_map = source_of(rows.node)
         operands[sides.rows] = Operand(ops.view(row_copy.node, index_map), rows.labels)
-    own_rows = size_of([e for label, e in zip(rows.labels, rows.node.shape, strict=True) if label not in columns.labels])
+    own_rows = size_of(
+        [e for label, e in zip(rows.labels, rows.node.shape, strict=True) if label not in columns.labels]
+    )
     if not _lie_side_by_side(columns, rows, own_rows, homes, machine):
-        packed, copy = _pack(columns, rows, at, machine)
+        packed, copy = _pack(
+            columns, operands[sides.rows], _row_strides(operands[sides.rows], {**homes, **copied}), at, machine
+        )
         copies.append(copy)
         operands[sides.columns] = packed
     return operands, copies
@@ -103,9 +109,7 @@ def _lie_side_by_side(
     """Whether the columns can be read as full vectors where they are, and are worth reading there."""
     names = [Variable(f"i{axis}", e) for axis, e in enumerate(columns.node.shape)]
     free = {
-        v: v.extent
-        for v, label in zip(names, columns.labels, strict=True)
-        if label not in rows.labels and v.extent > 1
+        v: v.extent for v, label in zip(names, columns.labels, strict=True) if label not in rows.labels and v.extent > 1
     }
     if accumulator(columns.node.dtype) is not columns.node.dtype:
         return False
@@ -133,12 +137,24 @@ def _plain_load(of: Value) -> Access | None:
     return of.payload if of.op == scalar.LOAD and not of.payload.dynamic else None
 
 
-def _pack(columns: Operand, rows: Operand, at: ContractAttributes, machine: Machine) -> tuple[Operand, Copy]:
-    """The columns as [batch][panel][sum][width of a panel]."""
+def _row_strides(rows: Operand, homes: Mapping[Node, Home]) -> dict[int, int]:
+    """How far one step of each label moves in the rows' memory."""
+    access = _plain_load(Expressions(homes, {}).element(rows.node, axis_variables(rows.node.shape)))
+    if access is None:
+        return {}
+    by_name = {atom.name: abs(c) for atom, c in access.address.terms if isinstance(atom, Variable)}
+    return {label: by_name.get(f"i{axis}", 0) for axis, label in enumerate(rows.labels)}
+
+
+def _pack(
+    columns: Operand, rows: Operand, row_strides: Mapping[int, int], at: ContractAttributes, machine: Machine
+) -> tuple[Operand, Copy]:
+    """The columns as [batch][panel][sum][width of a panel], the sum in the order in which rows are walked."""
     source, index_map = source_of(columns.node)
     axis_of = {label: axis for axis, label in enumerate(columns.labels)}
     batch = [label for label in columns.labels if label in rows.labels and label in at.out]
     summed = [label for label in rows.labels if label in columns.labels and label not in at.out]
+    summed.sort(key=lambda label: -row_strides.get(label, 0))
     free = [label for label in at.out if label in columns.labels and label not in rows.labels]
     labels = (*batch, *summed, *free)
     shape = tuple(columns.node.shape[axis_of[label]] for label in labels)
@@ -164,7 +180,12 @@ def _pack(columns: Operand, rows: Operand, at: ContractAttributes, machine: Mach
     rest = [position for position in reversed(range(len(labels))) if position != last]
     free_rest = [p for p in rest if p in wide]
     for position in (*free_rest, *(p for p in rest if p not in free_rest)):
-        if position < len(batch) and blocked and panels > 1 and not any(p.axis == last and p.divisor > 1 for p in parts):
+        if (
+            position < len(batch)
+            and blocked
+            and panels > 1
+            and not any(p.axis == last and p.divisor > 1 for p in parts)
+        ):
             parts.append(Part(last, width, panels, stride))
             stride *= panels
         if shape[position] > 1:

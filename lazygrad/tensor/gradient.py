@@ -43,13 +43,14 @@ def backward(
     roots = _listed(tensors)
     nodes, cotangents = _starts(roots, grad_tensors)
     leaves, observed = _found(nodes)
-    if inputs is not None:
-        chosen = {id(tensor) for tensor in _listed(inputs)}
+    chosen = None if inputs is None else {id(tensor) for tensor in _listed(inputs)}
+    if chosen is not None:
         leaves = {node: tensor for node, tensor in leaves.items() if id(tensor) in chosen}
         observed = {n: [t for t in held if t._hooks or id(t) in chosen] for n, held in observed.items()}
-        for tensor in _listed(inputs):
-            if tensor._cell.history and id(tensor) in chosen:
-                observed.setdefault(tensor._cell.node, []).append(tensor)
+        for tensor in _listed(inputs or ()):
+            held = observed.setdefault(tensor._cell.node, []) if tensor._cell.history else [tensor]
+            if not any(tensor is known for known in held):
+                held.append(tensor)
     targets = [*leaves, *observed]
     gradients = autodiff.vjp(nodes, cotangents, targets)
     if anomaly.is_enabled():
@@ -64,7 +65,8 @@ def backward(
             totals[id(tensor)] = (tensor, gradient if known is None else ops.add(known[1], gradient))
     reaching = _reaching_leaves([total for _, total in totals.values()]) if create_graph else frozenset()
     for tensor, total in totals.values():
-        _deliver(tensor, _gradient_tensor(total, reaching), create_graph)
+        kept = tensor._retains_grad or not tensor._cell.history if chosen is None else id(tensor) in chosen
+        _deliver(tensor, _gradient_tensor(total, reaching), create_graph, kept)
     for tensor in roots:
         # The next submission (an optimizer's step) computes the loss as well.
         submit_later(tensor._cell)
@@ -221,8 +223,8 @@ def _gradient_tensor(node: Node, reaching: frozenset[Node]) -> Tensor:
     return made
 
 
-def _deliver(tensor: Tensor, gradient: Tensor, create_graph: bool) -> None:
-    """Calls the tensor's hooks, then adds the gradient to ``.grad``."""
+def _deliver(tensor: Tensor, gradient: Tensor, create_graph: bool, kept: bool) -> None:
+    """Calls the tensor's hooks, then adds the gradient to ``.grad`` where it is kept."""
     for hook in list((tensor._hooks or {}).values()):
         changed = hook(gradient)
         if changed is not None:
@@ -232,7 +234,7 @@ def _deliver(tensor: Tensor, gradient: Tensor, create_graph: bool) -> None:
                     "derivatives are built as a graph before hooks run"
                 )
             gradient = changed
-    if tensor._cell.history and not tensor._retains_grad:
+    if not kept:
         return
     known = tensor._grad
     if known is None:

@@ -112,9 +112,10 @@ class Handle:
         if leaf is not None and leaf.inputs[0] is value:
             return leaf
         if value.result is None and value.op.family is not Family.SOURCE:
-            # A leaf whose value is still an expression is an updated parameter: a new step begins. The
-            # expression is computed now, or each step's graph would contain all steps before it.
-            compute([self._cell, *pending_cells()])
+            # A leaf whose value is still an expression. Fresh random numbers are computed for themselves; an
+            # updated parameter begins a new step, and all that is pending is computed with it, or each step's
+            # graph would contain all steps before it.
+            compute([self._cell, *(pending_cells() if self._cell.depth else ())])
             value = self._cell.node
         self._leaf = leaf = ops.leaf(value)
         _LEAVES[leaf] = ref(self)

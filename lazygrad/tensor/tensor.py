@@ -32,7 +32,7 @@ from lazygrad.tensor import (
 )
 from lazygrad.tensor.devices import DeviceLike, canonical
 from lazygrad.tensor.devices import device as device_class
-from lazygrad.tensor.handle import Cell, Handle, wrap
+from lazygrad.tensor.handle import Cell, Handle, submit_later, wrap
 from lazygrad.tensor.methods import Methods
 from lazygrad.tensor.operands import as_shape, is_operand
 from lazygrad.tensor.size import Size
@@ -239,6 +239,8 @@ class Tensor(Methods):
             if requires_grad:
                 # A detached twin becomes a leaf of its own.
                 self._cell = Cell(ops.detach(self._cell.node), depth=self._cell.depth)
+        if requires_grad and self._cell.depth:
+            submit_later(self._cell)
         self._requires_grad = requires_grad
         return self
 

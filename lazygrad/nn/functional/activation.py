@@ -82,11 +82,7 @@ def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = Fals
 
 def prelu(input: Tensor, weight: Tensor) -> Tensor:
     """``leaky_relu`` with a slope for each channel (dimension 1), or one for all."""
-    slope = (
-        weight.reshape(1, -1, *(1 for _ in input.shape[2:]))
-        if weight.numel() > 1 and input.dim() > 1
-        else weight
-    )
+    slope = weight.reshape(1, -1, *(1 for _ in input.shape[2:])) if weight.numel() > 1 and input.dim() > 1 else weight
     x = input._enter()
     return wrap(ops.where(ops.lt(0.0, x), x, (input * slope)._enter()), input, weight, name="PreluKernel")
 
@@ -122,9 +118,7 @@ def gelu(input: Tensor, approximate: str = "none") -> Tensor:
         return wrap(ops.mul(ops.mul(x, 0.5), ops.add(ops.tanh(inner), 1.0)), input, name="Gelu")
     if approximate != "none":
         raise RuntimeError(f"gelu: approximate argument must be either none or tanh, got {approximate!r}")
-    return wrap(
-        ops.mul(ops.mul(x, 0.5), ops.add(ops.erf(ops.mul(x, math.sqrt(0.5))), 1.0)), input, name="Gelu"
-    )
+    return wrap(ops.mul(ops.mul(x, 0.5), ops.add(ops.erf(ops.mul(x, math.sqrt(0.5))), 1.0)), input, name="Gelu")
 
 
 def silu(input: Tensor, inplace: bool = False) -> Tensor:
@@ -190,23 +184,17 @@ def _dimension(dim: int | None, rank: int) -> int:
     return (0 if rank in (0, 1, 3) else 1) if dim is None else dim
 
 
-def softmax(
-    input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: DType | None = None
-) -> Tensor:
+def softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: DType | None = None) -> Tensor:
     """``exp(x) / sum(exp(x))`` over ``dim``."""
     return _softmax(input, _dimension(dim, input.dim()), dtype)
 
 
-def softmin(
-    input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: DType | None = None
-) -> Tensor:
+def softmin(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: DType | None = None) -> Tensor:
     """``softmax`` of ``-x``."""
     return _softmax(-input, _dimension(dim, input.dim()), dtype)
 
 
-def log_softmax(
-    input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: DType | None = None
-) -> Tensor:
+def log_softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: DType | None = None) -> Tensor:
     """The logarithm of ``softmax``."""
     return _log_softmax(input, _dimension(dim, input.dim()), dtype)
 

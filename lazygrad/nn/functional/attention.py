@@ -43,9 +43,7 @@ def scaled_dot_product_attention(
         (*, L, V).
     """
     if is_causal and attn_mask is not None:
-        raise RuntimeError(
-            "scaled_dot_product_attention: explicit attn_mask should not be set when is_causal=True"
-        )
+        raise RuntimeError("scaled_dot_product_attention: explicit attn_mask should not be set when is_causal=True")
     if enable_gqa:
         key = key.repeat_interleave(query.shape[-3] // key.shape[-3], -3)
         value = value.repeat_interleave(query.shape[-3] // value.shape[-3], -3)

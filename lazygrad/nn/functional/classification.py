@@ -53,9 +53,7 @@ def _checked_targets(name: str, scores: Node, target: Node, weight: Tensor | Non
     return cast(target, int64)
 
 
-def _picked(
-    log_probabilities: Node, target: Node, weight: Node | None, ignore_index: int
-) -> tuple[Node, Node]:
+def _picked(log_probabilities: Node, target: Node, weight: Node | None, ignore_index: int) -> tuple[Node, Node]:
     """For each example minus the log probability of its class, and the weight it has in a mean."""
     axis = _class_axis(log_probabilities)
     hit = hits(target, axis, log_probabilities.shape[axis])
@@ -205,9 +203,7 @@ def binary_cross_entropy(
             f"Using a target size ({target.shape}) that is different to the input size ({input.shape}) is "
             "deprecated. Please ensure they have the same size."
         )
-    loss = (target - 1) * (1 - input).log().clamp_min(_LOWEST_LOG) - target * input.log().clamp_min(
-        _LOWEST_LOG
-    )
+    loss = (target - 1) * (1 - input).log().clamp_min(_LOWEST_LOG) - target * input.log().clamp_min(_LOWEST_LOG)
     return reduced(loss if weight is None else loss * weight, reduction, "BinaryCrossEntropy")
 
 

@@ -75,10 +75,7 @@ def convolve(
         x,
         (
             *whole,
-            *(
-                Range(0, e, s if k == 1 else 1)
-                for e, s, k in zip(x.shape[first:], stride, kernel, strict=True)
-            ),
+            *(Range(0, e, s if k == 1 else 1) for e, s, k in zip(x.shape[first:], stride, kernel, strict=True)),
         ),
     )
     sliding = [axis for axis, size in enumerate(kernel) if size != 1]
@@ -90,12 +87,8 @@ def convolve(
     space = tuple(range(4, 4 + len(kernel)))
     taps = tuple(range(4 + len(kernel), 4 + len(kernel) + len(sliding)))
     group = (3,) if groups > 1 else ()
-    result = ops.contract(
-        x, (0, *group, 1, *space, *taps), weight, (*group, 2, 1, *taps), (0, *group, 2, *space)
-    )
-    return (
-        ops.reshape(result, (result.shape[0], out_channels, *result.shape[first:])) if groups > 1 else result
-    )
+    result = ops.contract(x, (0, *group, 1, *space, *taps), weight, (*group, 2, 1, *taps), (0, *group, 2, *space))
+    return ops.reshape(result, (result.shape[0], out_channels, *result.shape[first:])) if groups > 1 else result
 
 
 def _convolution(
@@ -121,13 +114,9 @@ def _convolution(
     _check(name, x, w, groups)
     strides, dilations = per_axis(stride, rank, name), per_axis(dilation, rank, name)
     if min(strides) < 1 or min(dilations) < 1:
-        raise RuntimeError(
-            f"{name}: stride and dilation must be positive, got {list(strides)} and {list(dilations)}"
-        )
+        raise RuntimeError(f"{name}: stride and dilation must be positive, got {list(strides)} and {list(dilations)}")
     paddings = padding_pairs(padding, w.shape[2:], strides, dilations, name)
-    for axis, (extent, size, pad, gap) in enumerate(
-        zip(x.shape[2:], w.shape[2:], paddings, dilations, strict=True)
-    ):
+    for axis, (extent, size, pad, gap) in enumerate(zip(x.shape[2:], w.shape[2:], paddings, dilations, strict=True)):
         if extent + pad.low + pad.high < gap * (size - 1) + 1:
             raise RuntimeError(
                 f"{name}: calculated padded input size per channel ({extent + pad.low + pad.high}) is "
@@ -146,13 +135,10 @@ def _convolution(
 
 def _check(name: str, x: Node, weight: Node, groups: int) -> None:
     if x.dtype is not weight.dtype:
-        raise RuntimeError(
-            f"{name}: input ({x.dtype.name}) and weight ({weight.dtype.name}) must have one dtype"
-        )
+        raise RuntimeError(f"{name}: input ({x.dtype.name}) and weight ({weight.dtype.name}) must have one dtype")
     if groups < 1 or weight.shape[0] % groups:
         raise RuntimeError(
-            f"{name}: groups={groups} must be positive and divide the output channels of weight "
-            f"{list(weight.shape)}"
+            f"{name}: groups={groups} must be positive and divide the output channels of weight {list(weight.shape)}"
         )
     if x.shape[1] != weight.shape[1] * groups:
         raise RuntimeError(
@@ -254,9 +240,7 @@ def _transposed(
     strides, dilations = per_axis(stride, rank, name), per_axis(dilation, rank, name)
     margins, extras = per_axis(padding, rank, name), per_axis(output_padding, rank, name)
     if any(extra >= max(step, gap) for extra, step, gap in zip(extras, strides, dilations, strict=True)):
-        raise RuntimeError(
-            f"{name}: output padding must be smaller than either stride or dilation, got {list(extras)}"
-        )
+        raise RuntimeError(f"{name}: output padding must be smaller than either stride or dilation, got {list(extras)}")
     space = tuple(
         (extent - 1) * step - 2 * margin + gap * (size - 1) + extra + 1
         for extent, step, margin, gap, size, extra in zip(

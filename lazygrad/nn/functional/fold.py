@@ -13,9 +13,7 @@ if TYPE_CHECKING:
     from lazygrad.tensor import Tensor
 
 
-def unfold(
-    input: Tensor, kernel_size: Sizes, dilation: Sizes = 1, padding: Sizes = 0, stride: Sizes = 1
-) -> Tensor:
+def unfold(input: Tensor, kernel_size: Sizes, dilation: Sizes = 1, padding: Sizes = 0, stride: Sizes = 1) -> Tensor:
     """All windows of images (N, C, H, W) as columns (N, C * window's size, number of windows)."""
     x = input._enter()
     if x.rank != 4:
@@ -34,8 +32,6 @@ def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor:
     *batch, channels, height, width = input.shape
     r = upscale_factor
     if channels % (r * r):
-        raise RuntimeError(
-            f"pixel_shuffle: {channels} channels are not divisible by the square of upscale_factor {r}"
-        )
+        raise RuntimeError(f"pixel_shuffle: {channels} channels are not divisible by the square of upscale_factor {r}")
     split = input.reshape(-1, channels // (r * r), r, r, height, width).permute(0, 1, 4, 2, 5, 3)
     return split.reshape(*batch, channels // (r * r), height * r, width * r)

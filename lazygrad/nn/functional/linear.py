@@ -29,9 +29,7 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """
     x, w = input._enter(), weight._enter()
     if x.dtype is not w.dtype:
-        raise RuntimeError(
-            f"linear: input ({x.dtype.name}) and weight ({w.dtype.name}) must have the same dtype"
-        )
+        raise RuntimeError(f"linear: input ({x.dtype.name}) and weight ({w.dtype.name}) must have the same dtype")
     if not x.rank or w.rank not in (1, 2) or x.shape[-1] != w.shape[-1]:
         raise RuntimeError(
             f"linear: input {list(x.shape)} and weight {list(w.shape)} cannot be multiplied: the last extent "
@@ -43,9 +41,7 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     if bias is not None:
         added = bias._enter()
         if added.shape not in (w.shape[:-1], ()):
-            raise RuntimeError(
-                f"linear: bias must have the shape {list(w.shape[:-1])}, got {list(added.shape)}"
-            )
+            raise RuntimeError(f"linear: bias must have the shape {list(w.shape[:-1])}, got {list(added.shape)}")
         result = ops.add(result, spread(added, result.shape))
     return wrap(result, input, weight, bias, name="Addmm" if bias is not None and x.rank == 2 else "Mm")
 
@@ -85,9 +81,7 @@ def embedding(
         raise NotImplementedError("embedding: max_norm and scale_grad_by_freq are not supported")
     positions, w = input._enter(), weight._enter()
     if positions.dtype.is_float or positions.dtype is bool_:
-        raise RuntimeError(
-            f"embedding: expected integer indices, got {positions.dtype.name}; convert with .long()"
-        )
+        raise RuntimeError(f"embedding: expected integer indices, got {positions.dtype.name}; convert with .long()")
     if w.rank != 2:
         raise RuntimeError(f"embedding: 'weight' must be 2-D, got {list(w.shape)}")
     positions = cast(positions, int64)
@@ -95,9 +89,7 @@ def embedding(
     if padding_idx is not None:
         row = padding_idx + w.shape[0] if padding_idx < 0 else padding_idx
         if not 0 <= row < w.shape[0]:
-            raise ValueError(
-                f"embedding: padding_idx {padding_idx} must be within num_embeddings {w.shape[0]}"
-            )
+            raise ValueError(f"embedding: padding_idx {padding_idx} must be within num_embeddings {w.shape[0]}")
         padding = ops.reshape(ops.eq(positions, row), (*positions.shape, 1))
         rows = ops.where(spread(padding, rows.shape), ops.detach(rows), rows)
     return wrap(rows, weight, input, name="Embedding")
@@ -115,9 +107,7 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
     """
     positions = tensor._enter()
     if positions.dtype is not int64:
-        raise RuntimeError(
-            f"one_hot is only applicable to index tensor of type int64, got {positions.dtype.name}"
-        )
+        raise RuntimeError(f"one_hot is only applicable to index tensor of type int64, got {positions.dtype.name}")
     if num_classes == -1:
         if not tensor.numel():
             raise RuntimeError("Can not infer total number of classes from empty tensor.")

@@ -50,9 +50,7 @@ def batch_norm(
     """
     x = input._enter()
     if x.rank < 2:
-        raise RuntimeError(
-            f"batch_norm: expected input (N, C, *) of at least 2 dimensions, got {list(x.shape)}"
-        )
+        raise RuntimeError(f"batch_norm: expected input (N, C, *) of at least 2 dimensions, got {list(x.shape)}")
     count = math.prod(x.shape) // x.shape[1] if x.shape[1] else 0
     wide = accumulator(x.dtype)
     values = ops.cast(x, wide)
@@ -63,14 +61,10 @@ def batch_norm(
         ("bias", bias),
     ):
         if tensor is not None and tensor.numel() != x.shape[1]:
-            raise RuntimeError(
-                f"batch_norm: {name} should contain {x.shape[1]} elements not {tensor.numel()}"
-            )
+            raise RuntimeError(f"batch_norm: {name} should contain {x.shape[1]} elements not {tensor.numel()}")
     if training:
         if count <= 1:
-            raise ValueError(
-                f"Expected more than 1 value per channel when training, got input size {list(x.shape)}"
-            )
+            raise ValueError(f"Expected more than 1 value per channel when training, got input size {list(x.shape)}")
         axes = (0, *range(2, x.rank))
         mean = mean_node(values, axes)
         distance = ops.sub(values, _channels(mean, x.shape))
@@ -79,9 +73,7 @@ def batch_norm(
         _move(running_var, variance, momentum, count / (count - 1))
     else:
         if running_mean is None or running_var is None:
-            raise RuntimeError(
-                "batch_norm: expected running_mean and running_var to be defined when training=False"
-            )
+            raise RuntimeError("batch_norm: expected running_mean and running_var to be defined when training=False")
         variance = cast(running_var._enter(), wide)
         distance = ops.sub(values, _channels(cast(running_mean._enter(), wide), x.shape))
     scale = ops.rsqrt(ops.add(variance, eps))
@@ -98,9 +90,7 @@ def _move(running: Tensor | None, value: Node, momentum: float | Tensor, factor:
     if running is None:
         return
     with GradScope(False):
-        fresh = wrap(
-            ops.cast(ops.mul(ops.detach(value), factor) if factor != 1 else ops.detach(value), running.dtype)
-        )
+        fresh = wrap(ops.cast(ops.mul(ops.detach(value), factor) if factor != 1 else ops.detach(value), running.dtype))
         running.copy_(running * (1 - momentum) + fresh * momentum)
 
 
@@ -199,7 +189,5 @@ def normalize(input: Tensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -
 def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -> Tensor:
     """The cosine of the angle between vectors along ``dim``; their norms are taken to be at least ``eps``."""
     return (
-        x1
-        / x1.norm(2, dim, keepdim=True).clamp_min(eps)
-        * (x2 / x2.norm(2, dim, keepdim=True).clamp_min(eps))
+        x1 / x1.norm(2, dim, keepdim=True).clamp_min(eps) * (x2 / x2.norm(2, dim, keepdim=True).clamp_min(eps))
     ).sum(dim)

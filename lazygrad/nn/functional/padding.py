@@ -46,9 +46,7 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float 
         raise NotImplementedError(f"Unrecognised padding mode {mode}")
     for axis, (before, after) in enumerate(pairs):
         x = _border(x, axis, before, after, mode)
-    return wrap(
-        x, input, name=f"{mode.capitalize()}ionPad" if mode == "reflect" else f"{mode.capitalize()}Pad"
-    )
+    return wrap(x, input, name=f"{mode.capitalize()}ionPad" if mode == "reflect" else f"{mode.capitalize()}Pad")
 
 
 def _constant(x: Node, pairs: list[tuple[int, int]], value: float | None) -> Node:

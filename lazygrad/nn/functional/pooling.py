@@ -56,9 +56,7 @@ def _checked(
     return x, kernel, margins
 
 
-def _windows(
-    x: Node, kernel: Sequence[int], stride: Sequence[int], dilation: Sequence[int], name: str
-) -> Node:
+def _windows(x: Node, kernel: Sequence[int], stride: Sequence[int], dilation: Sequence[int], name: str) -> Node:
     """The windows over the last two axes, their taps as two new last axes."""
     for axis, size, gap in zip((-2, -1), kernel, dilation, strict=True):
         if x.shape[axis] < gap * (size - 1) + 1:
@@ -163,11 +161,7 @@ def adaptive_avg_pool2d(input: Tensor, output_size: int | Sequence[int | None] |
     x = input._enter()
     if x.rank not in (3, 4):
         raise RuntimeError(f"adaptive_avg_pool2d: expected 3D or 4D input, got {list(x.shape)}")
-    wanted = (
-        (output_size, output_size)
-        if output_size is None or isinstance(output_size, int)
-        else tuple(output_size)
-    )
+    wanted = (output_size, output_size) if output_size is None or isinstance(output_size, int) else tuple(output_size)
     target = tuple(e if w is None else w for w, e in zip(wanted, x.shape[-2:], strict=True))
     for axis, count in zip((x.rank - 2, x.rank - 1), target, strict=True):
         x = _averaged(x, axis, count)

@@ -167,6 +167,10 @@ def test_only_some_inputs():
     (x * y).sum().backward(inputs=[x])
     assert x.grad.item() == 3
     assert y.grad is None
+    z = y * 2
+    (z * z).sum().backward(inputs=z)
+    assert z.grad.item() == 12
+    assert y.grad is None
 
 
 def test_several_roots():

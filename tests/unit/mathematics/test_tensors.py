@@ -79,6 +79,21 @@ def test_layers():
     assert symbolic((x - x.mean()).sum()) == "0"
 
 
+def test_image_layers():
+    x = lg.tensor([[[[float(i * j) for i in range(8)] for j in range(8)] for _ in range(3)]], requires_grad=True)
+    layer = lg.nn.Conv2d(3, 4, 3, stride=2, padding=1)
+    assert symbolic(layer(x)) == "conv2d(x, layer.weight, stride=2, padding=1) + layer.bias[:, None, None]"
+    pooled = lg.nn.functional.adaptive_avg_pool2d(x, 1)
+    assert symbolic(pooled) == "mean(x, axis=(2, 3), keepdim=True)"
+
+
+def test_attention():
+    x = lg.tensor([[[1.0, 2.0], [3.0, 5.0]]], requires_grad=True)
+    F = lg.nn.functional
+    written = symbolic(F.scaled_dot_product_attention(x, x, x))
+    assert written == "softmax(0.7071068*(x @ x.mT), axis=2) @ x"
+
+
 def test_cross_entropy_and_its_gradient():
     x = lg.tensor([[1.0, 2.0, 4.0], [0.0, 2.0, 1.0]], requires_grad=True)
     p = lg.tensor([[0.0, 0.25, 0.75], [0.5, 0.0, 0.5]])

@@ -124,6 +124,25 @@ def test_an_updated_leaf_is_computed_before_it_is_used_again(runs):
     assert weight.tolist() == pytest.approx([0.8**6] * 2)
 
 
+def test_leaves_made_anew_in_each_step_are_computed_together(runs):
+    weights = [lg.ones(2, requires_grad=True) for _ in range(5)]
+    for _ in range(3):
+        runs.clear()
+        sum((weight * weight).sum() for weight in weights).backward()
+        weights = [(weight - 0.1 * weight.grad).detach().requires_grad_() for weight in weights]
+    assert len(runs) == 1
+    assert weights[0].tolist() == pytest.approx([0.8**3] * 2)
+
+
+def test_fresh_random_leaves_do_not_run_what_is_pending(runs):
+    total = lg.zeros(2).realize()
+    total += 1
+    runs.clear()
+    (lg.rand(2, requires_grad=True) * total).sum()
+    assert [len(nodes) for nodes in runs] == [1]
+    assert total._node.result is None
+
+
 def test_a_training_loop_keeps_memory_flat():
     lg.manual_seed(0)
     layer = lg.nn.Linear(4, 3)
