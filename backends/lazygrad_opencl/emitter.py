@@ -90,12 +90,16 @@ class OpenCLEmitter(Emitter):
         if found is None:
             address = self.address(access.address)
             condition = self.condition(access.mask)
-            found = self._load(access.buffer, address, condition, dtype)
+            inside = self.inside(access.mask) if condition.wide is not None and address.stride == 1 else None
+            found = self._load(access.buffer, address, condition, inside, dtype)
             self.remember(key, found, found.depth)
         return found
 
-    def _load(self, buffer: int, address: Address, condition: Condition, dtype: DType) -> Operand:
-        depth = max([address.base.depth, *(part.depth for part in condition if part is not None)])
+    def _load(
+        self, buffer: int, address: Address, condition: Condition, inside: Operand | None, dtype: DType
+    ) -> Operand:
+        """``inside``: whether a mask that differs between lanes holds for all of them, so that a vector will do."""
+        depth = max([address.base.depth, *(part.depth for part in (*condition, inside) if part is not None)])
         wide = address.stride != 0 or condition.wide is not None
         lanes = self.lanes if wide else 1
         kind = f"{memory_type(dtype)}{lanes if lanes > 1 else ''}"
@@ -108,6 +112,8 @@ class OpenCLEmitter(Emitter):
             text = f"({self.vector_at(buffer, first, dtype)}).s{LANE_NAMES[lanes - 1 :: -1]}"
         else:
             text = self._gathered(buffer, address, condition.wide, kind)
+            if inside is not None:
+                text = f"({inside.text} ? {self.vector_at(buffer, address.base, dtype)} : {text})"
         if condition.uniform is not None:
             text = f"{condition.uniform.text} ? {text} : ({kind})(0)"
         if dtype is bool_:

@@ -28,6 +28,7 @@ TASKS_PER_CORE = 4
 PANEL_BYTES = 256 * 1024
 # Columns that are not packed are read from rows far apart: a block of the sum must stay in the second-level cache.
 UNPACKED_BLOCK_BYTES = 256 * 1024
+CACHE_LINE = 64
 # The last axes of the sum are written out while they have no more steps than this together.
 UNROLLED_STEPS = 8
 
@@ -179,7 +180,7 @@ def choose_tiling(form: Form, machine: Machine) -> Tiling:
     lanes = machine.vector_bytes // itemsize
     vectors = form.lane.extent // lanes
     tile_rows = max(1, min(TILE_ACCUMULATORS // vectors, form.row_count))
-    block_axis, block_extent = _block(form, itemsize)
+    block_axis, block_extent = _block(form, itemsize, machine)
     block_length = block_extent * _product(form.summed[block_axis + 1 :])
     row_tiles = -(-form.row_count // tile_rows)
     panels = form.panel_count
@@ -198,7 +199,7 @@ def choose_tiling(form: Form, machine: Machine) -> Tiling:
     )
 
 
-def _block(form: Form, itemsize: int) -> tuple[int, int]:
+def _block(form: Form, itemsize: int, machine: Machine) -> tuple[int, int]:
     """At which axis, and into pieces of how many of its steps, the sum is cut."""
     width = form.lane.extent
     longest = max(1, PANEL_BYTES // (width * itemsize))
@@ -207,6 +208,9 @@ def _block(form: Form, itemsize: int) -> tuple[int, int]:
     if not packed and form.panel_count > 1:
         row_bytes = min(form.panel_count * width, abs(form.columns_operand.stride(inner))) * itemsize  # type: ignore[arg-type]
         longest = min(longest, max(16, UNPACKED_BLOCK_BYTES // max(row_bytes, 1)))
+    if inner is not None and form.rows_operand.stride(inner) != 1:
+        # Each step of the sum reads another cache line of the rows, which the next tiles of rows use again.
+        longest = min(longest, max(16, machine.level1_cache // ((width + CACHE_LINE // itemsize) * itemsize)))
     length = 1
     for position in reversed(range(len(form.summed))):
         extent = form.summed[position].extent

@@ -209,18 +209,36 @@ class IndexEmitter(Levels):
     def _bound(self, bound: Bound) -> Operand:
         found: Operand | None = self.recall(("bound", bound))
         if found is None:
-            operand = self.index(bound.index)
-            exact = self._exact(bound.index)
-            sides = []
-            if not exact or bound.index.low < bound.low:
-                sides.append(f"({operand.text} >= {self.integer(bound.low, operand.dtype)})")
-            if not exact or bound.index.high >= bound.high:
-                sides.append(f"({operand.text} < {self.integer(bound.high, operand.dtype)})")
-            text = " & ".join(sides) or f"({operand.text} == {operand.text})"
-            bits = operand.dtype.bits if operand.wide else 0
-            found = self.declare(Operand(text, bool_, operand.wide, operand.depth, bits), "m")
+            inexact = not self._exact(bound.index)
+            found = self._between(self.index(bound.index), bound.low, bound.high, inexact, bound.index)
             self.remember(("bound", bound), found, found.depth)
         return found
+
+    def inside(self, mask: Mask) -> Operand | None:
+        """Whether the mask holds for all lanes at once, as a uniform bool; None where that is not easily known.
+
+        A bound whose index moves by a constant from lane to lane holds everywhere if it does at both ends.
+        """
+        ends: list[Operand] = []
+        for bound in mask:
+            base, stride = self.address(bound.index)
+            if stride is None:
+                return None
+            reach = stride * (self.lanes - 1)
+            low, high = bound.low - min(0, reach), bound.high - max(0, reach)
+            ends.append(self._between(base, low, high, not self._exact(bound.index), bound.index))
+        return self._conjunction(ends)
+
+    def _between(self, operand: Operand, low: int, high: int, inexact: bool, index: Index) -> Operand:
+        """``low <= operand < high``, as far as the index's own bounds leave it open."""
+        sides = []
+        if inexact or index.low < low:
+            sides.append(f"({operand.text} >= {self.integer(low, operand.dtype)})")
+        if inexact or index.high >= high:
+            sides.append(f"({operand.text} < {self.integer(high, operand.dtype)})")
+        text = " & ".join(sides) or f"({operand.text} == {operand.text})"
+        bits = operand.dtype.bits if operand.wide else 0
+        return self.declare(Operand(text, bool_, operand.wide, operand.depth, bits), "m")
 
     def _conjunction(self, operands: list[Operand]) -> Operand | None:
         if not operands:

@@ -361,7 +361,10 @@ class Tensor(Methods):
         return id(self)
 
     def __copy__(self) -> Tensor:
-        return self.__deepcopy__({})
+        copied = object.__new__(type(self))
+        copied._set(self._cell, self._requires_grad)
+        copied.__dict__.update(self.__dict__)
+        return copied
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
         if id(self) in memo:

@@ -125,7 +125,8 @@ def cross_entropy(
 
     Args:
         input: unnormalised scores (logits).
-        target: class indices, or probabilities in the dtype of the scores.
+        target: class indices, or probabilities in the dtype of the scores. Whether an index names a class is not
+            checked, that would wait for the device; one that names none has the loss 0.
         weight: a weight for each class, (C,).
         size_average: torch's older name for parts of ``reduction``.
         ignore_index: a target index that contributes nothing.

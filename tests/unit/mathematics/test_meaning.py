@@ -31,9 +31,10 @@ def _logsumexp(x, axis=None, keepdim=False):
     return found if keepdim else found.squeeze(axis)
 
 
-_PLAIN = """
-    exp log sin cos tanh sqrt where abs sign einsum maximum minimum reshape flip log1p arange inf
-""".split()
+_PLAIN = (
+    "exp", "log", "sin", "cos", "tanh", "sqrt", "where", "abs", "sign", "einsum", "maximum", "minimum", "reshape",
+    "flip", "log1p", "arange", "inf",
+)  # fmt: skip
 VOCABULARY = {
     **{name: getattr(numpy, name) for name in _PLAIN},
     **{name: _along_axes(getattr(numpy, name)) for name in ("sum", "max", "min", "mean", "prod")},
