@@ -18,6 +18,7 @@ class NumpyDevice(EvaluatingDevice):
     """Host memory and NumPy."""
 
     name = "numpy:0"
+    is_processor = True
     information = DeviceInformation("numpy:0", "NumPy reference", f"numpy {numpy.__version__}")
     dtypes = frozenset(DTYPES)
 

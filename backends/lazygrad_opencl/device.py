@@ -48,6 +48,7 @@ class OpenCLDevice(CompilingDevice):
     def __init__(self, found: FoundDevice, generator: Generator = generate) -> None:
         self.information = found.information
         self.name = found.information.name
+        self.is_processor = bool(found.handle.type & pyopencl.device_type.CPU)
         self.capabilities = read_capabilities(found.handle)
         self.dtypes = self.capabilities.dtypes
         self.pool = Pool(self, self.name, found.handle.global_mem_size)

@@ -191,7 +191,7 @@ def _sign_scalar(x: Value) -> Value:
 
 
 SIGN = _elementwise(
-    "sign", lambda x: numpy.where(x != x, 0, numpy.sign(x)).astype(x.dtype), _sign_scalar, None, cost=2,
+    "sign", lambda x: numpy.where(x != x, 0, numpy.sign(x)).astype(x.dtype), _sign_scalar, lambda out, g: mul(g, 0.0), cost=2,
 )  # fmt: skip
 
 # ---- transcendental

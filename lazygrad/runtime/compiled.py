@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from lazygrad import environment
 from lazygrad.ir.node import Node, Place
+from lazygrad.ir.printer import print_graph
 from lazygrad.ir.shape import size_of
 from lazygrad.runtime.buffer import Allocation, Buffer
 from lazygrad.runtime.device import CompilingDevice, Program
@@ -17,6 +20,8 @@ from lazygrad.schedule import Schedule, plan
 
 # How many structures each device remembers; the least recently used go first.
 REMEMBERED_SCHEDULES = 256
+# From this LAZYGRAD_DEBUG on, graphs are printed before they are scheduled.
+GRAPH_LEVEL = 4
 
 
 @dataclass(frozen=True)
@@ -89,6 +94,8 @@ def realize_compiled(device: CompilingDevice, roots: Sequence[Node]) -> None:
             root.result = device.empty(root.shape, root.dtype)
     if not computed:
         return
+    if environment.level("LAZYGRAD_DEBUG") >= GRAPH_LEVEL:
+        print(print_graph(computed), file=sys.stderr)
     structure = linearize(computed)
     executable = _find(device, structure)
     numbers = [handle.value for handle in structure.arguments]

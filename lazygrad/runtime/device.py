@@ -44,9 +44,10 @@ class Capabilities:
 
 
 class Device(ABC):
-    """An opened device. ``name`` is canonical: backend, colon, number."""
+    """An opened device. ``name`` is canonical: backend, colon, number. ``is_processor``: it is the host's own."""
 
     name: str
+    is_processor: bool = False
     information: DeviceInformation
     dtypes: frozenset[DType] = frozenset(DTYPES)
 

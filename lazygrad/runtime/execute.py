@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lazygrad.ir.node import Node
-from lazygrad.runtime.compiled import realize_compiled
 from lazygrad.runtime.device import CompilingDevice, EvaluatingDevice
 from lazygrad.runtime.registry import device
 
@@ -21,4 +20,7 @@ def realize(nodes: Sequence[Node]) -> None:
         if isinstance(opened, EvaluatingDevice):
             opened.evaluate(roots)
         elif isinstance(opened, CompilingDevice):
+            # Scheduler and kernels take a tenth of a second to import; whoever never compiles does not wait for them.
+            from lazygrad.runtime.compiled import realize_compiled
+
             realize_compiled(opened, roots)

@@ -7,13 +7,14 @@ from typing import TypeAlias
 from lazygrad import runtime
 
 # torch's names for what lazygrad reaches through its own backends.
-_ALIASES = {"cpu": "numpy", "cuda": "triton"}
+_ALIASES = {"cuda": "triton"}
 
 
 class device:  # noqa: N801, torch's name
     """A device: the backend's name and the device's number in the order of ``python -m lazygrad info``.
 
-    ``"cpu"`` is the host, that is the NumPy reference backend; ``"cuda"`` is the Triton backend.
+    ``"cpu"`` is the default device where that computes on the processor (as OpenCL through PoCL does), else the NumPy
+    reference; ``"cuda"`` is the Triton backend.
 
     >>> device("opencl:1"), device("opencl", 1) == device("opencl:1"), device("numpy").index
     (device(type='opencl', index=1), True, None)
@@ -78,6 +79,9 @@ def canonical(name: DeviceLike) -> str:
     if name is None:
         return _chosen if _chosen is not None else runtime.default_device()
     text = str(device(name))
+    if text.partition(":")[0] == "cpu":
+        default = canonical(None)
+        return default if runtime.device(default).is_processor else runtime.canonical_device("numpy")
     available = runtime.available_backends()
     if text.partition(":")[0] not in available:
         hint = "; for NVIDIA GPUs: pip install 'lazygrad[triton]'" if text.startswith("triton") else ""

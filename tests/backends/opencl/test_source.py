@@ -261,6 +261,24 @@ def test_transposed_flipped_and_broadcast_loads(launcher, flavour, shape):
     launcher.check(kernel, [numbers(size), numbers(columns, seed=1), numbers(rows, seed=2), zeros(size)], flavour)
 
 
+@pytest.mark.parametrize(
+    ("dtype", "long"),
+    [(float32, False), (float32, True), (float64, True), (uint8, False), (bfloat16, True)],
+    ids=str,
+)
+def test_squares_are_turned_in_registers(launcher, dtype, long):
+    rows, columns = 40, 53
+    i, j = indices(axes(rows, columns))
+    value = load(0, j * rows + i, dtype)
+    if long:
+        value = apply("tanh", value.cast(float32) if dtype in STORAGE else value).cast(dtype)
+    store = Store(Access(1, i * columns + j), value)
+    size = rows * columns
+    kernel = one_body("turned", axes(rows, columns), [Stage((), (), (store,))], (dtype, size), (dtype, size, True))
+    assert ".s0" in generate(kernel, capabilities("cpu")).text
+    launcher.check(kernel, [numbers(size, dtype), zeros(size, dtype)], "cpu")
+
+
 @pytest.mark.parametrize("flavour", FLAVOURS)
 @pytest.mark.parametrize("width", [6, 16, 40])
 def test_padding_and_masked_stores(launcher, flavour, width):

@@ -203,7 +203,8 @@ def test_refusals(call, error, message):
 def test_devices():
     assert str(lg.device("opencl:1")) == "opencl:1"
     assert repr(lg.device("opencl", 1)) == "device(type='opencl', index=1)"
-    assert lg.device("cpu") == lg.device("numpy")
+    assert lg.device("cpu").type == "cpu"
+    assert lg.ones(2, device="cpu").device == lg.ones(2).device
     assert lg.device(lg.device("numpy")).index is None
     x = lg.ones(2)
     assert x.to("numpy") is x
