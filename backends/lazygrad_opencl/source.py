@@ -61,7 +61,7 @@ def generate(kernel: Kernel, capabilities: Capabilities) -> GeneratedSource:
         "}",
     ]
     groups = sum(code.work_groups for code in codes)
-    return GeneratedSource("\n".join(lines) + "\n", kernel.name, groups, size, scratch)
+    return GeneratedSource("\n".join(lines) + "\n", function_name(kernel), groups, size, scratch)
 
 
 def choose(context: BodyContext) -> Skeleton:
@@ -72,6 +72,11 @@ def choose(context: BodyContext) -> Skeleton:
     if is_pointwise(context.body):
         return cpu_pointwise.generate_body if cpu else gpu_pointwise.generate_body
     return cpu_reduction.generate_body if cpu else gpu_reduction.generate_body
+
+
+def function_name(kernel: Kernel) -> str:
+    """The function's name: not the kernel's own, which may be a function of the library (sin)."""
+    return f"{kernel.name}_kernel"
 
 
 def _power_of_two(size: int) -> int:
@@ -93,7 +98,7 @@ def _signature(kernel: Kernel, work_group_size: int, scratch: bool) -> list[str]
     arguments += [f"{argument_type(dtype)} s{number}" for number, dtype in enumerate(kernel.scalars)]
     if scratch:
         arguments.append("__global uchar* restrict all_scratch")
-    head = f"__kernel __attribute__((reqd_work_group_size({work_group_size}, 1, 1))) void {kernel.name}("
+    head = f"__kernel __attribute__((reqd_work_group_size({work_group_size}, 1, 1))) void {function_name(kernel)}("
     return [head, ",\n".join(f"    {argument}" for argument in arguments) + ") {"]
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 
-from lazygrad.ir.index import Bound, Index, Mask, Substitution, Variable, simplify_mask
+from lazygrad.ir.index import Bound, Index, Mask, Substitution, Variable, simplify_mask, variables
 from lazygrad.ir.value import INDEX, LOAD, VALID, Value, leaf
 from lazygrad.kernel.kernel import Access, Accumulator, Body, Contraction, Kernel, Reduction, Stage, Store
 from lazygrad.kernel.printer import print_kernel
@@ -95,7 +95,11 @@ class _Renaming:
 
     def _access(self, access: Access) -> Access:
         dynamic = tuple(self._variables[variable] for variable in access.dynamic)
-        return Access(access.buffer, self._put(access.address), self._mask(access.mask), dynamic)
+        # Bounds on data hold only because they are checked: the extent of a dynamic variable proves nothing.
+        checked = tuple(bound for bound in access.mask if variables(bound.index) & set(access.dynamic))
+        provable = self._mask(tuple(bound for bound in access.mask if bound not in checked))
+        kept = tuple(Bound(self._put(bound.index), bound.low, bound.high) for bound in checked)
+        return Access(access.buffer, self._put(access.address), (*provable, *kept), dynamic)
 
     def _mask(self, mask: Mask) -> Mask:
         return simplify_mask(Bound(self._put(bound.index), bound.low, bound.high) for bound in mask)

@@ -30,7 +30,7 @@ class StepArguments:
         """
         is_double = parameter.dtype == lazygrad.float64
         dtype = lazygrad.float64 if is_double else lazygrad.float32
-        key = (dtype, *role)
+        key = (dtype, str(parameter.device), *role)
         if key not in self._arguments:
-            self._arguments[key] = lazygrad.argument(float(value), dtype=dtype)
+            self._arguments[key] = lazygrad.argument(float(value), dtype=dtype, device=parameter.device)
         return self._arguments[key]

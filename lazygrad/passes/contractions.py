@@ -67,6 +67,8 @@ def replace_degenerate_contractions(current: Node) -> Node | None:
     rows = size_of([extents[label] for label in at.out if label not in at.b])
     columns = size_of([extents[label] for label in at.out if label not in at.a])
     summed = size_of([extents[label] for label in inner])
+    if summed == 0:
+        return ops.constant(0, current.shape, current.dtype, current.device)
     if min(rows, columns) > 1 and summed > 1:
         return None
     labels = (*at.out, *inner)

@@ -41,7 +41,7 @@ def seconds(runs: Iterable[Run]) -> dict[str, tuple[int, float]]:
         count, nanoseconds = collected.get(run.kernel, (0, 0))
         collected[run.kernel] = (count + 1, nanoseconds + run.end - run.start)
     ordered = sorted(collected.items(), key=lambda entry: -entry[1][1])
-    return {kernel: (count, nanoseconds * 1e-9) for kernel, (count, nanoseconds) in ordered}
+    return {kernel: (count, nanoseconds / 1e9) for kernel, (count, nanoseconds) in ordered}
 
 
 def trace(runs: Mapping[str, Sequence[Run]]) -> dict[str, Any]:

@@ -117,12 +117,13 @@ class Expressions:
         source = where.node.inputs[0]
         position = self._known[Where(where.node.inputs[1], where.point, where.mask)]
         name = next((v.name for v, known in self._dynamic.items() if known is position), f"g{len(self._dynamic)}")
-        # The variable's declared range is what the mask leaves of it; the mask itself is checked at run time.
+        # Its extent is what a check at run time leaves of it; an axis of extent 1 needs the variable for its check.
         index = variable(name, max(source.shape[axis], 2))
         (atom,) = variables(index)
         self._dynamic.setdefault(atom, position)
         point = tuple(index if a == axis else c for a, c in enumerate(where.point))
-        return Where(source, point, where.mask)
+        inside = Bound(index, 0, source.shape[axis])
+        return Where(source, point, where.mask if inside in where.mask else (*where.mask, inside))
 
     def _build(self, where: Where) -> Value:
         of, point, mask = where

@@ -56,9 +56,8 @@ def _described(function: Unary, name: str, meaning: str) -> Unary:
 
 
 def _sinh(x: Node) -> Node:
-    """(e + e / (e + 1)) / 2 with e = expm1(x): exact near zero, where exp(x) - exp(-x) cancels."""
-    grown = ops.expm1(x)
-    return ops.mul(ops.add(grown, ops.div(grown, ops.add(grown, 1.0))), 0.5)
+    """(expm1(x) - expm1(-x)) / 2: exact near zero, where exp(x) - exp(-x) cancels."""
+    return ops.mul(ops.sub(ops.expm1(x), ops.expm1(ops.neg(x))), 0.5)
 
 
 def _cosh(x: Node) -> Node:

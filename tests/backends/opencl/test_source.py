@@ -593,3 +593,11 @@ def test_processors_get_no_library_functions(flavour):
     value = apply("exp", load(0, i)) + apply("tanh", load(0, i))
     text = generate(pointwise(value, 64), capabilities(flavour)).text
     assert ("exp(" in text) is (flavour == "gpu")
+
+
+def test_a_kernel_may_be_called_like_a_function_of_the_library(launcher):
+    i = variable("i0", 40)
+    kernel = pointwise(apply("sin", load(0, i)), 40, name="sin")
+    source = generate(kernel, capabilities("gpu"))
+    assert source.text.count(source.function) == 1
+    launcher.check(kernel, [numbers(40), zeros(40)], "gpu")
