@@ -70,9 +70,7 @@ def read_the_gradient() -> None:
 def main() -> None:
     """Give the tour."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument(
-        "--pretrained", action="store_true", help="use torchvision's published weights (44 MB)"
-    )
+    parser.add_argument("--pretrained", action="store_true", help="use torchvision's published weights (44 MB)")
     train_one_step(parser.parse_args().pretrained)
     differentiate()
     read_the_gradient()

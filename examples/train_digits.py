@@ -84,9 +84,7 @@ def main() -> None:
 
     model = network()
     optimizer = lg.optim.AdamW(model.parameters(), lr=options.lr)
-    schedule = lg.optim.lr_scheduler.OneCycleLR(
-        optimizer, options.lr, epochs=options.epochs, steps_per_epoch=batches
-    )
+    schedule = lg.optim.lr_scheduler.OneCycleLR(optimizer, options.lr, epochs=options.epochs, steps_per_epoch=batches)
     with trange(options.epochs, unit="epoch") as progress:
         for _ in progress:
             order = lg.tensor(random.permutation(number))

@@ -15,7 +15,10 @@ from lazygrad.ir.op import Linearity
 
 
 def vjp(
-    outputs: Sequence[Node], cotangents: Sequence[Node], inputs: Sequence[Node], stop: Callable[[Node], bool] | None = None
+    outputs: Sequence[Node],
+    cotangents: Sequence[Node],
+    inputs: Sequence[Node],
+    stop: Callable[[Node], bool] | None = None,
 ) -> list[Node | None]:
     """The cotangent of each input, given one for each output; None where no output depends on it.
 
@@ -63,9 +66,7 @@ def vjp(
     return [found.get(i) for i in inputs]
 
 
-def _differentiable(
-    outputs: Sequence[Node], inputs: Sequence[Node], stop: Callable[[Node], bool] | None
-) -> list[Node]:
+def _differentiable(outputs: Sequence[Node], inputs: Sequence[Node], stop: Callable[[Node], bool] | None) -> list[Node]:
     """The nodes between outputs and inputs along differentiable edges, inputs of nodes before their users."""
 
     def edges(of: Node) -> tuple[Node, ...]:

@@ -136,13 +136,9 @@ def download_url_to_file(
             total = int(announced) if announced and announced.isdigit() else None
             digest = _copy(response, file, total, path.name, progress)
         if total is not None and partial.stat().st_size != total:
-            raise OSError(
-                f"{url}: {partial.stat().st_size} of {total} bytes came before the connection ended"
-            )
+            raise OSError(f"{url}: {partial.stat().st_size} of {total} bytes came before the connection ended")
         if hash_prefix and not digest.startswith(hash_prefix.lower()):
-            raise OSError(
-                f"{url}: the content has the SHA-256 {digest}, which should begin with {hash_prefix}"
-            )
+            raise OSError(f"{url}: the content has the SHA-256 {digest}, which should begin with {hash_prefix}")
         partial.replace(path)
     except http.client.HTTPException as error:
         raise OSError(f"{url}: the server broke the connection ({error!r})") from error
@@ -203,9 +199,7 @@ def _is_sound(path: Path, prefix: str) -> bool:
 def _copy(source: BinaryIO, target: BinaryIO, total: int | None, name: str, progress: bool) -> str:
     """Copies to the end and returns the SHA-256 in hexadecimal."""
     digest = hashlib.sha256()
-    with tqdm(
-        total=total, desc=name, unit="B", unit_scale=True, unit_divisor=1024, disable=not progress
-    ) as bar:
+    with tqdm(total=total, desc=name, unit="B", unit_scale=True, unit_divisor=1024, disable=not progress) as bar:
         while chunk := source.read(_CHUNK_BYTES):
             target.write(chunk)
             digest.update(chunk)

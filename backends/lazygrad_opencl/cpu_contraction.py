@@ -119,7 +119,9 @@ class _Tiled:
     def _pointer(
         self, name: str, operand: Operand, axes: tuple[Variable, ...], prefix: str, base: str = "", more: str = ""
     ) -> None:
-        start = base or (f"b{operand.access.buffer} + {operand.start}" if operand.start else f"b{operand.access.buffer}")
+        start = base or (
+            f"b{operand.access.buffer} + {operand.start}" if operand.start else f"b{operand.access.buffer}"
+        )
         parts = [part for part in (start, self._offset(operand, axes, prefix), more) if part]
         self.line(f"__global const {self.type}* const {name} = {' + '.join(parts)};")
 

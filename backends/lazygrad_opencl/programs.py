@@ -49,9 +49,7 @@ class OpenCLProgram(Program):
     ``scratch_bytes`` is not zero the device's scratch memory.
     """
 
-    def __init__(
-        self, device: OpenCLDevice, kernel: Kernel, function: Any, name: str, source: GeneratedSource
-    ) -> None:
+    def __init__(self, device: OpenCLDevice, kernel: Kernel, function: Any, name: str, source: GeneratedSource) -> None:
         self.kernel = kernel
         self.name = name
         self._device = device

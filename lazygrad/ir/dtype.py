@@ -39,7 +39,7 @@ class DType:
 
     @property
     def is_floating_point(self) -> bool:
-        """torch's name for ``is_float``."""
+        """Torch's name for ``is_float``."""
         return self.kind == "float"
 
     @property
@@ -52,7 +52,8 @@ class DType:
         if self is bfloat16:
             import ml_dtypes
 
-            return numpy.dtype(ml_dtypes.bfloat16)
+            half: numpy.dtype[Any] = numpy.dtype(ml_dtypes.bfloat16)
+            return half
         return numpy.dtype("bool" if self is bool_ else self.name)
 
     @property

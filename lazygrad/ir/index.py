@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from math import gcd
-from typing import Union
+from typing import TypeAlias
 
 
 class Variable:
@@ -43,6 +43,9 @@ class Quotient:
 
     __slots__ = ("_hash", "divisor", "high", "index", "low", "order", "remainder")
 
+    low: int
+    high: int
+
     def __init__(self, index: Index, divisor: int, remainder: bool) -> None:
         self.index = index
         self.divisor = divisor
@@ -70,7 +73,7 @@ class Quotient:
         return f"({self.index}) {'%' if self.remainder else '//'} {self.divisor}"
 
 
-Atom = Union[Variable, Quotient]
+Atom: TypeAlias = Variable | Quotient
 
 
 def _order(term: tuple[Atom, int]) -> tuple[int, str]:
@@ -87,6 +90,9 @@ class Index:
     """
 
     __slots__ = ("_hash", "constant", "high", "low", "terms")
+
+    low: int
+    high: int
 
     def __init__(self, constant: int, terms: tuple[tuple[Atom, int], ...] = ()) -> None:
         self.constant = constant
@@ -174,6 +180,7 @@ def variable(name: str, extent: int) -> Index:
 
 
 def constant(value: int) -> Index:
+    """The expression that is one number."""
     return Index(value)
 
 
@@ -213,7 +220,7 @@ def _divide(index: Index, divisor: int) -> tuple[Index, Index]:
         if common == 1:
             break
         low_part = Index(rest.constant % common, tuple(term for term in inside if term[1] % common))
-        if 0 <= low_part.low and low_part.high < common:
+        if low_part.low >= 0 and low_part.high < common:
             high_terms = tuple((atom, c // common) for atom, c in inside if c % common == 0)
             quotient, remainder = _divide(Index(rest.constant // common, high_terms), divisor // common)
             return whole + quotient, remainder * common + low_part
@@ -302,10 +309,7 @@ class Bound:
 
     def __eq__(self, other: object) -> bool:
         return (
-            isinstance(other, Bound)
-            and self.low == other.low
-            and self.high == other.high
-            and self.index == other.index
+            isinstance(other, Bound) and self.low == other.low and self.high == other.high and self.index == other.index
         )
 
     @property

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
-from lazygrad.ir.index import Bound, Index, Mask, Variable, Substitution, simplify_mask, variable
+from lazygrad.ir.index import Bound, Index, Mask, Substitution, Variable, simplify_mask, variable
 from lazygrad.ir.shape import Shape
 
 
@@ -39,10 +39,12 @@ class IndexMap(NamedTuple):
 
 
 def identity(shape: Shape) -> IndexMap:
+    """The map that shows a tensor as it is."""
     return IndexMap(shape, axis_variables(shape), ())
 
 
 def is_identity(index_map: IndexMap, source_shape: Shape) -> bool:
+    """Whether the map shows every element of the source at its own place."""
     return index_map.shape == source_shape and not index_map.mask and index_map == identity(source_shape)
 
 

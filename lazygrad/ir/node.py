@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from types import CodeType
+from types import CodeType, FrameType
 from typing import Any, Protocol
 from weakref import WeakValueDictionary
 
@@ -49,7 +49,7 @@ class Place:
         import linecache
 
         source = linecache.getline(self.filename, self.line).strip()
-        return f'{self.filename}:{self.line}' + (f" in {self.code.co_name}: {source}" if source else "")
+        return f"{self.filename}:{self.line}" + (f" in {self.code.co_name}: {source}" if source else "")
 
 
 # Frames of these packages are the library's own: the first frame outside is the user's line.
@@ -58,12 +58,12 @@ _OWN_PACKAGES = ("lazygrad",)
 
 def user_place() -> Place | None:
     """The nearest caller outside the library."""
-    frame = sys._getframe(1)
+    frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         module: str = frame.f_globals.get("__name__", "")
         if not module.startswith(_OWN_PACKAGES):
             return Place(frame.f_code, frame.f_lasti)
-        frame = frame.f_back  # type: ignore[assignment]
+        frame = frame.f_back
     return None
 
 

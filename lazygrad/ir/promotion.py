@@ -30,7 +30,6 @@ _CATEGORY = {"bool": 0, "uint": 1, "int": 1, "float": 2}
 default_float: DType = float32
 
 
-
 def promote(a: DType, b: DType) -> DType:
     """The dtype in which two tensors with dimensions meet.
 

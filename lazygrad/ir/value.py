@@ -9,12 +9,12 @@ build new values, which is how operation declarations and expansions are written
 
 from __future__ import annotations
 
-from typing import Any, Union
+from typing import Any, TypeAlias
 from weakref import WeakValueDictionary
 
 from lazygrad.ir.dtype import DType, bool_
 
-Number = Union[bool, int, float]
+Number: TypeAlias = bool | int | float
 
 # Leaves. Every other ``op`` of a value is the name of an elementwise operation on its inputs.
 CONSTANT = "constant"  # payload: the number as Exact
@@ -182,4 +182,3 @@ def where(condition: Value, yes: Value | Number, no: Value | Number) -> Value:
     if not isinstance(no, Value):
         no = constant(no, yes.dtype)
     return apply("where", condition, yes, no)
-

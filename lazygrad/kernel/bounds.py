@@ -86,7 +86,5 @@ def _points(names: list[Variable]) -> dict[Variable, Any]:
     sampled = {variable: random.integers(0, variable.extent, TRIED_POINTS) for variable in names}
     for variable in names:  # mistakes live at the ends
         ends = random.integers(0, 8, TRIED_POINTS)
-        sampled[variable] = numpy.where(
-            ends == 0, 0, numpy.where(ends == 1, variable.extent - 1, sampled[variable])
-        )
+        sampled[variable] = numpy.where(ends == 0, 0, numpy.where(ends == 1, variable.extent - 1, sampled[variable]))
     return sampled

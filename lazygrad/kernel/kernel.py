@@ -20,7 +20,7 @@ Element addresses are ``Index`` expressions over the variables of the body's and
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, Union
+from typing import Literal, NamedTuple, TypeAlias
 
 from lazygrad.ir.dtype import DType
 from lazygrad.ir.index import Index, Mask, Variable
@@ -83,7 +83,7 @@ class Contraction:
     dtype: DType
 
 
-Accumulator = Union[Reduction, Contraction]
+Accumulator: TypeAlias = Reduction | Contraction
 
 
 @dataclass(frozen=True)

@@ -103,7 +103,7 @@ def _contract(of: Node, x: list[Term]) -> Term:
 
 
 def _slice(of: Node, x: list[Term]) -> Term:
-    return axes.slice_(x[0], [(r.start, r.start + (r.count - 1) * r.step + 1, r.step) for r in of.attributes.ranges])
+    return axes.slice_(x[0], [(r.start, r.start + (r.length - 1) * r.step + 1, r.step) for r in of.attributes.ranges])
 
 
 def _pad(of: Node, x: list[Term]) -> Term:
@@ -138,7 +138,7 @@ def _windows(of: Node, x: list[Term]) -> Term:
     if kept:
         extents = list(term.shape)
         for window in kept:
-            extents[window.axis] = window.count(extents[window.axis])
+            extents[window.axis] = window.positions(extents[window.axis])
         shape = (*extents, *(window.size for window in kept))
         term = term.book.call("windows", [term], tuple(kept), shape)
     return axes.insert_all(term, still)

@@ -62,9 +62,7 @@ class _BatchNorm(Module):
         if track_running_stats:
             self.register_buffer("running_mean", lazygrad.zeros(shape, device=device, dtype=dtype))
             self.register_buffer("running_var", lazygrad.ones(shape, device=device, dtype=dtype))
-            self.register_buffer(
-                "num_batches_tracked", lazygrad.zeros((), device=device, dtype=lazygrad.int64)
-            )
+            self.register_buffer("num_batches_tracked", lazygrad.zeros((), device=device, dtype=lazygrad.int64))
         else:
             self.register_buffer("running_mean", None)
             self.register_buffer("running_var", None)

@@ -63,9 +63,7 @@ def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0) -> Tensor:
         return tensor.normal_(mean, std)
 
 
-def trunc_normal_(
-    tensor: Tensor, mean: float = 0.0, std: float = 1.0, a: float = -2.0, b: float = 2.0
-) -> Tensor:
+def trunc_normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, a: float = -2.0, b: float = 2.0) -> Tensor:
     """Fill `tensor` from the normal distribution, cut off to the interval [a, b].
 
     A uniform number is put through the inverse of the distribution function, rather than drawing again
@@ -117,7 +115,7 @@ def _inverse_erf(x: Tensor) -> Tensor:
     w = -((1.0 - x) * (1.0 + x)).clamp(min=_SMALLEST_COMPLEMENT).log()
     centre = _polynomial(_INVERSE_ERF_CENTRE, w - 2.5)
     tail = _polynomial(_INVERSE_ERF_TAIL, w.sqrt() - 3.0)
-    return lazygrad.where(w < 5.0, centre, tail) * x
+    return (centre * (w < 5.0) + tail * (w >= 5.0)) * x
 
 
 def _polynomial(coefficients: tuple[float, ...], x: Tensor) -> Tensor:

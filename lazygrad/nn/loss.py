@@ -78,9 +78,7 @@ class NLLLoss(_WeightedLoss):
         reduction: see above; "mean" divides by the sum of the weights.
     """
 
-    def __init__(
-        self, weight: Tensor | None = None, *, ignore_index: int = -100, reduction: str = "mean"
-    ) -> None:
+    def __init__(self, weight: Tensor | None = None, *, ignore_index: int = -100, reduction: str = "mean") -> None:
         super().__init__(weight, reduction=reduction)
         self.ignore_index = ignore_index
 

@@ -115,21 +115,16 @@ class Members:
             case _ if name in registries.get("_buffers", ()):
                 if value is not None and not isinstance(value, Tensor):
                     raise TypeError(
-                        f"cannot assign '{type(value).__name__}' as buffer '{name}' "
-                        "(lazygrad.Tensor or None expected)"
+                        f"cannot assign '{type(value).__name__}' as buffer '{name}' (lazygrad.Tensor or None expected)"
                     )
                 self._buffers[name] = value
                 self._state_is_pending()
             case _:
                 super().__setattr__(name, value)
 
-    def _replace_by_plain(
-        self, registry: dict[str, Any], kind: str, expected: str, name: str, value: Any
-    ) -> None:
+    def _replace_by_plain(self, registry: dict[str, Any], kind: str, expected: str, name: str, value: Any) -> None:
         if value is not None:
-            raise TypeError(
-                f"cannot assign '{type(value).__name__}' as {kind} '{name}' ({expected} or None expected)"
-            )
+            raise TypeError(f"cannot assign '{type(value).__name__}' as {kind} '{name}' ({expected} or None expected)")
         registry[name] = None
 
     def _forget_except(self, kept: Mapping[str, Any], name: str) -> None:
@@ -169,9 +164,7 @@ class Members:
         remove_duplicate: bool,
     ) -> Iterator[tuple[str, Member]]:
         modules: Iterable[tuple[str, Members]] = (
-            self.named_modules(prefix=prefix, remove_duplicate=remove_duplicate)
-            if recurse
-            else [(prefix, self)]
+            self.named_modules(prefix=prefix, remove_duplicate=remove_duplicate) if recurse else [(prefix, self)]
         )
         seen: set[int] = set()
         for module_name, module in modules:

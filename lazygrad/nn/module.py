@@ -57,9 +57,7 @@ class Module(Members):
     # ---- calling -------------------------------------------------------------------------------
 
     def _forward_unimplemented(self, *args: Any, **kwargs: Any) -> Any:
-        raise NotImplementedError(
-            f'Module [{type(self).__name__}] is missing the required "forward" function'
-        )
+        raise NotImplementedError(f'Module [{type(self).__name__}] is missing the required "forward" function')
 
     forward: Callable[..., Any] = _forward_unimplemented
 
@@ -89,8 +87,7 @@ class Module(Members):
             return args, kwargs
         if not isinstance(changed, tuple) or len(changed) != 2:
             raise RuntimeError(
-                "a forward pre-hook with with_kwargs=True must return None or (args, kwargs), "
-                f"got {changed!r}"
+                f"a forward pre-hook with with_kwargs=True must return None or (args, kwargs), got {changed!r}"
             )
         return changed
 
@@ -161,9 +158,7 @@ class Module(Members):
         return self
 
     @overload
-    def to(
-        self: Self, device: DeviceLike = ..., dtype: DTypeLike = ..., non_blocking: bool = ...
-    ) -> Self: ...
+    def to(self: Self, device: DeviceLike = ..., dtype: DTypeLike = ..., non_blocking: bool = ...) -> Self: ...
     @overload
     def to(self: Self, dtype: lazygrad.dtype, non_blocking: bool = ...) -> Self: ...
     @overload

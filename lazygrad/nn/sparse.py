@@ -42,17 +42,13 @@ class Embedding(Module):
         self.num_embeddings = num_embeddings
         self.embedding_dim = embedding_dim
         if padding_idx is not None and not -num_embeddings <= padding_idx < num_embeddings:
-            raise ValueError(
-                f"padding_idx must be within num_embeddings: got {padding_idx} for {num_embeddings} rows"
-            )
+            raise ValueError(f"padding_idx must be within num_embeddings: got {padding_idx} for {num_embeddings} rows")
         self.padding_idx = None if padding_idx is None else padding_idx % num_embeddings
         self.weight = Parameter(lazygrad.empty(num_embeddings, embedding_dim, device=device, dtype=dtype))
         self.reset_parameters()
 
     @classmethod
-    def from_pretrained(
-        cls, embeddings: Tensor, freeze: bool = True, padding_idx: int | None = None
-    ) -> Embedding:
+    def from_pretrained(cls, embeddings: Tensor, freeze: bool = True, padding_idx: int | None = None) -> Embedding:
         """Make a layer whose table is `embeddings` (rows, columns), frozen unless told otherwise."""
         if embeddings.dim() != 2:
             raise ValueError(

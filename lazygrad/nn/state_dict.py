@@ -26,9 +26,7 @@ class IncompatibleKeys(NamedTuple):
     def __repr__(self) -> str:
         if not self.missing_keys and not self.unexpected_keys:
             return "<All keys matched successfully>"
-        return (
-            f"_IncompatibleKeys(missing_keys={self.missing_keys!r}, unexpected_keys={self.unexpected_keys!r})"
-        )
+        return f"_IncompatibleKeys(missing_keys={self.missing_keys!r}, unexpected_keys={self.unexpected_keys!r})"
 
 
 class Slot(NamedTuple):
@@ -63,9 +61,7 @@ def load(module: Module, state_dict: Mapping[str, Any], strict: bool, assign: bo
     if strict and missing:
         messages.insert(0, f"Missing key(s) in state_dict: {_quoted(missing)}. ")
     if messages:
-        raise RuntimeError(
-            f"Error(s) in loading state_dict for {type(module).__name__}:\n\t" + "\n\t".join(messages)
-        )
+        raise RuntimeError(f"Error(s) in loading state_dict for {type(module).__name__}:\n\t" + "\n\t".join(messages))
 
     with lazygrad.no_grad():
         for slot in slots:

@@ -103,4 +103,3 @@ def contract(a: Node, a_labels: Labels, b: Node, b_labels: Labels, out_labels: L
 def _sum_lonely(x: Node, labels: Labels, kept: set[int]) -> tuple[Node, Labels]:
     lonely = tuple(axis for axis, label in enumerate(labels) if label not in kept)
     return sum_(x, lonely), tuple(label for label in labels if label in kept)
-

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple, Union
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy
 
@@ -20,7 +20,7 @@ from lazygrad.ir.shape import Shape
 from lazygrad.ir.value import Number, Value
 from lazygrad.ops.source import constant, constant_value
 
-Operand = Union[Node, Number]
+Operand: TypeAlias = Node | Number
 
 
 class CastAttributes(NamedTuple):
@@ -157,21 +157,21 @@ def _pow_numpy(x: Any, y: Any) -> Any:
 POW = _elementwise("pow", _pow_numpy, _named("pow"), _pow_base_vjp, _pow_exponent_vjp, symbol="**", cost=30)
 
 
-def _halved_where_equal(out: Node, g: Node, own: Node, other: Node, wins: Node) -> Node:
-    """torch's convention for maximum and minimum: a tie gives half the cotangent to each side."""
-    return where(wins, g, where(eq(own, other), mul(g, 0.5), 0.0))
+def _halved_where_equal(out: Node, g: Node, wins: Node) -> Node:
+    """Torch's convention for maximum and minimum: a tie gives half the cotangent to each side."""
+    return where(wins, g, where(eq(*out.inputs), mul(g, 0.5), 0.0))
 
 
 MAXIMUM = _elementwise(
     "maximum", numpy.maximum, lambda x, y: scalar.where((x > y) | x.differs(x), x, y),
-    lambda out, g: _halved_where_equal(out, g, *out.inputs, lt(out.inputs[1], out.inputs[0])),
-    lambda out, g: _halved_where_equal(out, g, *out.inputs, lt(out.inputs[0], out.inputs[1])),
+    lambda out, g: _halved_where_equal(out, g, lt(out.inputs[1], out.inputs[0])),
+    lambda out, g: _halved_where_equal(out, g, lt(out.inputs[0], out.inputs[1])),
     dtypes=_any, commutative=True, cost=2,
 )  # fmt: skip
 MINIMUM = _elementwise(
     "minimum", numpy.minimum, lambda x, y: scalar.where((x < y) | x.differs(x), x, y),
-    lambda out, g: _halved_where_equal(out, g, *out.inputs, lt(out.inputs[0], out.inputs[1])),
-    lambda out, g: _halved_where_equal(out, g, *out.inputs, lt(out.inputs[1], out.inputs[0])),
+    lambda out, g: _halved_where_equal(out, g, lt(out.inputs[0], out.inputs[1])),
+    lambda out, g: _halved_where_equal(out, g, lt(out.inputs[1], out.inputs[0])),
     dtypes=_any, commutative=True, cost=2,
 )  # fmt: skip
 # Both round to minus infinity, as Python and torch do: a == b * floor_divide(a, b) + remainder(a, b).
@@ -191,7 +191,8 @@ def _sign_scalar(x: Value) -> Value:
 
 
 SIGN = _elementwise(
-    "sign", lambda x: numpy.where(x != x, 0, numpy.sign(x)).astype(x.dtype), _sign_scalar, lambda out, g: mul(g, 0.0), cost=2,
+    "sign", lambda x: numpy.where(x != x, 0, numpy.sign(x)).astype(x.dtype), _sign_scalar,
+    lambda out, g: mul(g, 0.0), cost=2,
 )  # fmt: skip
 
 # ---- transcendental

@@ -38,8 +38,9 @@ def _check(name: str, x: Node, index: Node, axis: int) -> None:
 
 
 def _gather_shape(inputs: tuple[Node, ...], a: GatherAttributes) -> Shape:
-    _check("gather", *inputs, a.axis)
-    return inputs[1].shape
+    x, index = inputs
+    _check("gather", x, index, a.axis)
+    return index.shape
 
 
 def _gather_numpy(of: Node, x: Any, index: Any) -> Any:

@@ -49,7 +49,8 @@ class Range(NamedTuple):
     step: int = 1
 
     @property
-    def count(self) -> int:
+    def length(self) -> int:
+        """How many positions there are."""
         return max(0, -(-(self.stop - self.start) // self.step))
 
 
@@ -69,7 +70,7 @@ class Window(NamedTuple):
     stride: int = 1
     dilation: int = 1
 
-    def count(self, extent: int) -> int:
+    def positions(self, extent: int) -> int:
         """How many positions fit into an axis of ``extent``."""
         return max(0, (extent - (self.size - 1) * self.dilation - 1) // self.stride + 1)
 
@@ -233,13 +234,13 @@ def _slice_shape(inputs: tuple[Node, ...], a: SliceAttributes) -> Shape:
     for extent, r in zip(inputs[0].shape, a.ranges, strict=True):
         if r.step < 1 or r.start < 0 or r.stop > max(extent, r.start):
             raise RuntimeError(f"slice: {tuple(r)} does not lie within an axis of extent {extent}")
-    return tuple(r.count for r in a.ranges)
+    return tuple(r.length for r in a.ranges)
 
 
 def _slice_vjp(out: Node, g: Node) -> Node:
     paddings = []
     for extent, r in zip(out.inputs[0].shape, out.attributes.ranges, strict=True):
-        covered = (r.count - 1) * r.step + 1 if r.count else 0
+        covered = (r.length - 1) * r.step + 1 if r.length else 0
         paddings.append(Padding(r.start, extent - r.start - covered, r.step - 1))
     return pad(g, tuple(paddings))
 
@@ -280,7 +281,7 @@ def _windows_shape(inputs: tuple[Node, ...], a: WindowsAttributes) -> Shape:
                 f"windows: a window of {w.size} with dilation {w.dilation} does not fit into axis {w.axis} of extent "
                 f"{extents[w.axis]} (shape {list(inputs[0].shape)})"
             )
-        extents[w.axis] = w.count(extents[w.axis])
+        extents[w.axis] = w.positions(extents[w.axis])
     return (*extents, *(w.size for w in a.windows))
 
 

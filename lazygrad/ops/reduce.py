@@ -60,7 +60,7 @@ def _prod_vjp(out: Node, g: Node) -> Node:
 
 
 def _extremum_vjp(out: Node, g: Node) -> Node:
-    """torch's convention for amax and amin: ties share the cotangent equally.
+    """Torch's convention for amax and amin: ties share the cotangent equally.
 
     Ties are counted in the accumulator's type, so that many of them in a half-width float stay exact.
     """

@@ -91,14 +91,11 @@ class Optimizer:
         names = [member[0] for member in members if isinstance(member, tuple)]
         params = [member[1] if isinstance(member, tuple) else member for member in members]
         if names and len(names) != len(params):
-            raise ValueError(
-                "all optimizer params should be with/without names. Some param names are missing"
-            )
+            raise ValueError("all optimizer params should be with/without names. Some param names are missing")
         for parameter in params:
             if not isinstance(parameter, Tensor):
                 raise TypeError(
-                    "optimizer can only optimize Tensors, "
-                    f"but one of the params is {type(parameter).__name__}"
+                    f"optimizer can only optimize Tensors, but one of the params is {type(parameter).__name__}"
                 )
             if not parameter.is_leaf:
                 raise ValueError("can't optimize a non-leaf Tensor")

@@ -72,9 +72,7 @@ class SGD(Optimizer):
                 decay = arguments(group["weight_decay"], parameter, "weight_decay")
                 direction = direction + decay * parameter
             if group["momentum"] != 0:
-                direction = self._with_momentum(
-                    group, parameter, direction, arguments, id(parameter) in fresh
-                )
+                direction = self._with_momentum(group, parameter, direction, arguments, id(parameter) in fresh)
             parameter.copy_(parameter - arguments(group["lr"], parameter, "lr") * direction)
 
     def _with_momentum(

@@ -31,7 +31,7 @@ def simplify_algebra(current: Node) -> Node | None:
 
 
 def _fold(current: Node) -> Node | None:
-    arrays = [numpy.full((), constant_value(i), i.dtype.numpy) for i in current.inputs]  # type: ignore[arg-type]
+    arrays = [numpy.full((), constant_value(i), i.dtype.numpy) for i in current.inputs]
     with numpy.errstate(all="ignore"):
         value = current.op.numpy(current, *arrays)
     return constant(numpy.asarray(value).item(), current.shape, current.dtype, current.device)
@@ -79,7 +79,7 @@ def _mul(current: Node, numbers: list[Any]) -> Node | None:
 
 
 def _div(current: Node, numbers: list[Any]) -> Node | None:
-    x, y = current.inputs
+    x, _ = current.inputs
     if numbers[1] == 1:
         return x
     if numbers[1] is not None and numpy.frexp(numbers[1])[0] == 0.5 and numbers[1] != 0:

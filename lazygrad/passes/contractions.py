@@ -123,7 +123,7 @@ def _folded(of: Node, summed: tuple[int, ...]) -> Node | None:
         axes = [axis for axis in range(rank) if own[axis].terms and own[axis].terms[0][0] in sides[side]]
         shape = tuple(of.shape[axis] for axis in axes) + tuple(inner_extents[label] for label in inner)
         new_axes = axis_variables(shape)
-        rename = {own[axis].terms[0][0]: new_axes[position] for position, axis in enumerate(axes)}
+        rename = {Variable(f"i{axis}", of.shape[axis]): new_axes[position] for position, axis in enumerate(axes)}
         coordinates = []
         for label in labels:
             if label in of_label:
@@ -142,4 +142,3 @@ def _folded(of: Node, summed: tuple[int, ...]) -> Node | None:
         operands[0], labels_of[0], operands[1], labels_of[1], tuple(axis for axis in kept if axis in present)
     )
     return ops.reshape(result, tuple(of.shape[axis] for axis in kept))
-

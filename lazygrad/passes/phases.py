@@ -76,7 +76,7 @@ def _phase(current: Node, label: int, positions: Range) -> Node | None:
             found = _used_taps(operand, labels, at)
             if found is not None:
                 other, taps = found
-                if not taps.count:
+                if not taps.length:
                     return None
                 operands = [_sliced(o, own, other, taps) for o, own in zip(operands, (at.a, at.b), strict=True)]
                 narrowed = True
@@ -105,7 +105,7 @@ def _used_taps(operand: Node, labels: tuple[int, ...], at: ContractAttributes) -
         label = labels[int(variable.name[1:])]
         left = [value for value in range(variable.extent) if _holds(bound, variable, value)]
         step = left[1] - left[0] if len(left) > 1 else 1
-        if label in at.out or left and left != list(range(left[0], left[-1] + 1, step)):
+        if label in at.out or (left and left != list(range(left[0], left[-1] + 1, step))):
             continue
         return label, Range(left[0], left[-1] + 1, step) if left else Range(0, 0)
     return None
@@ -114,4 +114,3 @@ def _used_taps(operand: Node, labels: tuple[int, ...], at: ContractAttributes) -
 def _holds(bound: Bound, variable: Variable, value: int) -> bool:
     index = substitute(bound.index, {variable: Index(value)})
     return bound.low <= index.constant < bound.high
-

@@ -114,9 +114,7 @@ def _find(device: CompilingDevice, structure: Structure) -> Executable:
     total.schedules_made += 1
     graph = abstract(structure, device.name)
     capabilities = device.capabilities
-    schedule = plan(
-        graph.roots, graph.leaves, graph.arguments, capabilities.machine, capabilities.argument_limit
-    )
+    schedule = plan(graph.roots, graph.leaves, graph.arguments, capabilities.machine, capabilities.argument_limit)
     made = Executable(schedule, tuple(device.compile([k.kernel for k in schedule.kernels])))
     known[structure.steps] = made
     if len(known) > REMEMBERED_SCHEDULES:

@@ -108,4 +108,3 @@ class CompilingDevice(Device):
     def source(self, kernel: Kernel) -> str:
         """The generated source, for debugging."""
         raise NotImplementedError
-

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Protocol
 
@@ -50,7 +50,7 @@ def _entry_points() -> dict[str, EntryPoint]:
     return found
 
 
-@lru_cache(maxsize=None)
+@cache
 def backend(name: str) -> Backend:
     """Loads a backend. BackendError with the cause when it does not exist or its import fails."""
     point = _entry_points().get(name)
@@ -70,14 +70,14 @@ def available_backends() -> tuple[str, ...]:
     return tuple(sorted(_entry_points()))
 
 
-@lru_cache(maxsize=None)
+@cache
 def device(name: str) -> Device:
     """The opened device of a canonical name."""
     kind, _, variant = name.partition(":")
     return backend(kind).open(variant)
 
 
-@lru_cache(maxsize=None)
+@cache
 def canonical_device(name: str) -> str:
     """``"opencl"`` becomes ``"opencl:0"``: the name under which nodes carry the device. Opens it."""
     return device(name).name

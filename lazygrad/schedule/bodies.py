@@ -54,9 +54,7 @@ def _store(of: Node, point: Point, value: Value, expressions: Expressions, homes
 # ---- pointwise, reductions, fused rows
 
 
-def _loops(
-    component: Component, stored: Sequence[Node], expressions: Expressions, homes: Mapping[Node, Home]
-) -> Body:
+def _loops(component: Component, stored: Sequence[Node], expressions: Expressions, homes: Mapping[Node, Home]) -> Body:
     levels = _levels(component, stored)
     own = axis_variables(component.space)
     inner = atoms([own[axis] for axis in sorted(component.reduced)])
@@ -171,12 +169,9 @@ def _contraction(
     dtype = compute_dtype(product.dtype)
     expressions.results[product] = scalar.leaf(scalar.REDUCED, dtype, 0)
     stores = tuple(
-        _store(m, component.points[m], expressions.element(m, component.points[m]), expressions, homes)
-        for m in stored
+        _store(m, component.points[m], expressions.element(m, component.points[m]), expressions, homes) for m in stored
     )
-    summing = Stage(
-        atoms([of_label[label] for label in ordered(inner, by_rows)]), (Contraction(rows, columns, dtype),)
-    )
+    summing = Stage(atoms([of_label[label] for label in ordered(inner, by_rows)]), (Contraction(rows, columns, dtype),))
     return Body(atoms([of_label[label] for label in axes]), (summing, Stage((), (), stores)))
 
 
@@ -203,7 +198,9 @@ def _scatter(component: Component, of: Node, expressions: Expressions, homes: Ma
     target = variable("j0", of.shape[axis])
     base_point = (*point[:axis], target, *point[axis + 1 :])
     buffer = expressions.buffer(home.slot)
-    copied = Store(Access(buffer, home.layout.address(base_point)), expressions.element(base, base_point).cast(of.dtype))
+    copied = Store(
+        Access(buffer, home.layout.address(base_point)), expressions.element(base, base_point).cast(of.dtype)
+    )
     step = variable("k0", index.shape[axis])
     from_point = (*point[:axis], step, *point[axis + 1 :])
     position = expressions.element(index, from_point)

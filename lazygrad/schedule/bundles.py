@@ -20,7 +20,8 @@ def bundle(kernels: Sequence[ScheduledKernel], argument_limit: int) -> list[Sche
     read: set[int] = set()
     for kernel in kernels:
         read.update(s for s, b in zip(kernel.slots, kernel.kernel.buffers, strict=True) if not b.written)
-    sinks, rest = [], []
+    sinks: list[ScheduledKernel] = []
+    rest: list[ScheduledKernel] = []
     for kernel in kernels:
         (sinks if _is_sink(kernel, read) else rest).append(kernel)
     joined: list[ScheduledKernel] = []
@@ -50,9 +51,7 @@ def _join(first: ScheduledKernel, second: ScheduledKernel, argument_limit: int) 
         return None
     buffer_at = {slot: position for position, slot in enumerate(slots)}
     scalar_at = {number: position for position, number in enumerate(scalars)}
-    moved = _Renumbering(
-        [buffer_at[s] for s in second.slots], [scalar_at[s] for s in second.scalars]
-    )
+    moved = _Renumbering([buffer_at[s] for s in second.slots], [scalar_at[s] for s in second.scalars])
     declarations = dict(zip(first.slots, first.kernel.buffers, strict=True))
     declarations.update(zip(second.slots, second.kernel.buffers, strict=True))
     dtypes = dict(zip(first.scalars, first.kernel.scalars, strict=True))

@@ -30,6 +30,8 @@ MOST_ORIGINS = 16
 
 
 class Kind(Enum):
+    """Which kind of body a component becomes."""
+
     LOOPS = "loops"  # pointwise, reductions, fused rows
     CONTRACT = "contract"
     SCATTER = "scatter"
@@ -267,7 +269,7 @@ class Grouping:
         if len(into.points) + len(other.points) > self.body_limit:
             return
         into.reduced = into.reduced or other.reduced
-        into.points = {n: p for n, p in (*other.points.items(), *into.points.items())}
+        into.points = {**other.points, **into.points}
         into.points = {n: into.points[n] for n in self.order if n in into.points}
         for member in other.points:
             self.of[member] = into
@@ -295,9 +297,7 @@ def _matching_point(current: Node, component: Component, source_point: Point, in
     return None
 
 
-def _candidate_points(
-    shape: Shape, component: Component, source_point: Point, index_map: IndexMap
-) -> Iterable[Point]:
+def _candidate_points(shape: Shape, component: Component, source_point: Point, index_map: IndexMap) -> Iterable[Point]:
     if shape == component.space:
         yield axis_variables(component.space)
     rows = [axis_variables(component.space)[axis] for axis in component.row_axes if component.space[axis] > 1]

@@ -49,6 +49,7 @@ def is_windowed(index_map: IndexMap) -> bool:
 
 
 def collect_wishes(roots: Sequence[Node]) -> Wishes:
+    """What all contractions and gathers behind ``roots`` want."""
     wishes = Wishes()
     order = topological(roots)
     for current in order:

@@ -174,9 +174,7 @@ class Expressions:
     def _random(self, of: Node, point: Point) -> Value:
         key, call = (self._known[Where(i, (), ())] for i in of.inputs)
         element = scalar.leaf(scalar.INDEX, int64, row_major(point, of.shape))
-        words = philox4x32(
-            (_low(element), _high(element), _low(call), _high(call)), (_low(key), _high(key))
-        )
+        words = philox4x32((_low(element), _high(element), _low(call), _high(call)), (_low(key), _high(key)))
         return words[of.attributes.word]
 
 

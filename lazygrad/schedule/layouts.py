@@ -22,7 +22,7 @@ Order = tuple[int, ...]
 
 def order_of(layout: Layout) -> Order:
     """The axes from the slowest to the fastest; axes of extent 1 keep their logical neighbours."""
-    stride = {axis: 0 for axis in range(len(layout.shape))}
+    stride = dict.fromkeys(range(len(layout.shape)), 0)
     for part in layout.parts:
         stride[part.axis] = max(stride[part.axis], part.stride)
     return tuple(sorted(stride, key=lambda axis: -stride[axis] if stride[axis] else 0))
@@ -42,6 +42,7 @@ def with_halo(shape: Shape, order: Order, halo: Halo) -> Layout:
 
 
 def no_halo(shape: Shape) -> Halo:
+    """Nothing around the elements."""
     return ((0, 0),) * len(shape)
 
 

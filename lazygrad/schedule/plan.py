@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from lazygrad import ops
+from lazygrad.ir import value as scalar
 from lazygrad.ir.dtype import DType
 from lazygrad.ir.index import Index, variable
 from lazygrad.ir.layout import Layout
@@ -13,7 +14,6 @@ from lazygrad.ir.map import axis_variables
 from lazygrad.ir.node import Node
 from lazygrad.ir.op import Family
 from lazygrad.ir.shape import Shape
-from lazygrad.ir import value as scalar
 from lazygrad.kernel.identity import canonical
 from lazygrad.kernel.kernel import Access, Body, BufferDeclaration, Kernel, Stage, Store
 from lazygrad.kernel.machine import Machine
@@ -267,4 +267,3 @@ def _name(component: Component, members: Sequence[Node]) -> str:
             names.append(name)
     short = names if len(names) <= 4 else [*names[:2], *names[-2:]]
     return "_".join(short)
-

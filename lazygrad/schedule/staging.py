@@ -63,7 +63,7 @@ def stage_operands(
     if row_copy is not None:
         copies.append(row_copy)
         copied[row_copy.node] = Home(-1, row_copy.layout, row_copy.halo)
-        source, index_map = source_of(rows.node)
+        _, index_map = source_of(rows.node)
         operands[sides.rows] = Operand(ops.view(row_copy.node, index_map), rows.labels)
     own_rows = size_of(
         [e for label, e in zip(rows.labels, rows.node.shape, strict=True) if label not in columns.labels]
@@ -93,7 +93,7 @@ def _copied_rows(rows: Operand, wishes: Wishes, homes: Mapping[Node, Home]) -> C
     elif not half:
         return None
     layout = with_halo(source.shape, order, halo)
-    if not half and (home.layout == layout and home.halo == halo or home.halo != no_halo(source.shape)):
+    if not half and ((home.layout == layout and home.halo == halo) or home.halo != no_halo(source.shape)):
         return None
     return Copy(_widened(ops.view(source, identity(source.shape))), layout, halo)
 

@@ -25,7 +25,9 @@ class Closure(NamedTuple):
     results: frozenset[Node] = frozenset()  # reductions and contractions inside, which exist in one kernel only
 
 
-def choose_stored(roots: Sequence[Node], required: Iterable[Node], grouping: Grouping, body_limit: int) -> dict[Node, None]:
+def choose_stored(
+    roots: Sequence[Node], required: Iterable[Node], grouping: Grouping, body_limit: int
+) -> dict[Node, None]:
     """The nodes to store, in order."""
     readers = _readers(grouping)
     stored: dict[Node, None] = {}

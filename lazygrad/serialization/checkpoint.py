@@ -89,9 +89,7 @@ def _reader_for(head: bytes, source: str) -> Callable[[BinaryIO, str], object]:
         return read_torch_legacy
     if len(head) > 8 and head[8:9] == b"{" and struct.unpack("<Q", head[:8])[0] <= _SAFETENSORS_MAX_HEADER:
         return read_safetensors
-    raise CheckpointError(
-        f"{source}: {_what_instead(head)}. lazygrad reads files of torch.save and safetensors"
-    )
+    raise CheckpointError(f"{source}: {_what_instead(head)}. lazygrad reads files of torch.save and safetensors")
 
 
 def _what_instead(head: bytes) -> str:

@@ -39,9 +39,7 @@ _WITHOUT_STORAGE_CLASS = (
 )
 
 #: Every element type a checkpoint may hold, by torch's name.
-DTYPES: dict[str, np.dtype[Any]] = {
-    dtype.name: dtype for dtype in (*STORAGE_CLASSES.values(), *_WITHOUT_STORAGE_CLASS)
-}
+DTYPES: dict[str, np.dtype[Any]] = {dtype.name: dtype for dtype in (*STORAGE_CLASSES.values(), *_WITHOUT_STORAGE_CLASS)}
 
 #: The storage class to write for each element type that has one.
 STORAGE_CLASS_OF: dict[str, str] = {dtype.name: name for name, dtype in STORAGE_CLASSES.items()}

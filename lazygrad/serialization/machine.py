@@ -66,9 +66,7 @@ def read_pickle(
 
 
 class _Machine:
-    def __init__(
-        self, names: Mapping[tuple[str, str], object], load_storage: LoadStorage, source: str
-    ) -> None:
+    def __init__(self, names: Mapping[tuple[str, str], object], load_storage: LoadStorage, source: str) -> None:
         self.names = names
         self.load_storage = load_storage
         self.source = source
@@ -150,9 +148,7 @@ class _Machine:
             ):
                 self.stack.append(self.load_storage(storage_class, key, count))
             case ("storage", StorageClass(), _, _, _, (_, _, _)):
-                raise self.error(
-                    "a storage is a view of another one; open the file in PyTorch and save it again"
-                )
+                raise self.error("a storage is a view of another one; open the file in PyTorch and save it again")
             case other:
                 raise self.error(f"a persistent id is {other!r:.200}, not a storage")
 

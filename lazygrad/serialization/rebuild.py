@@ -61,9 +61,7 @@ def admitted_globals(source: str, swap: bool) -> Mapping[tuple[str, str], object
         ("torch._utils", "_rebuild_tensor_v3"): rebuild.tensor_with_dtype,
         ("torch._utils", "_rebuild_parameter"): rebuild.parameter,
     }
-    names: dict[tuple[str, str], object] = {
-        key: AdmittedCall(".".join(key), call) for key, call in calls.items()
-    }
+    names: dict[tuple[str, str], object] = {key: AdmittedCall(".".join(key), call) for key, call in calls.items()}
     for name, dtype in STORAGE_CLASSES.items():
         names["torch", name] = names["torch.cuda", name] = StorageClass(name, dtype)
     untyped = StorageClass("UntypedStorage", np.dtype(np.uint8))
@@ -117,9 +115,7 @@ class _Rebuild:
         if not isinstance(storage, StoredArray) or not _is_whole(storage.array):
             raise self._error(f"a tensor is built on a {type(storage).__name__}, not on a storage")
         if metadata:
-            raise self._error(
-                f"a tensor has the state {metadata!r}; resolve_conj() and resolve_neg() it first"
-            )
+            raise self._error(f"a tensor has the state {metadata!r}; resolve_conj() and resolve_neg() it first")
         if not isinstance(offset, int) or offset < 0:
             raise self._error(f"a tensor begins at the offset {offset!r} of its storage")
         shape = self._integers("a tensor's size", size)
@@ -142,9 +138,7 @@ class _Rebuild:
         element = DTYPES[dtype.name]
         raw = storage.array
         if raw.dtype != np.uint8 or not _is_whole(raw) or len(raw) % element.itemsize:
-            raise self._error(
-                f"a tensor of {dtype.name} does not lie on whole elements of an untyped storage"
-            )
+            raise self._error(f"a tensor of {dtype.name} does not lie on whole elements of an untyped storage")
         typed = StoredArray(view_bytes(raw, element, self.swap))
         return self.tensor(typed, offset, size, stride, requires_grad, backward_hooks, metadata)
 

@@ -68,9 +68,7 @@ def write_safetensors(tree: object, path: Path, source: str) -> None:
 
 def _flat_arrays(tree: object, source: str) -> dict[str, Array]:
     if not isinstance(tree, Mapping):
-        raise CheckpointError(
-            f"{source}: a safetensors file holds a dict of tensors, not a {type(tree).__name__}"
-        )
+        raise CheckpointError(f"{source}: a safetensors file holds a dict of tensors, not a {type(tree).__name__}")
     arrays: dict[str, Array] = {}
     for name, value in tree.items():
         if not isinstance(name, str) or not isinstance(value, StoredArray):

@@ -78,9 +78,7 @@ class _Archive:
             raise self._error("the zip archive holds two records of one name")
         for name, record in self.records.items():
             if record.compress_type != zipfile.ZIP_STORED or record.file_size != record.compress_size:
-                raise self._error(
-                    f"the record {name!r} is compressed, which torch never does; save the file again"
-                )
+                raise self._error(f"the record {name!r} is compressed, which torch never does; save the file again")
         if sum(record.file_size for record in self.records.values()) > self.size:
             raise self._error("the records of the zip archive are bigger than the file")
         pickles = [name for name in self.records if name.count("/") == 1 and name.endswith("/data.pkl")]

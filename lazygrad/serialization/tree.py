@@ -56,9 +56,7 @@ class _Walk:
         if key in self.unfinished:
             raise CheckpointError(f"{self.source}: a container contains itself, which a checkpoint cannot")
         if depth > MAX_DEPTH:
-            raise CheckpointError(
-                f"{self.source}: containers nest deeper than {MAX_DEPTH} levels; flatten the object"
-            )
+            raise CheckpointError(f"{self.source}: containers nest deeper than {MAX_DEPTH} levels; flatten the object")
         self.unfinished.add(key)
         result = self._convert_new(value, depth + 1)
         self.unfinished.remove(key)

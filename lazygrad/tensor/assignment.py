@@ -58,7 +58,7 @@ def placed(x: Node, index: Any, value: Operand, mode: Mode | None) -> Node:
     """``x`` with ``value`` put at ``index``, or with ``mode`` "add" added there."""
     plan = read(x, index)
     if not plan.advanced:
-        region = tuple(r.count for r in plan.ranges)
+        region = tuple(r.length for r in plan.ranges)
         node = ops.reshape(value_node(value, plan.shape, x.dtype, x.device), region)
         if mode == "add":
             node = ops.add(ops.slice_(x, plan.ranges), node)
@@ -70,7 +70,7 @@ def placed(x: Node, index: Any, value: Operand, mode: Mode | None) -> Node:
     changed = ops.scatter(flat, merged.spread_position(), source, merged.at, mode or "set")
     moved = ops.reshape(changed, tuple(view.shape[axis] for axis in merged.order))
     inverse = tuple(merged.order.index(axis) for axis in range(view.rank))
-    region = tuple(r.count for r in plan.ranges)
+    region = tuple(r.length for r in plan.ranges)
     return put(x, plan.ranges, ops.reshape(ops.permute(moved, inverse), region))
 
 
@@ -79,7 +79,7 @@ def put(x: Node, ranges: tuple[Range, ...], region: Node) -> Node:
     if region.shape == x.shape:
         return region
     paddings = tuple(
-        Padding(r.start, extent - r.start - ((r.count - 1) * r.step + 1 if r.count else 0), r.step - 1)
+        Padding(r.start, extent - r.start - ((r.length - 1) * r.step + 1 if r.length else 0), r.step - 1)
         for r, extent in zip(ranges, x.shape, strict=True)
     )
     inside = ops.pad(ops.constant(True, region.shape, bool_, x.device), paddings)

@@ -66,7 +66,7 @@ def read(x: Node, index: Any) -> Plan:
             case slice():
                 chosen = _range(entry, x.shape[axis])
                 ranges.append(chosen)
-                shape.append(chosen.count)
+                shape.append(chosen.length)
             case Node() | numpy.ndarray():
                 for part in _positions(entry, x, axis):
                     advanced[len(shape)] = part

@@ -37,21 +37,31 @@ def shows(one_pass: Pass, roots: Sequence[Node], names: dict[Node, str], expecte
 def test_identities_vanish():
     x = given(2)
     root = ops.detach(ops.leaf(ops.neg(ops.detach(x))))
-    shows(everywhere(drop_identities), [root], {x: "x"}, """
+    shows(
+        everywhere(drop_identities),
+        [root],
+        {x: "x"},
+        """
         %0 = x : float32[2]
         %1 = neg %0 : float32[2]
         return %1
-        """)
+        """,
+    )
 
 
 def test_a_chain_of_movements_is_one_view():
     x = given(4, 6)
     root = ops.permute(ops.reshape(ops.flip(x, (1,)), (2, 12)), (1, 0))
-    shows(everywhere(compose_views), [root], {x: "x"}, """
+    shows(
+        everywhere(compose_views),
+        [root],
+        {x: "x"},
+        """
         %0 = x : float32[4,6]
         %1 = view %0 [[12, 2] -> [2*i1 + (i0) // 6, -(i0) % 6 + 5]] : float32[12,2]
         return %1
-        """)
+        """,
+    )
 
 
 def test_movements_that_undo_each_other_vanish():
@@ -64,20 +74,30 @@ def test_movements_that_undo_each_other_vanish():
 def test_padding_becomes_a_mask():
     x = given(3)
     root = ops.slice_(ops.pad(x, (Padding(2, 1, 1),)), (Range(1, 7, 1),))
-    shows(everywhere(compose_views), [root], {x: "x"}, """
+    shows(
+        everywhere(compose_views),
+        [root],
+        {x: "x"},
+        """
         %0 = x : float32[3]
         %1 = view %0 [[6] -> [(i0 + 1) // 2 - 1] where 0 <= (i0 + 1) % 2 < 1 and 1 <= i0 < 6] : float32[6]
         return %1
-        """)
+        """,
+    )
 
 
 def test_a_view_of_nothing_but_padding_is_zero():
     x = given(3)
     root = ops.slice_(ops.pad(x, (Padding(4, 0),)), (Range(0, 3),))
-    shows(everywhere(compose_views), [root], {x: "x"}, """
+    shows(
+        everywhere(compose_views),
+        [root],
+        {x: "x"},
+        """
         %0 = constant 0.0 : float32[3]
         return %0
-        """)
+        """,
+    )
 
 
 @pytest.mark.parametrize(
@@ -107,22 +127,32 @@ def test_constants_fold_and_factors_meet():
     x = given(2)
     two = ops.constant(2, (2,), float32, "numpy")
     root = ops.mul(ops.mul(ops.add(two, 1.0), x), 4.0)
-    shows(everywhere(simplify_algebra), [root], {x: "x"}, """
+    shows(
+        everywhere(simplify_algebra),
+        [root],
+        {x: "x"},
+        """
         %0 = x : float32[2]
         %1 = constant 12.0 : float32[2]
         %2 = mul %0 %1 : float32[2]
         return %2
-        """)
+        """,
+    )
 
 
 def test_small_powers_are_products():
     x = given(2)
-    shows(everywhere(simplify_algebra), [ops.pow_(x, 3.0)], {x: "x"}, """
+    shows(
+        everywhere(simplify_algebra),
+        [ops.pow_(x, 3.0)],
+        {x: "x"},
+        """
         %0 = x : float32[2]
         %1 = mul %0 %0 : float32[2]
         %2 = mul %1 %0 : float32[2]
         return %2
-        """)
+        """,
+    )
 
 
 def test_division_by_a_power_of_two_is_exact_as_a_product_and_by_others_stays():
@@ -140,31 +170,46 @@ def test_logic_with_a_known_side():
 
 def test_sums_of_sums_join():
     x = given(2, 3, 4)
-    shows(everywhere(simplify_reductions), [ops.sum_(ops.sum_(x, (1,)), (1,))], {x: "x"}, """
+    shows(
+        everywhere(simplify_reductions),
+        [ops.sum_(ops.sum_(x, (1,)), (1,))],
+        {x: "x"},
+        """
         %0 = x : float32[2,3,4]
         %1 = sum %0 [(1, 2)] : float32[2]
         return %1
-        """)
+        """,
+    )
 
 
 def test_a_sum_over_what_is_repeated_is_a_product():
     x = given(3, 1)
     root = ops.sum_(ops.expand(x, (3, 5)), (1,))
-    shows(simplify, [root], {x: "x"}, """
+    shows(
+        simplify,
+        [root],
+        {x: "x"},
+        """
         %0 = x : float32[3,1]
         %1 = view %0 [[3] -> [i0, 0]] : float32[3]
         %2 = constant 5.0 : float32[3]
         %3 = mul %1 %2 : float32[3]
         return %3
-        """)
+        """,
+    )
 
 
 def test_an_empty_sum_is_zero():
     x = given(3, 0)
-    shows(everywhere(simplify_reductions), [ops.sum_(x, (1,))], {x: "x"}, """
+    shows(
+        everywhere(simplify_reductions),
+        [ops.sum_(x, (1,))],
+        {x: "x"},
+        """
         %0 = constant 0.0 : float32[3]
         return %0
-        """)
+        """,
+    )
 
 
 def _convolution(x: Node, w: Node, stride: int) -> Node:
@@ -177,14 +222,19 @@ def test_a_convolutions_gradient_by_its_input_is_one_contraction():
     y = _convolution(x, w, 1)
     g = ops.placeholder(y.shape, float32, "numpy")
     (dx,) = vjp([y], [g], [x])
-    shows(simplify, [dx], {g: "g", w: "w"}, """
+    shows(
+        simplify,
+        [dx],
+        {g: "g", w: "w"},
+        """
         %0 = g : float32[2,4,6,6]
         %1 = view %0 [[2, 8, 8, 3, 3, 4] -> [i0, i5, i1 - i3, i2 - i4] where 0 <= i1 - i3 < 6 and 0 <= i2 - i4 < 6] : float32[2,8,8,3,3,4]
         %2 = w : float32[4,3,3,3]
         %3 = view %2 [[3, 3, 3, 4] -> [i3, i0, i1, i2]] : float32[3,3,3,4]
         %4 = contract %1 %3 [(0, 1, 2, 3, 4, 5); (6, 3, 4, 5); (0, 6, 1, 2)] : float32[2,3,8,8]
         return %4
-        """)  # noqa: E501
+        """,
+    )
 
 
 def test_a_strided_gradient_splits_into_phases_without_divisibility_masks():
@@ -199,7 +249,8 @@ def test_a_strided_gradient_splits_into_phases_without_divisibility_masks():
     text = print_graph([root], {g: "g", w: "w"})
     assert text.count("contract") == 2, text
     read = [line for line in text.splitlines() if "] -> [" in line and "%0 " in line]
-    assert read and all(") %" not in line for line in read), text
+    assert read, text
+    assert all(") %" not in line for line in read), text
     verify_graph([root])
 
 

@@ -52,12 +52,8 @@ def _widened(function: Callable[..., Value]) -> Callable[..., Value]:
     return expansion
 
 
-def _expansion(
-    function: Callable[..., Value], single: float, double: float, source: str, name: str = ""
-) -> Expansion:
-    return Expansion(
-        name or function.__name__, _widened(function), {"float32": single, "float64": double}, source
-    )
+def _expansion(function: Callable[..., Value], single: float, double: float, source: str, name: str = "") -> Expansion:
+    return Expansion(name or function.__name__, _widened(function), {"float32": single, "float64": double}, source)
 
 
 _EXP = "Cody-Waite reduction by ln(2), own minimax polynomial"

@@ -129,9 +129,7 @@ def remez(fit: Fit, degree: int) -> list[Any]:
         ]
         solved = mp.lu_solve(mpmath.matrix(rows), mpmath.matrix([values[i] for i in chosen]))
         coefficients = [solved[k] for k in range(degree + 1)]
-        errors = [
-            w * (mp.polyval(coefficients[::-1], x) - v) for x, v, w in zip(grid, values, weights, strict=True)
-        ]
+        errors = [w * (mp.polyval(coefficients[::-1], x) - v) for x, v, w in zip(grid, values, weights, strict=True)]
         exchanged = extremes(errors, count)
         if exchanged == chosen:
             break
@@ -151,9 +149,7 @@ def extremes(errors: list[Any], count: int) -> list[int]:
     while len(peaks) > count:
         peaks.pop(0 if abs(errors[peaks[0]]) < abs(errors[peaks[-1]]) else -1)
     if len(peaks) < count:
-        raise ArithmeticError(
-            f"only {len(peaks)} of {count} extremes found: choose another degree or a finer GRID"
-        )
+        raise ArithmeticError(f"only {len(peaks)} of {count} extremes found: choose another degree or a finer GRID")
     return peaks
 
 

@@ -71,9 +71,7 @@ def format_of(x: Value) -> FloatFormat:
     """The format of a value; TypeError for other types than float32 and float64."""
     found = _FORMATS.get(x.dtype)
     if found is None:
-        raise TypeError(
-            f"expansions compute in float32 or float64, got {x.dtype.name}: cast before and after"
-        )
+        raise TypeError(f"expansions compute in float32 or float64, got {x.dtype.name}: cast before and after")
     return found
 
 

@@ -27,8 +27,7 @@ CHUNKS = 4
 
 # pi/2 in parts of 26 bits (the last one of 53): the product with 27 bits of n is exact.
 HALF_PI_PARTS = tuple(
-    float.fromhex(part)
-    for part in ("0x1.921fb5p+0", "0x1.110b46p-26", "0x1.1a6262p-54", "0x1.3145c06e0e689p-78")
+    float.fromhex(part) for part in ("0x1.921fb5p+0", "0x1.110b46p-26", "0x1.1a6262p-54", "0x1.3145c06e0e689p-78")
 )
 HALF_N_BITS = 26
 # n's rounding error stays below 2**-8 up to here, so that r stays in the polynomials' interval.

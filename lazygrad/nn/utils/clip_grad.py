@@ -35,7 +35,7 @@ def get_total_norm(
     if not listed:
         return lazygrad.tensor(0.0)
     if norm_type == math.inf:
-        total = lazygrad.stack([tensor.abs().max() for tensor in listed]).max()
+        total = lazygrad.stack([tensor.abs().amax() for tensor in listed]).amax()
     elif norm_type == 2.0:
         total = lazygrad.stack([(tensor * tensor).sum() for tensor in listed]).sum().sqrt()
     else:
@@ -78,9 +78,7 @@ def clip_grad_norm_(
     return total
 
 
-def clip_grad_value_(
-    parameters: Tensor | Iterable[Tensor], clip_value: float, foreach: bool | None = None
-) -> None:
+def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float, foreach: bool | None = None) -> None:
     """Bound each element of each gradient to [-clip_value, clip_value].
 
     Args:

@@ -27,8 +27,7 @@ class CosineAnnealingLR(LRScheduler):
             # The last epoch was at the minimum, where the ratio below is 0 / 0.
             rise = (1 - math.cos(math.pi / self.T_max)) / 2
             return [
-                rate + (base - self.eta_min) * rise
-                for rate, base in zip(self._present(), self.base_lrs, strict=True)
+                rate + (base - self.eta_min) * rise for rate, base in zip(self._present(), self.base_lrs, strict=True)
             ]
         ratio = self._height(self.last_epoch) / self._height(self.last_epoch - 1)
         return [ratio * (rate - self.eta_min) + self.eta_min for rate in self._present()]

@@ -30,17 +30,13 @@ class LambdaLR(LRScheduler):
 
     def get_lr(self) -> list[float]:
         """Return the rates at `last_epoch`."""
-        return [
-            base * function(self.last_epoch)
-            for base, function in zip(self.base_lrs, self.lr_lambdas, strict=True)
-        ]
+        return [base * function(self.last_epoch) for base, function in zip(self.base_lrs, self.lr_lambdas, strict=True)]
 
     def state_dict(self) -> dict[str, Any]:
         """As of any schedule; of the functions only callable objects' attributes are saved."""
         state = super().state_dict()
         state["lr_lambdas"] = [
-            None if isinstance(function, FunctionType) else dict(vars(function))
-            for function in self.lr_lambdas
+            None if isinstance(function, FunctionType) else dict(vars(function)) for function in self.lr_lambdas
         ]
         return state
 

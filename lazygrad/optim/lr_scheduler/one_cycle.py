@@ -67,24 +67,18 @@ class OneCycleLR(LRScheduler):
         if not 0 <= pct_start <= 1:
             raise ValueError(f"Expected float between 0 and 1 pct_start, but got {pct_start}")
         if anneal_strategy not in ("cos", "linear"):
-            raise ValueError(
-                f"anneal_strategy must be one of 'cos' or 'linear', instead got {anneal_strategy}"
-            )
+            raise ValueError(f"anneal_strategy must be one of 'cos' or 'linear', instead got {anneal_strategy}")
         self.anneal_strategy = anneal_strategy
         self.cycle_momentum = cycle_momentum
         self._phases = _phases(self.total_steps, pct_start, three_phase)
         if last_epoch == -1:
-            for group, highest in zip(
-                optimizer.param_groups, _one_each("max_lr", optimizer, max_lr), strict=True
-            ):
+            for group, highest in zip(optimizer.param_groups, _one_each("max_lr", optimizer, max_lr), strict=True):
                 group["initial_lr"] = highest / div_factor
                 group["max_lr"] = highest
                 group["min_lr"] = group["initial_lr"] / final_div_factor
         if cycle_momentum:
             if not {"momentum", "betas"} & set(optimizer.defaults):
-                raise ValueError(
-                    "optimizer must support momentum or beta1 with `cycle_momentum` option enabled"
-                )
+                raise ValueError("optimizer must support momentum or beta1 with `cycle_momentum` option enabled")
             if last_epoch == -1:
                 for group, lowest, highest in zip(
                     optimizer.param_groups,
@@ -101,9 +95,7 @@ class OneCycleLR(LRScheduler):
         """Return the rates at `last_epoch`; also sets the momenta."""
         step = self.last_epoch
         if step > self.total_steps:
-            raise ValueError(
-                f"Tried to step {step} times. The specified number of total steps is {self.total_steps}"
-            )
+            raise ValueError(f"Tried to step {step} times. The specified number of total steps is {self.total_steps}")
         start = 0.0
         for phase in self._phases:
             if step <= phase.end_step or phase is self._phases[-1]:
@@ -112,13 +104,8 @@ class OneCycleLR(LRScheduler):
         part = (step - start) / (phase.end_step - start)
         if self.cycle_momentum:
             for group in self.optimizer.param_groups:
-                _set_momentum(
-                    group, self._anneal(group[phase.start_momentum], group[phase.end_momentum], part)
-                )
-        return [
-            self._anneal(group[phase.start_lr], group[phase.end_lr], part)
-            for group in self.optimizer.param_groups
-        ]
+                _set_momentum(group, self._anneal(group[phase.start_momentum], group[phase.end_momentum], part))
+        return [self._anneal(group[phase.start_lr], group[phase.end_lr], part) for group in self.optimizer.param_groups]
 
     def _anneal(self, start: float, end: float, part: float) -> float:
         if self.anneal_strategy == "linear":

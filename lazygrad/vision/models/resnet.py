@@ -166,8 +166,7 @@ class ResNet(nn.Module):
         dilate = (False, *(replace_stride_with_dilation or (False, False, False)))
         if len(dilate) != 4:
             raise ValueError(
-                "replace_stride_with_dilation should be None or a 3-element tuple, "
-                f"got {replace_stride_with_dilation}"
+                f"replace_stride_with_dilation should be None or a 3-element tuple, got {replace_stride_with_dilation}"
             )
         self._norm_layer: NormLayer = nn.BatchNorm2d if norm_layer is None else norm_layer
         self.inplanes = _FIRST_WIDTH
@@ -201,9 +200,7 @@ class ResNet(nn.Module):
         out_planes = planes * block.expansion
         downsample = None
         if stride != 1 or self.inplanes != out_planes:
-            downsample = nn.Sequential(
-                _convolution(self.inplanes, out_planes, 1, stride), self._norm_layer(out_planes)
-            )
+            downsample = nn.Sequential(_convolution(self.inplanes, out_planes, 1, stride), self._norm_layer(out_planes))
         members: list[nn.Module] = []
         for position in range(blocks):
             is_first = position == 0

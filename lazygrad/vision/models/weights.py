@@ -44,8 +44,7 @@ class WeightsEnum(Enum):
             return weights
         if not isinstance(weights, str):
             raise TypeError(
-                f"Invalid Weight class provided; expected {cls.__name__} but received "
-                f"{type(weights).__name__}."
+                f"Invalid Weight class provided; expected {cls.__name__} but received {type(weights).__name__}."
             )
         name = weights.removeprefix(f"{cls.__name__}.")
         if name not in cls.__members__:
@@ -53,9 +52,7 @@ class WeightsEnum(Enum):
         return cls[name]
 
     @classmethod
-    def chosen(
-        cls: type[Self], weights: Self | str | None, pretrained: bool, of_pretrained: Self
-    ) -> Self | None:
+    def chosen(cls: type[Self], weights: Self | str | None, pretrained: bool, of_pretrained: Self) -> Self | None:
         """Return the entry asked for by either argument; `pretrained=True` means `of_pretrained`."""
         if pretrained and weights is not None:
             raise ValueError("give either weights or pretrained, not both")
@@ -74,7 +71,5 @@ class WeightsEnum(Enum):
             progress: whether to show a progress bar while downloading.
             check_hash: whether the file's content must fit the hash in its name.
         """
-        state_dict: Mapping[str, Any] = hub.load_state_dict_from_url(
-            self.url, progress=progress, check_hash=check_hash
-        )
+        state_dict: Mapping[str, Any] = hub.load_state_dict_from_url(self.url, progress=progress, check_hash=check_hash)
         return state_dict

@@ -49,9 +49,7 @@ def softmax(rows: int, columns: int, names: tuple[str, str, str, str] = ("i0", "
                 (
                     Stage((axes[1],), (Reduction("max", elements[0], float32),)),
                     Stage((axes[2],), (Reduction("sum", powers[1], float32),)),
-                    Stage(
-                        (axes[3],), (), (Store(Access(1, row * columns + inner[2]), powers[2] / reduced(1)),)
-                    ),
+                    Stage((axes[3],), (), (Store(Access(1, row * columns + inner[2]), powers[2] / reduced(1)),)),
                 ),
             ),
         ),

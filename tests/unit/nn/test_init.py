@@ -73,12 +73,8 @@ def test_fans_scale_the_distributions() -> None:
     assert_normal(filled(init.kaiming_normal_, mode="fan_out", nonlinearity="relu"), 0.0, deviation)
 
 
-@pytest.mark.parametrize(
-    ("mean", "deviation", "low", "high"), [(0, 1, -2, 2), (0.5, 2, -1, 3), (0, 1, 0.5, 4)]
-)
-def test_truncated_normal_has_the_exact_moments(
-    mean: float, deviation: float, low: float, high: float
-) -> None:
+@pytest.mark.parametrize(("mean", "deviation", "low", "high"), [(0, 1, -2, 2), (0.5, 2, -1, 3), (0, 1, 0.5, 4)])
+def test_truncated_normal_has_the_exact_moments(mean: float, deviation: float, low: float, high: float) -> None:
     values = filled(init.trunc_normal_, mean, deviation, low, high)
     grid = np.linspace(low, high, 100_001)
     density = np.exp(-0.5 * ((grid - mean) / deviation) ** 2)
@@ -98,9 +94,7 @@ def test_truncated_normal_warns_of_a_far_interval() -> None:
         init.trunc_normal_(lg.empty(3), mean=0.0, std=1.0, a=3.0, b=4.0)
 
 
-@pytest.mark.parametrize(
-    ("layer", "fan_in"), [(lg.nn.Linear(400, 100), 400), (lg.nn.Conv2d(16, 64, 5), FAN_IN)]
-)
+@pytest.mark.parametrize(("layer", "fan_in"), [(lg.nn.Linear(400, 100), 400), (lg.nn.Conv2d(16, 64, 5), FAN_IN)])
 def test_default_initialisation_of_layers(layer: Any, fan_in: int) -> None:
     bound = 1 / math.sqrt(fan_in)
     assert_uniform(np.asarray(layer.weight.detach().numpy(), dtype=np.float64), -bound, bound)

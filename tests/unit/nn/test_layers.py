@@ -111,8 +111,7 @@ def test_prints_as_torch(case: Case) -> None:
 def test_state_dict_keys_shapes_and_dtypes(case: Case) -> None:
     def described(module: Any) -> list[tuple[str, tuple[int, ...], str]]:
         return [
-            (key, tuple(value.shape), str(value.dtype).rpartition(".")[2])
-            for key, value in module.state_dict().items()
+            (key, tuple(value.shape), str(value.dtype).rpartition(".")[2]) for key, value in module.state_dict().items()
         ]
 
     assert described(case.make(lg.nn)) == described(case.make(torch.nn))
@@ -137,9 +136,7 @@ def test_output_gradients_and_buffers(case: Case) -> None:
     our_output.backward(lg.tensor(cotangent))
     if case.indices_below is None:
         np.testing.assert_allclose(numpy_of(our_input.grad), numpy_of(their_input.grad), **TOLERANCE)
-    for (name, our_parameter), their_parameter in zip(
-        ours.named_parameters(), theirs.parameters(), strict=True
-    ):
+    for (name, our_parameter), their_parameter in zip(ours.named_parameters(), theirs.parameters(), strict=True):
         np.testing.assert_allclose(
             numpy_of(our_parameter.grad), numpy_of(their_parameter.grad), err_msg=name, **TOLERANCE
         )
@@ -160,9 +157,7 @@ def test_running_statistics_over_batches_then_eval(momentum: float | None) -> No
     np.testing.assert_allclose(numpy_of(ours.running_var), numpy_of(theirs.running_var), **TOLERANCE)
     theirs.eval()
     ours.eval()
-    np.testing.assert_allclose(
-        numpy_of(ours(lg.tensor(batch))), numpy_of(theirs(torch.tensor(batch))), **TOLERANCE
-    )
+    np.testing.assert_allclose(numpy_of(ours(lg.tensor(batch))), numpy_of(theirs(torch.tensor(batch))), **TOLERANCE)
     assert ours.num_batches_tracked.item() == 4
 
 

@@ -228,9 +228,7 @@ def test_hooks_with_keywords_and_order() -> None:
     calls = []
     layer.register_forward_hook(lambda module, args, output: calls.append("second"))
     layer.register_forward_hook(lambda module, args, output: calls.append("first"), prepend=True)
-    layer.register_forward_hook(
-        lambda module, args, kwargs, output: calls.append(kwargs["factor"]), with_kwargs=True
-    )
+    layer.register_forward_hook(lambda module, args, kwargs, output: calls.append(kwargs["factor"]), with_kwargs=True)
     with layer.register_forward_pre_hook(
         lambda module, args, kwargs: (args, {"factor": kwargs["factor"] * 2}), with_kwargs=True
     ):

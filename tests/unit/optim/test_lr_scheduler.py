@@ -46,9 +46,7 @@ def course(library: Any, make: Callable[[Any, Any], Any], name: str) -> list[lis
     schedule = make(library.optim.lr_scheduler, optimizer)
     rows = []
     for _ in range(STEPS):
-        momenta = [
-            group["momentum"] if name == "SGD" else group["betas"][0] for group in optimizer.param_groups
-        ]
+        momenta = [group["momentum"] if name == "SGD" else group["betas"][0] for group in optimizer.param_groups]
         rows.append(schedule.get_last_lr() + momenta)
         assert schedule.get_last_lr() == [group["lr"] for group in optimizer.param_groups]
         optimizer.step()

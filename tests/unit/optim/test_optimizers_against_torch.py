@@ -52,9 +52,7 @@ def parameters_of(library: Any, dtype: str = "float32") -> list[Any]:
     return [library.nn.Parameter(library.tensor(random.normal(size=shape).astype(dtype))) for shape in SHAPES]
 
 
-def descend(
-    library: Any, parameters: list[Any], optimizer: Any, step: int, unused: tuple[int, ...] = ()
-) -> None:
+def descend(library: Any, parameters: list[Any], optimizer: Any, step: int, unused: tuple[int, ...] = ()) -> None:
     random = np.random.default_rng(step)
     loss = library.zeros(())
     for position, parameter in enumerate(parameters):
@@ -68,9 +66,7 @@ def descend(
 
 def assert_equal(ours: list[Any], theirs: list[Any], tolerance: float = 1e-6) -> None:
     for our, their in zip(ours, theirs, strict=True):
-        np.testing.assert_allclose(
-            our.detach().numpy(), their.detach().numpy(), rtol=tolerance, atol=tolerance
-        )
+        np.testing.assert_allclose(our.detach().numpy(), their.detach().numpy(), rtol=tolerance, atol=tolerance)
 
 
 @pytest.mark.parametrize(("name", "options"), CASES, ids=identifier)

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy
 
 from lazygrad import ops
-from lazygrad.ir.layout import Layout, row_major
 from lazygrad.ir.index import evaluate, variable
+from lazygrad.ir.layout import Layout, row_major
 from lazygrad.ir.node import Node, all_inputs, topological
 from lazygrad.kernel.interpret import interpret
 from lazygrad.kernel.machine import Machine

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from unit.schedule.interpreted import CPU, GPU, check
 
 from lazygrad import ops
 from lazygrad.autodiff import vjp
 from lazygrad.ir.node import Node
 from lazygrad.ops.movement import Padding, Range, Window
+from unit.schedule.interpreted import CPU, GPU, check
 
 
 def kept(x: Node, axes: tuple[int, ...]) -> tuple[int, ...]:
@@ -43,9 +43,7 @@ def convolution(x: Node, w: Node, stride: int = 1, padding: int = 1) -> Node:
 
 def batch_norm(x: Node, weight: Node, bias: Node) -> Node:
     per_channel = (0, 2, 3)
-    return ops.add(
-        ops.mul(normalized(x, per_channel), spread(weight, x, per_channel)), spread(bias, x, per_channel)
-    )
+    return ops.add(ops.mul(normalized(x, per_channel), spread(weight, x, per_channel)), spread(bias, x, per_channel))
 
 
 def test_softmax_is_one_kernel_forward_and_one_backward():

@@ -5,12 +5,12 @@ from __future__ import annotations
 import random
 
 import pytest
-from unit.schedule.interpreted import CPU, GPU, check
 
 from lazygrad import ops
 from lazygrad.autodiff import vjp
 from lazygrad.ir.node import Node
 from lazygrad.ops.movement import Padding, Range, Window
+from unit.schedule.interpreted import CPU, GPU, check
 
 GRAPHS = 60
 OPERATIONS = 14
@@ -65,7 +65,9 @@ def _slice(x: Node, choose: random.Random, _: list[Node]) -> Node:
 
 
 def _pad(x: Node, choose: random.Random, _: list[Node]) -> Node:
-    return ops.pad(x, tuple(Padding(choose.randrange(2), choose.randrange(2), choose.choice([0, 0, 1])) for _ in x.shape))
+    return ops.pad(
+        x, tuple(Padding(choose.randrange(2), choose.randrange(2), choose.choice([0, 0, 1])) for _ in x.shape)
+    )
 
 
 def _flip(x: Node, choose: random.Random, _: list[Node]) -> Node:
@@ -87,7 +89,21 @@ def _contract(x: Node, choose: random.Random, values: list[Node]) -> Node:
     return ops.mul(ops.contract(x, a, other, b, (*a[:-1], *b[1:])), 0.3)
 
 
-STEPS = [_unary, _unary, _binary, _binary, _reduce, _normalize, _permute, _reshape, _slice, _pad, _flip, _windows, _contract]
+STEPS = [
+    _unary,
+    _unary,
+    _binary,
+    _binary,
+    _reduce,
+    _normalize,
+    _permute,
+    _reshape,
+    _slice,
+    _pad,
+    _flip,
+    _windows,
+    _contract,
+]
 
 
 def build(seed: int, with_gradients: bool):

@@ -36,15 +36,7 @@ def integers(*values: int) -> bytes:
 
 def storage(key: str = "0", count: int = 4, kind: str = "FloatStorage") -> bytes:
     """The opcodes that push a storage."""
-    return (
-        b"("
-        + text("storage")
-        + f"ctorch\n{kind}\n".encode()
-        + text(key)
-        + text("cpu")
-        + integer(count)
-        + b"tQ"
-    )
+    return b"(" + text("storage") + f"ctorch\n{kind}\n".encode() + text(key) + text("cpu") + integer(count) + b"tQ"
 
 
 def tensor(size: bytes, stride: bytes, offset: bytes = integer(0), base: bytes = storage()) -> bytes:

@@ -81,11 +81,7 @@ def test_changed_pickles_in_sound_archives_never_crash(data):
 
 
 @settings(max_examples=300, deadline=None)
-@given(
-    st.lists(
-        st.sampled_from(list(b"(.0}])lteuasbQRNh\x85\x86\x87\x88\x89\x8f\x90\x93\x94q\x00\x01K")), max_size=40
-    )
-)
+@given(st.lists(st.sampled_from(list(b"(.0}])lteuasbQRNh\x85\x86\x87\x88\x89\x8f\x90\x93\x94q\x00\x01K")), max_size=40))
 def test_random_opcodes_never_crash(opcodes):
     read_or_refuse(archive(b"\x80\x02" + bytes(opcodes) + b".").getvalue())
 

@@ -54,9 +54,7 @@ def test_calls_are_refused_by_name(call, name, protocol, tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize(
-    "wrap", [lambda e: {"a": [({"b": e},)]}, lambda e: OrderedDict(x=e), lambda e: [1] * 50 + [e]]
-)
+@pytest.mark.parametrize("wrap", [lambda e: {"a": [({"b": e},)]}, lambda e: OrderedDict(x=e), lambda e: [1] * 50 + [e]])
 def test_nested_calls_are_refused(wrap):
     with pytest.raises(RefusedClassError, match=r"system"):
         read_checkpoint(archive(pickle.dumps(wrap(Calls(os.system, "true")), 2)))
@@ -65,9 +63,7 @@ def test_nested_calls_are_refused(wrap):
 def test_message_names_file_class_and_remedy(tmp_path):
     path = tmp_path / "weights.pth"
     path.write_bytes(archive(pickle.dumps(HasState(), 2)).getvalue())
-    with pytest.raises(
-        RefusedClassError, match=r"weights\.pth: .*test_refusal\.HasState.*refuses.*torch\.save\("
-    ):
+    with pytest.raises(RefusedClassError, match=r"weights\.pth: .*test_refusal\.HasState.*refuses.*torch\.save\("):
         read_checkpoint(path)
 
 
@@ -99,9 +95,7 @@ def test_legacy_files_are_guarded_as_well():
 
 def test_stack_global_built_from_parts():
     with pytest.raises(RefusedClassError, match=r"os\.system"):
-        read_checkpoint(
-            archive(b"\x80\x04" + text("os") + text("system") + b"\x93" + text("true") + b"\x85R.")
-        )
+        read_checkpoint(archive(b"\x80\x04" + text("os") + text("system") + b"\x93" + text("true") + b"\x85R."))
 
 
 STATE = b"\x80\x02c%s\n)R}(" + text("keys") + b"K\x01" + text("_metadata") + b"}ub."

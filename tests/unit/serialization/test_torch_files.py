@@ -123,9 +123,7 @@ def test_optimizer_state_dict(zipped):
     state = read_checkpoint(saved(optimizer.state_dict(), zipped))
     assert state["param_groups"][0]["lr"] == 0.25
     assert state["param_groups"][0]["params"] == [0, 1]
-    np.testing.assert_array_equal(
-        state["state"][0]["exp_avg"].array, optimizer.state_dict()["state"][0]["exp_avg"]
-    )
+    np.testing.assert_array_equal(state["state"][0]["exp_avg"].array, optimizer.state_dict()["state"][0]["exp_avg"])
 
 
 PLAIN = {

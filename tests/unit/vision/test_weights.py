@@ -40,9 +40,7 @@ def test_pretrained_means_the_first_published_weights(name: str, asked: list[Any
     assert (np.asarray(model.fc.bias.detach().numpy()) == 7).all()
 
 
-@pytest.mark.parametrize(
-    "weights", ["DEFAULT", "IMAGENET1K_V1", "ResNet18_Weights.DEFAULT", ResNet18_Weights.DEFAULT]
-)
+@pytest.mark.parametrize("weights", ["DEFAULT", "IMAGENET1K_V1", "ResNet18_Weights.DEFAULT", ResNet18_Weights.DEFAULT])
 def test_weights_by_entry_or_name(weights: Any, asked: list[Any]) -> None:
     models.resnet18(weights=weights)
     assert [url for url, _ in asked] == [URLS["resnet18"]]
