@@ -1,6 +1,7 @@
 """What all tests share: NumPy unless a device is chosen, and the devices that this machine has.
 
-``device`` runs a test on every device, ``compiled_device`` on every one but the reference. OpenCL appears twice: as
+``device`` runs a test on every device, ``compiled_device`` on every one but the reference, ``native_device`` on those
+of them that run the code made for what they are. OpenCL appears twice: as
 what the device is, and with the code for graphics processors forced onto it, under the name of ``forced_gpu``.
 """
 
@@ -38,5 +39,8 @@ def devices() -> tuple[str, ...]:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "device" in metafunc.fixturenames:
         metafunc.parametrize("device", devices())
+    if "native_device" in metafunc.fixturenames:
+        native = [name for name in devices()[1:] if not name.startswith(FORCED_GPU)]
+        metafunc.parametrize("native_device", native)
     if "compiled_device" in metafunc.fixturenames:
         metafunc.parametrize("compiled_device", devices()[1:])

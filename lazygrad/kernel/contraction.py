@@ -113,7 +113,7 @@ def analyse(body: Body, sizes: Sequence[int], machine: Machine) -> Form | None:
         return None
     in_rows, in_columns = variables(rows_access.address), variables(columns_access.address)
     columns = [axis for axis in body.axes if axis in in_columns and axis not in in_rows]
-    lanes = machine.vector_bytes // contraction.dtype.itemsize
+    lanes = machine.lanes(contraction.dtype.itemsize)
     vector = _vector_axis(columns, columns_access.address, lanes, sizes[columns_access.buffer])
     if vector is None:
         return None
@@ -177,7 +177,7 @@ def _operand(access: Access, values: dict[Variable, Index]) -> Operand | None:
 def choose_tiling(form: Form, machine: Machine) -> Tiling:
     """A good cut from shapes and caches alone."""
     itemsize = form.dtype.itemsize
-    lanes = machine.vector_bytes // itemsize
+    lanes = machine.lanes(itemsize)
     vectors = form.lane.extent // lanes
     tile_rows = max(1, min(TILE_ACCUMULATORS // vectors, form.row_count))
     block_axis, block_extent = _block(form, itemsize, machine)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 Flavour = Literal["cpu", "gpu", "block"]
+MOST_LANES = 16
 
 
 @dataclass(frozen=True)
@@ -23,3 +24,7 @@ class Machine:
     level2_cache: int = 512 * 1024
     local_memory: int = 32 * 1024
     work_group_limit: int = 256
+
+    def lanes(self, itemsize: int) -> int:
+        """How many elements a vector register holds; vector types end at sixteen."""
+        return max(1, min(MOST_LANES, self.vector_bytes // itemsize))

@@ -8,6 +8,7 @@ from lazygrad.ir.node import Node
 from lazygrad.passes.algebra import simplify_algebra
 from lazygrad.passes.contractions import fold_into_contractions, replace_degenerate_contractions
 from lazygrad.passes.identities import drop_identities
+from lazygrad.passes.indexing import drop_empty_scatters
 from lazygrad.passes.phases import split_phases
 from lazygrad.passes.reductions import simplify_reductions
 from lazygrad.passes.rewrite import Pass, everywhere
@@ -16,6 +17,7 @@ from lazygrad.passes.views import compose_views
 PIPELINE: tuple[Pass, ...] = (
     everywhere(drop_identities),  # leaf and detach mean something to differentiation only
     everywhere(compose_views),  # every chain of movements becomes one view with a canonical index map
+    everywhere(drop_empty_scatters),
     everywhere(simplify_algebra),  # constants folded, neutral elements and double negations gone
     everywhere(simplify_reductions),  # sums of sums joined, reductions of what is broadcast shortened
     everywhere(compose_views),

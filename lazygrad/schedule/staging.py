@@ -124,7 +124,7 @@ def _lie_side_by_side(
         if strides[v] != run:
             break
         run *= v.extent
-    lanes = machine.vector_bytes // columns.node.dtype.itemsize
+    lanes = machine.lanes(columns.node.dtype.itemsize)
     if run % lanes or run < min(2 * lanes, size_of(tuple(free.values()))):
         return False
     apart = min((c for v, c in strides.items() if v not in free), default=run) * columns.node.dtype.itemsize
@@ -167,7 +167,7 @@ def _pack(
     coordinates = tuple(substitute(c, values) for c in index_map.coordinates)
     mask = tuple(type(b)(substitute(b.index, values), b.low, b.high) for b in index_map.mask)
     node = _widened(ops.view(source, IndexMap(shape, coordinates, mask)))
-    width = PANEL_VECTORS * machine.vector_bytes // node.dtype.itemsize
+    width = PANEL_VECTORS * machine.lanes(node.dtype.itemsize)
     wide = [position for position in range(len(labels) - len(free), len(labels)) if shape[position] > 1]
     parts: list[Part] = []
     stride = 1

@@ -27,5 +27,5 @@ def test_gradients_against_torch(row):
 
 
 @each_row
-def test_gradients_on_a_device(row, compiled_device):
-    conformance.run_row_gradients(row, compiled_device, [float32])
+def test_gradients_on_a_device(row, native_device):
+    conformance.run_row_gradients(row, native_device, [float32])
