@@ -1,8 +1,8 @@
 """The table of operations on every device, and the reference against torch."""
 
 import pytest
-from forced_gpu import NAME as FORCED_GPU
 
+from forced_gpu import NAME as FORCED_GPU
 from lazygrad.ir.dtype import bool_, float32, int64
 from lazygrad.ir.node import all_inputs, topological
 from lazygrad.ir.op import REGISTRY
