@@ -134,7 +134,8 @@ _UNIT = between(-0.9, 0.9)
 _TRANSCENDENTAL = (
     unary("exp"), unary("expm1"), unary("log", positive), unary("log1p", positive), unary("sin", edge_cases=_angles),
     unary("cos", edge_cases=_angles),
-    unary("tan", _UNIT, Tolerance(16, tiny=True), edge_cases=_angles), unary("asin", _UNIT), unary("acos", _UNIT), unary("atan"),
+    unary("tan", _UNIT, Tolerance(16, tiny=True), edge_cases=_angles),
+    unary("asin", _UNIT), unary("acos", _UNIT), unary("atan"),
     unary("sinh", _UNIT, Tolerance(16, tiny=True)), unary("cosh", _UNIT, Tolerance(16, tiny=True)),
     unary("tanh"), unary("erf"), unary("sigmoid"),
     unary("log2", positive, Tolerance(16, 16)), unary("exp2", normal, Tolerance(1024, tiny=True)),
