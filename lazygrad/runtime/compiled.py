@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lazygrad import environment
-from lazygrad.ir.node import Node, Place
+from lazygrad.ir.node import Node, Place, topological
 from lazygrad.ir.printer import print_graph
 from lazygrad.ir.shape import size_of
 from lazygrad.runtime.buffer import Allocation, Buffer
@@ -113,6 +113,7 @@ def _find(device: CompilingDevice, structure: Structure) -> Executable:
         return found
     total.schedules_made += 1
     graph = abstract(structure, device.name)
+    _check_dtypes(device, graph.roots)
     capabilities = device.capabilities
     schedule = plan(graph.roots, graph.leaves, graph.arguments, capabilities.machine, capabilities.argument_limit)
     made = Executable(schedule, tuple(device.compile([k.kernel for k in schedule.kernels])))
@@ -120,3 +121,14 @@ def _find(device: CompilingDevice, structure: Structure) -> Executable:
     if len(known) > REMEMBERED_SCHEDULES:
         known.popitem(last=False)
     return made
+
+
+def _check_dtypes(device: CompilingDevice, roots: Sequence[Node]) -> None:
+    """TypeError where an operation needs a type that the device does not have; nothing falls back silently."""
+    for current in topological(roots):
+        if current.dtype not in device.dtypes:
+            raise TypeError(
+                f"{current.op.name}: {device.name} ({device.information.description}) has no {current.dtype.name}; it "
+                f"supports {', '.join(sorted(d.name for d in device.dtypes))}. Convert with .to(dtype) before. "
+                f"Needed at {current.place}"
+            )

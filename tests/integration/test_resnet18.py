@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import numpy
@@ -124,3 +125,50 @@ def test_the_second_iteration_compiles_nothing() -> None:
         made.append((counted.schedules_made, counted.kernels_built + counted.kernels_loaded))
     assert made[0][0] >= 1
     assert made[1:] == [(0, 0), (0, 0)]
+
+
+class Generated(Exception):
+    """Raised instead of compiling."""
+
+
+def test_scheduling_and_code_generation_take_under_two_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the whole training step, graph building included, in Python; the better of two tries."""
+    from lazygrad_opencl.device import OpenCLDevice
+    from lazygrad_opencl.source import generate
+
+    images, labels = lg.rand(32, 3, SIZE, SIZE), lg.randint(0, 1000, (32,))
+    lg.realize(images, labels)
+    sources: list[Any] = []
+
+    def only_generate(self: Any, kernels: Any) -> Any:
+        sources.extend(generate(kernel, self.capabilities) for kernel in dict.fromkeys(kernels))
+        raise Generated
+
+    seconds = []
+    for _ in range(2):
+        model = resnet18()
+        optimizer = lg.optim.SGD(model.parameters(), lr=1e-2, momentum=0.9)
+        model.eval()(images)  # the first call of a module computes its buffers
+        model.train()
+        with monkeypatch.context() as patched:
+            patched.setattr(OpenCLDevice, "compile", only_generate)
+            start = time.process_time()
+            lg.nn.functional.cross_entropy(model(images), labels).backward()
+            with pytest.raises(Generated):
+                optimizer.step()
+            seconds.append(time.process_time() - start)
+    assert len(sources) > 200
+    assert min(seconds) < 2, seconds
+
+
+def test_a_type_that_the_device_lacks_is_named_with_the_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    from lazygrad.runtime import device
+
+    opened = device("opencl:0")
+    monkeypatch.setattr(opened, "dtypes", opened.dtypes - {lg.float64})
+    x = lg.ones(3)
+    with pytest.raises(TypeError, match=r"has no float64; it supports bfloat16, .*Needed at .*test_resnet18.py"):
+        (x.to(lg.float64) * 2.5).realize()
+    with pytest.raises(TypeError, match="has no float64"):
+        lg.tensor([1.0], dtype=lg.float64)
+    assert (x * 2).tolist() == [2.0, 2.0, 2.0]
