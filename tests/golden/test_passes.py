@@ -18,6 +18,7 @@ from lazygrad.passes import PIPELINE, simplify
 from lazygrad.passes.algebra import simplify_algebra
 from lazygrad.passes.contractions import fold_into_contractions, replace_degenerate_contractions
 from lazygrad.passes.identities import drop_identities
+from lazygrad.passes.indexing import drop_empty_scatters
 from lazygrad.passes.phases import split_phases
 from lazygrad.passes.reductions import simplify_reductions
 from lazygrad.passes.rewrite import Pass, everywhere
@@ -267,6 +268,12 @@ def test_matrix_times_vector_is_a_reduction():
     root = ops.contract(a, (0, 1), v, (1,), (0,))
     (result,) = everywhere(replace_degenerate_contractions)([root])
     assert result.op.name == "sum"
+
+
+def test_a_scatter_of_nothing_is_its_base():
+    base, index, source = given(4), given(0, dtype=int64), given(0)
+    root = ops.scatter(base, index, source, 0, "add")
+    assert everywhere(drop_empty_scatters)([root]) == [base]
 
 
 def test_gather_passes_through():
