@@ -60,14 +60,6 @@ def test_keys_shapes_and_size(name: str) -> None:
     assert sum(parameter.numel() for parameter in model.parameters()) == NUMBER_OF_PARAMETERS[name]
 
 
-@pytest.mark.parametrize("name", STAGES)
-def test_equal_to_torchvision_where_it_is_installed(name: str) -> None:
-    torchvision = pytest.importorskip("torchvision")
-    theirs, ours = getattr(torchvision.models, name)(), getattr(models, name)()
-    assert repr(ours) == repr(theirs)
-    assert list(entries_of(ours)) == list(entries_of(theirs))
-
-
 def torch_block(torch: Any, inputs: int, outputs: int, stride: int) -> Any:
     """A residual block of two convolutions in torch, with the same names."""
     nn = torch.nn
