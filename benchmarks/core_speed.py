@@ -24,6 +24,8 @@ from rich.console import Console
 from rich.table import Table
 from tqdm import tqdm
 
+# Idle threads of a peer's pool go on spinning for a while, on cores that the next contestant needs.
+PAUSE = 0.15
 RESULTS = Path(__file__).parent / "results"
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
@@ -62,6 +64,7 @@ def alternate(contestants: dict[str, Callable[[], None]], rounds: int) -> dict[s
     seconds: dict[str, list[float]] = {name: [] for name in contestants}
     for _ in tqdm(range(rounds), unit="round", leave=False):
         for name, run in contestants.items():
+            time.sleep(PAUSE)
             start = time.perf_counter()
             run()
             seconds[name].append(time.perf_counter() - start)
