@@ -6,6 +6,7 @@ it safe to hand memory out again while submitted work still uses it.
 
 from __future__ import annotations
 
+import atexit
 from collections import deque
 from collections.abc import Callable, Sequence
 from threading import Lock
@@ -60,6 +61,8 @@ class OpenCLDevice(CompilingDevice):
             timed = pyopencl.command_queue_properties.PROFILING_ENABLE
             self.queue = pyopencl.CommandQueue(self._context, found.handle, timed)
             profile.at_exit(self.name, self._runs)
+        # A script may end while kernels still run; their memory must not go first.
+        atexit.register(self.queue.finish)
         self._builder = ProgramBuilder(self._context, found.handle, prelude(self.capabilities))
         self._programs: dict[Kernel, OpenCLProgram] = {}
         self._lock = Lock()
