@@ -127,6 +127,10 @@ def test_the_second_iteration_compiles_nothing() -> None:
     assert made[1:] == [(0, 0), (0, 0)]
 
 
+# Seconds of processor time. Beside other workers, which share caches and memory, Python runs about half as fast.
+LIMIT_ALONE, LIMIT_BESIDE_OTHERS = 2.0, 4.0
+
+
 class Generated(Exception):
     """Raised instead of compiling."""
 
@@ -149,30 +153,15 @@ def test_scheduling_and_code_generation_take_under_two_seconds(monkeypatch: pyte
     model.eval()(images)  # the first call of a module computes its buffers
     model.train()
     monkeypatch.setattr(OpenCLDevice, "compile", only_generate)
-    slowdown = _slowdown()
     start = time.process_time()
     lg.nn.functional.cross_entropy(model(images), labels).backward()
     with pytest.raises(Generated):
         optimizer.step()
     seconds = time.process_time() - start
-    slowdown = max(slowdown, _slowdown(), 1.0)
     assert len(sources) > 100
     assert seconds < 2 * slowdown, (
         f"{seconds:.2f} s of processor time on a machine {slowdown:.2f} times slower than alone"
     )
-
-
-# Seconds that `_slowdown`'s loop takes on the machine of the benchmarks when nothing else runs there.
-ALONE = 0.105
-
-
-def _slowdown() -> float:
-    """How much slower Python runs now than alone: other tests share the caches and the clock."""
-    start = time.process_time()
-    table: dict[tuple[int, int], tuple[int, ...]] = {}
-    for i in range(200_000):
-        table[i & 4095, i % 7] = (i, i + 1)
-    return (time.process_time() - start) / ALONE
 
 
 def test_a_type_that_the_device_lacks_is_named_with_the_line(monkeypatch: pytest.MonkeyPatch) -> None:
