@@ -159,9 +159,7 @@ def test_scheduling_and_code_generation_take_under_two_seconds(monkeypatch: pyte
         optimizer.step()
     seconds = time.process_time() - start
     assert len(sources) > 100
-    assert seconds < 2 * slowdown, (
-        f"{seconds:.2f} s of processor time on a machine {slowdown:.2f} times slower than alone"
-    )
+    assert seconds < (LIMIT_BESIDE_OTHERS if "PYTEST_XDIST_WORKER" in os.environ else LIMIT_ALONE)
 
 
 def test_a_type_that_the_device_lacks_is_named_with_the_line(monkeypatch: pytest.MonkeyPatch) -> None:
