@@ -22,8 +22,7 @@ from lazygrad.kernel.expansions.philox import philox4x32
 from lazygrad.kernel.kernel import Access
 from lazygrad.ops.movement import VIEW
 from lazygrad.schedule.components import Point
-
-Halo = tuple[tuple[int, int], ...]
+from lazygrad.schedule.contracting import Halo
 
 
 class Home(NamedTuple):

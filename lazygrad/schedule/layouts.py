@@ -14,8 +14,8 @@ from lazygrad.ir.node import Node
 from lazygrad.ir.shape import Shape, size_of
 from lazygrad.ops.contract import CONTRACT
 from lazygrad.schedule.components import Component, Kind, source_of
-from lazygrad.schedule.contracting import Wishes, natural_order
-from lazygrad.schedule.expressions import Halo, Home
+from lazygrad.schedule.contracting import Halo, Wishes, natural_order
+from lazygrad.schedule.expressions import Home
 
 Order = tuple[int, ...]
 

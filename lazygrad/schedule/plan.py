@@ -23,7 +23,7 @@ from lazygrad.passes import simplify
 from lazygrad.schedule.bodies import atoms, build_body
 from lazygrad.schedule.bundles import bundle
 from lazygrad.schedule.components import Component, Grouping, Kind
-from lazygrad.schedule.contracting import Wishes, collect_wishes, is_natural
+from lazygrad.schedule.contracting import Halo, Wishes, collect_wishes, is_natural
 from lazygrad.schedule.cost import BODY_LIMIT
 from lazygrad.schedule.expressions import Expressions, Home
 from lazygrad.schedule.layouts import home_of, no_halo
@@ -168,7 +168,7 @@ class _Planner:
             bodies += self._halo_bodies(member, self.homes[member], expressions)
         self._emit(_name(component, members), bodies, expressions, members[0])
 
-    def _copy(self, node: Node, layout: Layout, halo: tuple[tuple[int, int], ...]) -> None:
+    def _copy(self, node: Node, layout: Layout, halo: Halo) -> None:
         """A kernel that writes a view of something stored in the layout asked for."""
         known = self.copies.get((node, layout))
         if known is not None:

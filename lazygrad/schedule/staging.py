@@ -23,7 +23,7 @@ from lazygrad.kernel.kernel import Access
 from lazygrad.kernel.machine import Machine
 from lazygrad.ops.contract import ContractAttributes
 from lazygrad.schedule.components import source_of
-from lazygrad.schedule.contracting import Sides, Wishes, is_windowed
+from lazygrad.schedule.contracting import Halo, Sides, Wishes, is_windowed
 from lazygrad.schedule.cost import PACK_ROWS, PACK_STRIDE_BYTES, PANEL_VECTORS
 from lazygrad.schedule.expressions import Expressions, Home
 from lazygrad.schedule.layouts import no_halo, with_halo
@@ -45,7 +45,7 @@ class Copy:
 
     node: Node
     layout: Layout
-    halo: tuple[tuple[int, int], ...]
+    halo: Halo
 
 
 def stage_operands(
