@@ -58,7 +58,7 @@ def _expansion(function: Callable[..., Value], single: float, double: float, sou
 
 _EXP = "Cody-Waite reduction by ln(2), own minimax polynomial"
 _LOG = "2*atanh(f/(2+f)) arranged as in fdlibm, own minimax polynomial"
-_TRIG = "Payne-Hanek in float64 (float32), four-part Cody-Waite to 2**45 (float64); own minimax polynomials"
+_TRIG = "Payne-Hanek in float64 (float32) and in integers (float64), own minimax polynomials"
 _ATAN = "three intervals with one division, own minimax polynomial"
 _POW = "2**(y*log2|x|), for float32 in float64, for float64 with a logarithm in two parts as in fdlibm"
 _ROUND = "adding and subtracting 2**mantissa"

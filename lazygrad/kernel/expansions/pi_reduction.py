@@ -1,37 +1,27 @@
 """Argument reduction for sin, cos and tan: |x| = n * pi/2 + r with |r| <= pi/4 (a little more), n modulo 4.
 
-float32: right for every finite x (Payne and Hanek). The product of x with 2/pi is wanted modulo 4 only, so
-of 2/pi only a window of 116 bits matters, which depends on x's exponent: four constants of 29 bits each, of
-one of three windows. Computed in float64, where the product of 24 bits with 29 bits is exact. No branch, no
-table in memory.
+Right for every finite x (Payne and Hanek, "Radian reduction for trigonometric functions", SIGNUM Newsletter 18,
+1983): the product of x with 2/pi is wanted modulo 4 only, so of 2/pi only a window of bits matters, which depends
+on x's exponent. No branch, no table in memory: windows are selected from constants.
 
-float64: Cody and Waite with pi/2 in four parts; n is split in two so that every product is exact up to
-``DOUBLE_LIMIT``. Beyond it the result is nan: a wrong number would be worse.
+Here float32: a window of 116 bits, one of three, as four constants of 29 bits each. Computed in float64, where the
+product of 24 bits with 29 bits is exact. float64 has a file of its own.
 """
 
 from __future__ import annotations
 
 from lazygrad.ir.dtype import float32, float64, int32
 from lazygrad.ir.value import Value, where
-from lazygrad.kernel.expansions.float_format import NAN, magnitude, nearest
+from lazygrad.kernel.expansions.float_format import magnitude, nearest
+from lazygrad.kernel.expansions.pi_reduction_double import reduce_double
+from lazygrad.kernel.expansions.two_over_pi import two_over_pi
 
-# 2/pi = 0.A2F9836E... in hexadecimal: its first 256 bits.
-TWO_OVER_PI_BITS = 0xA2F9836E4E441529FC2757D1F534DDC0DB6295993C439041FE5163ABDEBBC561
-TWO_OVER_PI = 0.6366197723675814
 HALF_PI = 1.5707963267948966
 
 # Exponents at which a window begins; the last ends at 2**128, where float32 does.
 WINDOW_STARTS = (0, 56, 92)
 CHUNK_BITS = 29  # 24 bits of x and 29 bits of 2/pi fill a float64
 CHUNKS = 4
-
-# pi/2 in parts of 26 bits (the last one of 53): the product with 27 bits of n is exact.
-HALF_PI_PARTS = tuple(
-    float.fromhex(part) for part in ("0x1.921fb5p+0", "0x1.110b46p-26", "0x1.1a6262p-54", "0x1.3145c06e0e689p-78")
-)
-HALF_N_BITS = 26
-# n's rounding error stays below 2**-8 up to here, so that r stays in the polynomials' interval.
-DOUBLE_LIMIT = 2.0**45
 
 
 def _window(start: int) -> tuple[float, ...]:
@@ -44,7 +34,7 @@ def _window(start: int) -> tuple[float, ...]:
     chunks = []
     for chunk in range(CHUNKS):
         lowest = top - CHUNK_BITS * (chunk + 1)  # the weight of the chunk's last bit is 2**lowest
-        bits = (TWO_OVER_PI_BITS >> (256 + lowest)) & ((1 << CHUNK_BITS) - 1)
+        bits = two_over_pi(-lowest) & ((1 << CHUNK_BITS) - 1)
         chunks.append(bits * 2.0**lowest)
     return tuple(chunks)
 
@@ -72,18 +62,6 @@ def _reduce_single(x: Value) -> tuple[Value, Value]:
     return n.cast(int32), (fraction * HALF_PI).cast(float32)
 
 
-def _reduce_double(x: Value) -> tuple[Value, Value]:
-    size = magnitude(x)
-    quotient, n = nearest(size * TWO_OVER_PI)
-    shift = 1.5 * 2.0 ** (52 + HALF_N_BITS)
-    high = (quotient + shift) - shift
-    low = quotient - high
-    r = size
-    for part in HALF_PI_PARTS:
-        r = (r - high * part) - low * part
-    return n, where(size <= DOUBLE_LIMIT, r, NAN)
-
-
 def reduce_by_half_pi(x: Value) -> tuple[Value, Value]:
     """``(n, r)``: n an integer as wide as x, of which two bits count; r is nan for infinity and nan."""
-    return _reduce_single(x) if x.dtype is float32 else _reduce_double(x)
+    return _reduce_single(x) if x.dtype is float32 else reduce_double(x)

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from typing import Any
 from zlib import crc32
 
+import numpy
+
 from lazygrad.ir.dtype import DType, bool_, float32, float64, int32, int64
 from lazygrad.testing import values
 from lazygrad.testing.row import (
@@ -84,16 +86,15 @@ def _edges(dtype: DType) -> tuple[Case, ...]:
     return (case(data(values.edges(dtype))),)
 
 
-# Beyond this, compiled float64 sine, cosine and tangent give nan: lazygrad.kernel.expansions.pi_reduction says why.
-LARGEST_DOUBLE_ANGLE = 2.0**45
+# Where an argument's reduction by pi/2 needs another part of 2/pi each time. Not the numbers nearest to multiples of
+# pi/2: the reference itself is off by several units in the last place at the worst.
+_LARGE_ANGLES = tuple(10.0**exponent for exponent in range(15, 309, 21))
 
 
 def _angles(dtype: DType) -> tuple[Case, ...]:
-    """All edge values that have a sine."""
-    angles = values.edges(dtype)
-    if dtype is float64:
-        angles = angles[~(abs(angles) > LARGEST_DOUBLE_ANGLE) | ~(abs(angles) < float("inf"))]
-    return (case(data(angles)),)
+    """All edge values, and large numbers between them."""
+    large = [angle for angle in _LARGE_ANGLES if angle < values.limits_of(dtype).max]
+    return (case(data(numpy.concatenate([values.edges(dtype), numpy.array(large).astype(dtype.numpy)]))),)
 
 
 def _pairs(dtype: DType) -> tuple[Case, ...]:

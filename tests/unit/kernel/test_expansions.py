@@ -5,12 +5,14 @@ With and without fused multiply-add, because compilers may contract a product an
 
 import math
 
+import mpmath
 import numpy
 import pytest
 
 from lazygrad.ir.dtype import bool_, float32, float64
 from lazygrad.ir.value import leaf
 from lazygrad.kernel.expansions import EXPANSIONS
+from lazygrad.kernel.expansions.two_over_pi import KNOWN_BITS, two_over_pi
 from unit.kernel.evaluation import evaluate, inputs, topological
 
 SAMPLES = 2000
@@ -19,9 +21,10 @@ INF, NAN = math.inf, math.nan
 WIDE = numpy.longdouble
 # Where long double is no wider than double, the reference itself is off by about one.
 REFERENCE_ERROR = 0.01 if numpy.finfo(WIDE).nmant >= 63 else 1.0
-# Beyond these the documented result is nan.
-SIN_LIMIT = 2.0**45
+# Beyond this the documented result is nan.
 QUOTIENT_LIMIT = 2.0**49
+# Enough for the last bit of the fraction of the largest double over pi/2.
+BITS_OF_PI = 1400
 
 
 def sigmoid(x):
@@ -130,8 +133,6 @@ def errors(got, exact):
 @pytest.mark.parametrize("name", [n for n in EXPANSIONS if not n.startswith("is") and n != "floor_divide"])
 def test_error_is_within_the_stated_bound(name, dtype, fuse):
     arguments = argument_sample(name, dtype)
-    if name in ("sin", "cos", "tan") and dtype == "float64":
-        arguments = (arguments[0][~(abs(arguments[0]) > SIN_LIMIT) | numpy.isinf(arguments[0])],)
     with numpy.errstate(all="ignore"):
         exact = REFERENCES.get(name, getattr(numpy, name, None))(*(a.astype(WIDE) for a in arguments))
     got = run(name, *arguments, fuse=fuse)
@@ -198,9 +199,82 @@ def test_sin_is_right_at_the_float32_worst_for_reduction():
     assert one("sin", 3.4028234663852886e38) == pytest.approx(-0.5218765, rel=2e-7)
 
 
-def test_float64_sin_gives_nan_rather_than_a_wrong_number():
-    assert math.isnan(one("sin", 2.0**46, dtype="float64"))
-    assert one("sin", 2.0**44 + 1, dtype="float64") == pytest.approx(math.sin(2.0**44 + 1), rel=1e-15)
+def convergents(numerator, denominator, limit):
+    """The denominators below the limit of a fraction's convergents: p/q comes nearest to it for these q."""
+    last, current = 1, 0
+    while denominator:
+        whole = numerator // denominator
+        numerator, denominator = denominator, numerator - whole * denominator
+        last, current = current, whole * current + last
+        if current >= limit:
+            return
+        yield current
+
+
+def nearest_to_multiples_of_half_pi():
+    """For each power of two the doubles m * 2**e, m integer, that come nearest to multiples of pi/2; from 1/2 on."""
+    with mpmath.workprec(BITS_OF_PI):
+        two_over_pi = int(mpmath.floor(2 / mpmath.pi * mpmath.mpf(2) ** (BITS_OF_PI - 10)))
+    found = set()
+    for exponent in range(-53, 972):
+        shifted = two_over_pi << (exponent + 53)
+        for integer in list(convergents(shifted, 1 << (BITS_OF_PI - 10 + 53), 1 << 53))[-4:]:
+            found.add(math.ldexp(integer, exponent))
+    return numpy.array(sorted(angle for angle in found if angle >= 0.5))
+
+
+def doubles_of_all_exponents(count, seed):
+    """Random bits, then every exponent about equally often, then multiples of pi/2, rounded and their neighbours."""
+    rng = numpy.random.default_rng(seed)
+    bits = rng.integers(numpy.iinfo("int64").min, numpy.iinfo("int64").max, count, "int64").view("float64")
+    signs = rng.choice([-1, 1], count)
+    spread = signs * numpy.ldexp(rng.uniform(0.5, 1, count), rng.integers(-2, 1025, count))
+    multiples = numpy.rint(numpy.exp2(rng.uniform(0, 60, count))) * (math.pi / 2)
+    neighbours = numpy.nextafter(multiples, rng.choice([-INF, INF], count))
+    angles = numpy.concatenate([bits, spread, multiples, neighbours, edges("float64")])
+    return angles[numpy.isfinite(angles)]
+
+
+def error_in_ulp(got, exact):
+    """Of a finite float64 against an mpmath number."""
+    unit = max(mpmath.frexp(exact)[1] - 53, -1074)
+    return 0.0 if exact == got else float(mpmath.ldexp(abs(mpmath.mpf(got) - exact), -unit))
+
+
+@pytest.mark.parametrize("fuse", [False, True], ids=["separate", "fused"])
+@pytest.mark.parametrize("name", ["sin", "cos", "tan"])
+def test_float64_angles_of_any_size(name, fuse):
+    hardest = nearest_to_multiples_of_half_pi()
+    assert 6381956970095103.0 * 2.0**797 in hardest
+    windows = 2.0 ** numpy.arange(-2, 1024)  # where one window of 2/pi is followed by another, and all between
+    below = numpy.nextafter(windows, 0)
+    angles = numpy.concatenate([hardest, windows, below, doubles_of_all_exponents(400, 5)])
+    got = run(name, angles, fuse=fuse)
+    with mpmath.workprec(BITS_OF_PI):
+        exact = [getattr(mpmath, name)(mpmath.mpf(float(angle))) for angle in angles]
+        found = [error_in_ulp(float(g), e) for g, e in zip(got, exact, strict=True)]
+    worst = int(numpy.argmax(found))
+    assert found[worst] <= EXPANSIONS[name].ulp["float64"], f"{name}({float(angles[worst]).hex()}): {found[worst]} ulp"
+
+
+def test_no_double_is_nearer_to_a_multiple_of_half_pi_than_the_reduction_is_made_for():
+    with mpmath.workprec(BITS_OF_PI):
+        quarters = [mpmath.mpf(float(angle)) * 2 / mpmath.pi for angle in nearest_to_multiples_of_half_pi()]
+        nearest = min(abs(quarter - mpmath.nint(quarter)) for quarter in quarters)
+        assert -61.54 < mpmath.log(nearest, 2) < -61.53
+
+
+@pytest.mark.parametrize("name", ["sin", "cos", "tan"])
+def test_infinite_angles_have_no_sine(name):
+    for dtype in ("float32", "float64"):
+        assert numpy.isnan(run(name, numpy.array([INF, -INF, NAN], dtype))).all()
+
+
+def test_two_over_pi_is_right_to_its_last_bit():
+    with mpmath.workprec(KNOWN_BITS + 64):
+        assert two_over_pi(KNOWN_BITS) == mpmath.floor(2 / mpmath.pi * mpmath.mpf(2) ** KNOWN_BITS)
+    with pytest.raises(ValueError, match=r"known here to 1216 bits, got 1217"):
+        two_over_pi(KNOWN_BITS + 1)
 
 
 def test_narrow_floats_compute_in_float32():
