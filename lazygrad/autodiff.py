@@ -2,15 +2,16 @@
 
 The reverse walk visits each node once, after all its users, and adds up cotangents that the operations' own
 rules build from public operations; so the gradient is an ordinary graph and can be differentiated again.
-Walks are iterative: depth costs nothing.
+A composite without rules is differentiated as the graph that it stands for. Walks are iterative: depth costs nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from lazygrad import ops
-from lazygrad.ir.node import Node, PlaceScope, all_inputs, topological
+from lazygrad.ir.composition import composition
+from lazygrad.ir.node import Node, PlaceScope, topological
 from lazygrad.ir.op import Linearity
 
 
@@ -38,9 +39,7 @@ def vjp(
     wanted = set(inputs)
     reaches = set(wanted)
     for candidate in order:
-        if candidate not in reaches and any(
-            rule is not None and i in reaches for i, rule in zip(candidate.inputs, candidate.op.vjp, strict=True)
-        ):
+        if candidate not in reaches and any(i in reaches for i in _differentiable_inputs(candidate)):
             reaches.add(candidate)
     found: dict[Node, Node] = {}
     for output, cotangent in zip(outputs, cotangents, strict=True):
@@ -57,8 +56,9 @@ def vjp(
             continue
         rules = current.op.vjp
         with PlaceScope(current.place):
-            for position, argument in enumerate(current.inputs):
-                rule = rules[position]
+            if not rules and current.inputs:
+                _accumulate_through_composition(found, current, g, reaches)
+            for argument, rule in zip(current.inputs, rules, strict=False):  # inputs may be left out
                 if rule is not None and argument in reaches and argument.dtype.is_float:
                     _accumulate(found, argument, rule(current, g))
         if current not in wanted:
@@ -70,13 +70,16 @@ def _differentiable(outputs: Sequence[Node], inputs: Sequence[Node], stop: Calla
     """The nodes between outputs and inputs along differentiable edges, inputs of nodes before their users."""
 
     def edges(of: Node) -> tuple[Node, ...]:
-        if not of.dtype.is_float or (stop is not None and stop(of)):
-            return ()
-        if None not in of.op.vjp:
-            return of.inputs
-        return tuple(i for i, rule in zip(of.inputs, of.op.vjp, strict=True) if rule is not None)
+        return () if not of.dtype.is_float or (stop is not None and stop(of)) else _differentiable_inputs(of)
 
     return topological(outputs, edges)
+
+
+def _differentiable_inputs(of: Node) -> tuple[Node, ...]:
+    """The inputs by which a node may have a derivative; of a composite without rules, all."""
+    if None not in of.op.vjp:
+        return of.inputs
+    return tuple(i for i, rule in zip(of.inputs, of.op.vjp, strict=True) if rule is not None)
 
 
 def _accumulate(found: dict[Node, Node], target: Node, cotangent: Node) -> None:
@@ -84,24 +87,54 @@ def _accumulate(found: dict[Node, Node], target: Node, cotangent: Node) -> None:
     found[target] = cotangent if known is None else ops.add(known, cotangent)
 
 
-def jvp(outputs: Sequence[Node], inputs: Sequence[Node], tangents: Sequence[Node]) -> list[Node]:
+def _accumulate_through_composition(found: dict[Node, Node], of: Node, g: Node, reaches: Collection[Node]) -> None:
+    """Adds what a composite without rules adds to the cotangents of its inputs.
+
+    The walk stops at the inputs: how one of them depends on another is left to the walk around.
+    """
+    whole = composition(of)
+    assert whole is not None
+    wanted = [i for i in dict.fromkeys(of.inputs) if i in reaches and i.dtype.is_float]
+    parts = vjp([whole], [g], wanted, stop=lambda n: n in of.inputs)
+    for argument, part in zip(wanted, parts, strict=True):
+        if part is not None:
+            _accumulate(found, argument, part)
+
+
+def jvp(
+    outputs: Sequence[Node],
+    inputs: Sequence[Node],
+    tangents: Sequence[Node],
+    stop: Callable[[Node], bool] | None = None,
+) -> list[Node]:
     """The tangent of each output along one tangent for each input (forward mode).
 
-    A linear operation is applied to the tangents; for any other the rule is the transpose of its vjp, which is
-    linear in the cotangent: jvp(t) = d/du <vjp(u), t>.
+    A linear operation is applied to the tangents, of a composite the composition is differentiated; for any other
+    the rule is the transpose of its vjp, which is linear in the cotangent: jvp(t) = d/du <vjp(u), t>. ``stop`` says
+    behind which nodes nothing moves.
     """
     known: dict[Node, Node] = dict(zip(inputs, tangents, strict=True))
-    for current in topological(outputs, all_inputs):
-        if current in known or not current.dtype.is_float:
+    for current in topological(outputs, lambda n: () if stop is not None and stop(n) else n.inputs):
+        if current in known or not current.dtype.is_float or (stop is not None and stop(current)):
             continue
-        moving = {p: known[i] for p, i in enumerate(current.inputs) if i in known and current.op.vjp[p] is not None}
+        moving = {p: known[i] for p, i in enumerate(current.inputs) if i in known and _is_differentiable(current, p)}
         if moving:
             with PlaceScope(current.place):
                 known[current] = _jvp_rule(current, moving)
     return [known.get(o) or ops.constant(0, o.shape, o.dtype, o.device) for o in outputs]
 
 
+def _is_differentiable(of: Node, position: int) -> bool:
+    """Whether a node may have a derivative by the input at ``position``."""
+    return not of.op.vjp or of.op.vjp[position] is not None
+
+
 def _jvp_rule(current: Node, moving: Mapping[int, Node]) -> Node:
+    whole = composition(current)
+    if whole is not None:
+        along = {current.inputs[position]: tangent for position, tangent in moving.items()}
+        (tangent,) = jvp([whole], list(along), list(along.values()), stop=lambda n: n in current.inputs)
+        return tangent
     match current.op.linearity:
         case Linearity.JOINT:
             zeros = {

@@ -11,73 +11,77 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from math import gcd
+from operator import attrgetter
 from typing import TypeAlias
+
+from lazygrad.ir.interning import InternTable
 
 
 class Variable:
-    """A loop variable that runs over 0 <= value < extent. Equal by name and extent."""
+    """A loop variable that runs over 0 <= value < extent. Interned: of equal name and extent there is one object."""
 
-    __slots__ = ("_hash", "extent", "high", "low", "name", "order")
+    __slots__ = ("__weakref__", "extent", "high", "low", "name", "order")
 
-    def __init__(self, name: str, extent: int) -> None:
-        self.name = name
-        self.extent = extent
-        self.low, self.high = 0, max(extent - 1, 0)
-        self.order = (0, name)
-        self._hash = hash((name, extent))
+    extent: int
+    high: int
+    low: int
+    name: str
+    order: tuple[int, str]
 
-    def __hash__(self) -> int:
-        return self._hash
-
-    def __eq__(self, other: object) -> bool:
-        return self is other or (
-            isinstance(other, Variable) and self.name == other.name and self.extent == other.extent
-        )
+    def __new__(cls, name: str, extent: int) -> Variable:
+        key = (name, extent)
+        found = _VARIABLES.get(key)
+        if found is not None:
+            return found
+        made = super().__new__(cls)
+        made.name = name
+        made.extent = extent
+        made.low, made.high = 0, max(extent - 1, 0)
+        made.order = (0, name)
+        return _VARIABLES.add(key, made)
 
     def __repr__(self) -> str:
         return self.name
 
 
 class Quotient:
-    """An atom ``index // divisor`` (rounded to minus infinity) or ``index % divisor`` (never negative)."""
+    """An atom ``index // divisor`` (rounded to minus infinity) or ``index % divisor`` (never negative). Interned."""
 
-    __slots__ = ("_hash", "divisor", "high", "index", "low", "order", "remainder")
+    __slots__ = ("__weakref__", "divisor", "high", "index", "low", "order", "remainder")
 
-    low: int
+    divisor: int
     high: int
+    index: Index
+    low: int
+    order: tuple[int, str]
+    remainder: bool
 
-    def __init__(self, index: Index, divisor: int, remainder: bool) -> None:
-        self.index = index
-        self.divisor = divisor
-        self.remainder = remainder
+    def __new__(cls, index: Index, divisor: int, remainder: bool) -> Quotient:
+        key = (index, divisor, remainder)
+        found = _QUOTIENTS.get(key)
+        if found is not None:
+            return found
+        made = super().__new__(cls)
+        made.index = index
+        made.divisor = divisor
+        made.remainder = remainder
         if remainder:
-            self.low, self.high = 0, min(divisor - 1, index.high) if index.low >= 0 else divisor - 1
+            made.low, made.high = 0, min(divisor - 1, index.high) if index.low >= 0 else divisor - 1
         else:
-            self.low, self.high = index.low // divisor, index.high // divisor
-        self.order = (1, repr(self))
-        self._hash = hash((index, divisor, remainder))
-
-    def __hash__(self) -> int:
-        return self._hash
-
-    def __eq__(self, other: object) -> bool:
-        return self is other or (
-            isinstance(other, Quotient)
-            and self._hash == other._hash
-            and self.divisor == other.divisor
-            and self.remainder == other.remainder
-            and self.index == other.index
-        )
+            made.low, made.high = index.low // divisor, index.high // divisor
+        made.order = (1, repr(made))
+        return _QUOTIENTS.add(key, made)
 
     def __repr__(self) -> str:
         return f"({self.index}) {'%' if self.remainder else '//'} {self.divisor}"
 
 
 Atom: TypeAlias = Variable | Quotient
+_VARIABLES: InternTable[Variable] = InternTable()
+_QUOTIENTS: InternTable[Quotient] = InternTable()
 
 
-def _order(term: tuple[Atom, int]) -> tuple[int, str]:
-    return term[0].order
+_order = attrgetter("order")
 
 
 class Index:
@@ -126,7 +130,7 @@ class Index:
     def coefficient(self, atom: Atom) -> int:
         """How often ``atom`` itself (outside divisions) is in the sum."""
         for candidate, coefficient in self.terms:
-            if candidate == atom:
+            if candidate is atom:
                 return coefficient
         return 0
 
@@ -184,22 +188,48 @@ def constant(value: int) -> Index:
     return Index(value)
 
 
+def combination(constant_part: int, parts: Iterable[tuple[Index, int]]) -> Index:
+    """``constant_part`` plus the sum of each index times its factor, at once.
+
+    >>> combination(3, [(variable("i", 4), 8), (variable("j", 8) + 1, 2)])
+    8*i + 2*j + 5
+    """
+    terms: list[tuple[Atom, int]] = []
+    for index, factor in parts:
+        if factor:
+            constant_part += index.constant * factor
+            terms += [(atom, coefficient * factor) for atom, coefficient in index.terms]
+    return _sum(constant_part, terms) if len(terms) > 1 else Index(constant_part, tuple(terms))
+
+
 def _sum(constant_part: int, terms: Iterable[tuple[Atom, int]]) -> Index:
     """Collects equal atoms, then rejoins ``d*(x//d) + x%d`` into ``x``."""
     collected: dict[Atom, int] = {}
+    remainders: list[Quotient] = []
     for atom, coefficient in terms:
-        collected[atom] = collected.get(atom, 0) + coefficient
-    for atom, coefficient in list(collected.items()):
-        if coefficient and isinstance(atom, Quotient) and atom.remainder:
+        if atom in collected:
+            coefficient += collected[atom]
+        elif isinstance(atom, Quotient) and atom.remainder:
+            remainders.append(atom)
+        collected[atom] = coefficient
+    for atom in remainders:
+        coefficient = collected[atom]
+        if coefficient:
             quotient = atom.index // atom.divisor
             if len(quotient.terms) != 1 or quotient.constant or quotient.terms[0][1] != 1:
                 continue
             whole = quotient.terms[0][0]
             if collected.get(whole) == coefficient * atom.divisor:
                 del collected[whole], collected[atom]
-                rest = Index(constant_part, tuple(sorted(((a, c) for a, c in collected.items() if c), key=_order)))
-                return rest + atom.index * coefficient
-    return Index(constant_part, tuple(sorted(((a, c) for a, c in collected.items() if c), key=_order)))
+                return _in_order(constant_part, collected) + atom.index * coefficient
+    return _in_order(constant_part, collected)
+
+
+def _in_order(constant_part: int, terms: Mapping[Atom, int]) -> Index:
+    atoms = [atom for atom, coefficient in terms.items() if coefficient]
+    if len(atoms) > 1:
+        atoms.sort(key=_order)
+    return Index(constant_part, tuple([(atom, terms[atom]) for atom in atoms]))
 
 
 @lru_cache(maxsize=65536)
@@ -250,10 +280,10 @@ class Substitution:
         self.atoms: dict[Atom, Index] = {}
 
     def __call__(self, index: Index) -> Index:
-        result = Index(index.constant)
-        for atom, coefficient in index.terms:
-            result = result + self._atom(atom) * coefficient
-        return result
+        if len(index.terms) == 1:
+            ((atom, coefficient),) = index.terms
+            return self._atom(atom) * coefficient + index.constant
+        return combination(index.constant, [(self._atom(atom), coefficient) for atom, coefficient in index.terms])
 
     def _atom(self, atom: Atom) -> Index:
         found = self.atoms.get(atom)
@@ -345,5 +375,7 @@ def simplify_mask(bounds: Iterable[Bound]) -> Mask:
             continue
         known = limits.get(index)
         limits[index] = (low, high) if known is None else (max(low, known[0]), min(high, known[1]))
-    kept = (Bound(index, max(low, index.low), min(high, index.high + 1)) for index, (low, high) in limits.items())
-    return tuple(sorted(kept, key=repr))
+    kept = [Bound(index, max(low, index.low), min(high, index.high + 1)) for index, (low, high) in limits.items()]
+    if len(kept) > 1:
+        kept.sort(key=repr)
+    return tuple(kept)

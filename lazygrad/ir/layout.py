@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
-from lazygrad.ir.index import Index
+from lazygrad.ir.index import Index, combination
 from lazygrad.ir.shape import Shape, size_of
 
 
@@ -36,15 +36,15 @@ class Layout(NamedTuple):
 
     def address(self, point: Sequence[Index]) -> Index:
         """The address of the element at ``point``."""
-        total = Index(self.offset)
+        digits: list[tuple[Index, int]] = []
         for part in self.parts:
             digit = point[part.axis]
             if part.divisor > 1:
                 digit = digit // part.divisor
             if part.divisor * part.extent < self.shape[part.axis]:
                 digit = digit % part.extent
-            total = total + digit * part.stride
-        return total
+            digits.append((digit, part.stride))
+        return combination(self.offset, digits)
 
     @property
     def is_row_major(self) -> bool:

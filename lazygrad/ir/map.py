@@ -11,14 +11,20 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
-from lazygrad.ir.index import Bound, Index, Mask, Substitution, Variable, simplify_mask, variable
-from lazygrad.ir.shape import Shape
+from lazygrad.ir.index import Bound, Index, Mask, Substitution, Variable, combination, simplify_mask, variable
+from lazygrad.ir.shape import Shape, size_of
 
 
 @lru_cache(maxsize=4096)
 def axis_variables(shape: Shape) -> tuple[Index, ...]:
     """The variables i0, i1, ... of a shape's axes; an axis of extent 1 is the constant 0."""
     return tuple(variable(f"i{axis}", extent) for axis, extent in enumerate(shape))
+
+
+@lru_cache(maxsize=4096)
+def _running_axes(shape: Shape) -> tuple[tuple[int, Variable], ...]:
+    """The axes of more than one step: where they are, and their variables."""
+    return tuple((axis, Variable(f"i{axis}", extent)) for axis, extent in enumerate(shape) if extent > 1)
 
 
 class IndexMap(NamedTuple):
@@ -38,6 +44,7 @@ class IndexMap(NamedTuple):
         return f"{list(self.shape)} -> [{', '.join(map(repr, self.coordinates))}]{mask}"
 
 
+@lru_cache(maxsize=4096)
 def identity(shape: Shape) -> IndexMap:
     """The map that shows a tensor as it is."""
     return IndexMap(shape, axis_variables(shape), ())
@@ -57,12 +64,10 @@ def compose(outer: IndexMap, inner: IndexMap) -> IndexMap:
 
 def at(index_map: IndexMap, point: Sequence[Index]) -> tuple[tuple[Index, ...], Mask]:
     """The source coordinates and mask of ``index_map`` where its own axes have the values ``point``."""
-    values = {
-        Variable(f"i{axis}", extent): value
-        for axis, (extent, value) in enumerate(zip(index_map.shape, point, strict=True))
-        if extent > 1
-    }
-    put = Substitution(values)
+    own = axis_variables(index_map.shape)
+    if not index_map.mask and index_map.coordinates == own:
+        return tuple(point), ()
+    put = Substitution({axis: point[position] for position, axis in _running_axes(index_map.shape)})
     coordinates = tuple(put(coordinate) for coordinate in index_map.coordinates)
     mask = simplify_mask(Bound(put(bound.index), bound.low, bound.high) for bound in index_map.mask)
     return coordinates, mask
@@ -72,13 +77,7 @@ def is_bijection(index_map: IndexMap, source_shape: Shape) -> bool:
     """True when the map is known to visit every source element exactly once (permutations, flips, reshapes)."""
     if index_map.mask:
         return False
-    size = 1
-    for extent in index_map.shape:
-        size *= extent
-    source_size = 1
-    for extent in source_shape:
-        source_size *= extent
-    return size == source_size and is_injective(index_map, source_shape)
+    return size_of(index_map.shape) == size_of(source_shape) and is_injective(index_map, source_shape)
 
 
 def is_injective(index_map: IndexMap, source_shape: Shape) -> bool:
@@ -102,10 +101,12 @@ def is_injective(index_map: IndexMap, source_shape: Shape) -> bool:
 
 def row_major(coordinates: Sequence[Index], shape: Shape) -> Index:
     """The flat offset of a point in a row-major array of ``shape``."""
-    flat = Index(0)
-    for coordinate, extent in zip(coordinates, shape, strict=True):
-        flat = flat * extent + coordinate
-    return flat
+    stride = 1
+    parts: list[tuple[Index, int]] = []
+    for coordinate, extent in zip(reversed(coordinates), reversed(shape), strict=True):
+        parts.append((coordinate, stride))
+        stride *= extent
+    return combination(0, parts)
 
 
 def reshape_map(shape: Shape, source_shape: Shape) -> IndexMap:

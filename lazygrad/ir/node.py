@@ -10,9 +10,9 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from types import CodeType, FrameType
 from typing import Any, Protocol
-from weakref import WeakValueDictionary
 
 from lazygrad.ir.dtype import DType
+from lazygrad.ir.interning import InternTable
 from lazygrad.ir.op import Op
 from lazygrad.ir.shape import Shape
 
@@ -109,7 +109,7 @@ class Node:
         return f"<{self.op.name} {self.dtype.name}{list(self.shape)} on {self.device}>"
 
 
-_TABLE: WeakValueDictionary[Any, Node] = WeakValueDictionary()
+_TABLE: InternTable[Node] = InternTable()
 
 
 def node(op: Op, inputs: tuple[Node, ...] = (), attributes: Any = None, device: str | None = None) -> Node:
@@ -139,8 +139,25 @@ def node(op: Op, inputs: tuple[Node, ...] = (), attributes: Any = None, device: 
     made.shape = op.shape(inputs, attributes)
     made.dtype = op.dtype(inputs, attributes)
     made.place = PlaceScope.current or user_place()
-    _TABLE[key] = made
-    return made
+    return _TABLE.add(key, made)
+
+
+def with_inputs(of: Node, inputs: tuple[Node, ...]) -> Node:
+    """The same operation, made by the same line, on other inputs of the same shapes and dtypes, all on one device."""
+    key = (of.op, inputs, of.attributes, None)
+    found = _TABLE.get(key)
+    if found is not None:
+        return found
+    made = Node.__new__(Node)
+    made.op = of.op
+    made.inputs = inputs
+    made.attributes = of.attributes
+    made.device = inputs[0].device
+    made.result = None
+    made.shape = of.shape
+    made.dtype = of.dtype
+    made.place = of.place
+    return _TABLE.add(key, made)
 
 
 def live_nodes() -> int:

@@ -26,6 +26,8 @@ NumpyRule = Callable[..., Any]
 ScalarRule = Callable[..., Value]
 # From (the node, the cotangent of its value) to the cotangent of one input.
 VjpRule = Callable[["Node", "Node"], "Node"]
+# From (the node's attributes, its inputs...) to a node of simpler operations with the same value.
+CompositionRule = Callable[..., "Node"]
 
 
 class Family(Enum):
@@ -38,6 +40,7 @@ class Family(Enum):
     INDEX = "index"
     RANDOM = "random"
     SOURCE = "source"
+    COMPOSITE = "composite"
 
 
 class Linearity(Enum):
@@ -52,11 +55,15 @@ class Linearity(Enum):
 class Op:
     """One primitive operation.
 
-    ``vjp`` holds one rule for each input, None where the value is not differentiable by it.
-    ``numpy`` is the meaning: called with the node and the inputs' arrays, it returns the value's array.
+    ``vjp`` holds one rule for each input, None where the value is not differentiable by it. Inputs that may be left
+    out are the last ones.
+    ``numpy`` is the meaning: called with the node and the inputs' arrays (of a composite with its composition's), it
+    returns the value's array.
     ``scalar`` (elementwise only) builds the scalar expression that code generators print.
     ``map`` (movement only) gives the index map of the view.
     ``cost`` estimates arithmetic per element in units of one addition, for the fusion cost model.
+    ``composition`` (composite only) is the definition by simpler operations, which a device computes unless it says
+    that it has something better (``Machine.composites``). With an empty ``vjp`` it is what is differentiated.
     """
 
     name: str
@@ -72,6 +79,7 @@ class Op:
     commutative: bool = False
     symbol: str | None = None  # infix or prefix symbol in printed mathematics
     identity: Callable[[DType], float | int | bool] | None = None  # reductions: the value of an empty one
+    composition: CompositionRule | None = None
     dtypes: Callable[[DType], bool] = field(default=lambda dtype: True)  # which input dtypes have a meaning
 
     def __post_init__(self) -> None:
@@ -79,6 +87,10 @@ class Op:
             raise TypeError(f"elementwise op {self.name!r} is declared without its scalar expression")
         if self.family is Family.MOVEMENT and self.map is None:
             raise TypeError(f"movement op {self.name!r} is declared without its index map")
+        if self.family is Family.COMPOSITE and self.composition is None:
+            raise TypeError(f"composite op {self.name!r} is declared without its composition")
+        if self.family is not Family.COMPOSITE and self.composition is not None:
+            raise TypeError(f"op {self.name!r} has a composition, but its family is {self.family.value}")
         if self.name in REGISTRY:
             raise TypeError(f"op {self.name!r} is declared twice")
         REGISTRY[self.name] = self

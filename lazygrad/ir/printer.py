@@ -40,12 +40,17 @@ def print_graph(roots: Sequence[Node], names: Mapping[Node, str] | None = None) 
 
 
 def _attributes(of: Node) -> str:
-    """The attributes' values; objects that stand for identity are left out."""
+    """The attributes' values; objects that stand for identity and defaults are left out, what differs is named."""
     if of.attributes is None:
         return ""
     if of.op.name == "constant":
         return f" {of.attributes.value!r}"
-    shown = [_text(value) for value in of.attributes if type(value) is not object]
+    defaults = of.attributes._field_defaults
+    shown = []
+    for name, value in zip(of.attributes._fields, of.attributes, strict=True):
+        if type(value) is object or (name in defaults and defaults[name] == value):
+            continue
+        shown.append(f"{name}={_text(value)}" if name in defaults else _text(value))
     return f" [{'; '.join(shown)}]" if shown else ""
 
 

@@ -26,8 +26,7 @@ _PROMOTE: dict[tuple[DType, DType], DType] = {
 
 # A weak operand (a Python scalar, or a 0-dimensional tensor beside one with dimensions) decides only
 # when its category is higher than that of every stronger operand.
-_CATEGORY = {"bool": 0, "uint": 1, "int": 1, "float": 2}
-default_float: DType = float32
+CATEGORY = {"bool": 0, "uint": 1, "int": 1, "float": 2}
 
 
 def promote(a: DType, b: DType) -> DType:
@@ -44,7 +43,7 @@ def scalar_dtype(value: bool | int | float) -> DType:
     """The dtype a Python scalar has when it stands alone: bool, int64 or float32."""
     if isinstance(value, bool):
         return bool_
-    return int64 if isinstance(value, int) else default_float
+    return int64 if isinstance(value, int) else float32
 
 
 def result_type(
@@ -58,7 +57,7 @@ def result_type(
             within = dtype if within is None else _PROMOTE[within, dtype]
         if within is None:
             continue
-        if result is None or _CATEGORY[within.kind] > _CATEGORY[result.kind]:
+        if result is None or CATEGORY[within.kind] > CATEGORY[result.kind]:
             result = within
     if result is None:
         raise ValueError("result_type needs at least one operand")

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 
 Shape = tuple[int, ...]
 
 
 def size_of(shape: Sequence[int]) -> int:
     """The number of elements; 1 for a scalar's empty shape."""
-    size = 1
-    for extent in shape:
-        size *= extent
-    return size
+    return prod(shape)
 
 
 def broadcast_shapes(*shapes: Shape) -> Shape:

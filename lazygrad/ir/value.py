@@ -10,9 +10,9 @@ build new values, which is how operation declarations and expansions are written
 from __future__ import annotations
 
 from typing import Any, TypeAlias
-from weakref import WeakValueDictionary
 
 from lazygrad.ir.dtype import DType, bool_
+from lazygrad.ir.interning import InternTable
 
 Number: TypeAlias = bool | int | float
 
@@ -23,6 +23,7 @@ LOAD = "load"  # payload: a kernel Access; inputs: the values its dynamic variab
 INDEX = "index"  # payload: an Index; the integer itself
 VALID = "valid"  # payload: a Mask; whether it holds here
 REDUCED = "reduced"  # payload: the number of an accumulator of this kernel
+PRODUCT = "product"  # payload: the number of a product of this kernel
 
 _COMPARISONS = frozenset({"eq", "ne", "lt", "le"})
 
@@ -116,14 +117,14 @@ class Value:
     def __repr__(self) -> str:
         if self.op == CONSTANT:
             return repr(self.payload)
-        if self.op in (LOAD, INDEX, VALID, ARGUMENT, REDUCED):
+        if self.op in (LOAD, INDEX, VALID, ARGUMENT, REDUCED, PRODUCT):
             inner = ", ".join(map(repr, self.inputs))
             return f"{self.op}[{self.payload!r}{'; ' + inner if inner else ''}]"
         suffix = f":{self.dtype.name}" if self.op in ("cast", "bitcast") else ""
         return f"{self.op}({', '.join(map(repr, self.inputs))}){suffix}"
 
 
-_TABLE: WeakValueDictionary[Any, Value] = WeakValueDictionary()
+_TABLE: InternTable[Value] = InternTable()
 
 
 def _make(op: str, inputs: tuple[Value, ...], dtype: DType, payload: Any) -> Value:
@@ -132,7 +133,7 @@ def _make(op: str, inputs: tuple[Value, ...], dtype: DType, payload: Any) -> Val
     if found is None:
         found = Value.__new__(Value)
         found.op, found.inputs, found.dtype, found.payload = op, inputs, dtype, payload
-        _TABLE[key] = found
+        found = _TABLE.add(key, found)
     return found
 
 
@@ -158,19 +159,20 @@ class Exact:
     Python prints a float so that it reads back exactly, so the printed form decides.
     """
 
-    __slots__ = ("number",)
+    __slots__ = ("_text", "number")
 
     def __init__(self, number: Number) -> None:
         self.number = number
+        self._text = repr(number)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Exact) and repr(self.number) == repr(other.number)
+        return isinstance(other, Exact) and self._text == other._text
 
     def __hash__(self) -> int:
-        return hash(repr(self.number))
+        return hash(self._text)
 
     def __repr__(self) -> str:
-        return repr(self.number)
+        return self._text
 
 
 def where(condition: Value, yes: Value | Number, no: Value | Number) -> Value:

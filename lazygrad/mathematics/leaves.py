@@ -13,9 +13,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from string import ascii_lowercase
 from typing import Any
 
+from lazygrad.ir.composition import meaning
 from lazygrad.ir.node import Node, topological
 from lazygrad.ir.op import Family
-from lazygrad.ops.elementwise import LEAF
+from lazygrad.ops.identity import LEAF
 from lazygrad.ops.source import BUFFER, PLACEHOLDER
 from lazygrad.runtime import to_host
 
@@ -42,9 +43,9 @@ class Leaves:
         self.variables = {node: name for name, node in reversed(list(variables))}
         self.numbers: dict[Node, bool | int | float] = {}
         self.names: dict[Node, str] = {}
-        order = topological([root], lambda of: () if self._stops(of) else of.inputs)
+        order = topological([root], lambda of: () if self._stops(of) else meaning(of))
         random = _random_only(order)
-        users = {i for of in order if of not in random and not self._stops(of) for i in of.inputs} | {root}
+        users = {i for of in order if of not in random and not self._stops(of) for i in meaning(of)} | {root}
         waiting: list[Node] = []
         for of in order:
             if of in random:
@@ -98,8 +99,8 @@ def _random_only(order: list[Node]) -> set[Node]:
             random.add(of)
         elif of.op in (LEAF, BUFFER, PLACEHOLDER):
             continue
-        elif all(i in random or i in fixed for i in of.inputs):
-            (random if any(i in random for i in of.inputs) else fixed).add(of)
+        elif all(i in random or i in fixed for i in meaning(of)):
+            (random if any(i in random for i in meaning(of)) else fixed).add(of)
     return random
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
 
+from lazygrad.ir.composition import meaning
 from lazygrad.ir.dtype import bool_
 from lazygrad.ir.node import Node, topological
 from lazygrad.ir.op import Family
@@ -25,7 +26,7 @@ Reading = Callable[[Node, list[Term]], Term]
 def read(root: Node, leaves: Leaves, book: Book) -> Term:
     """The simplified term of ``root``."""
     terms: dict[Node, Term] = {}
-    for of in topological([root], lambda n: () if n in leaves.names or n in leaves.numbers else n.inputs):
+    for of in topological([root], lambda n: () if n in leaves.names or n in leaves.numbers else meaning(n)):
         name = leaves.names.get(of)
         if name is not None:
             terms[of] = book.symbol(name, of.shape)
@@ -34,7 +35,7 @@ def read(root: Node, leaves: Leaves, book: Book) -> Term:
         elif not of.inputs:
             terms[of] = _source(book, of)
         else:
-            terms[of] = _READINGS.get(of.op.name, _by_name)(of, [terms[i] for i in of.inputs])
+            terms[of] = _READINGS.get(of.op.name, _by_name)(of, [terms[i] for i in meaning(of)])
     return terms[root]
 
 
@@ -57,6 +58,8 @@ def _source(book: Book, of: Node) -> Term:
 
 def _by_name(of: Node, x: list[Term]) -> Term:
     book = x[0].book
+    if of.op.family is Family.COMPOSITE:
+        return x[0]
     if of.op.family is Family.ELEMENTWISE:
         return functions.function(of.op.name, x[0]) if len(x) == 1 else book.map(of.op.name, x)
     return book.call(of.op.name, [_whole(term, i.shape) for term, i in zip(x, of.inputs, strict=True)], None, of.shape)

@@ -11,7 +11,7 @@ from lazygrad.mathematics.leaves import Leaves, node_of, tensors_in
 from lazygrad.mathematics.lines import write
 from lazygrad.mathematics.reading import digits_of, read
 from lazygrad.mathematics.term import Book
-from lazygrad.ops.elementwise import LEAF
+from lazygrad.ops.identity import LEAF
 
 
 def symbolic(tensor: Any, names: Mapping[Any, str] | None = None) -> str:

@@ -4,60 +4,45 @@ Everything else in the library is composed of these functions. They take nodes o
 numbers are lifted to constants); broadcasting and promotion happen above, at the tensor.
 """
 
+from lazygrad.ops.arithmetic import abs_, add, div, mul, neg, sign, sub
+from lazygrad.ops.attention import (
+    attention,
+    attention_key_gradient,
+    attention_logsumexp,
+    attention_query_gradient,
+    attention_value_gradient,
+)
+from lazygrad.ops.bitwise import bitwise_and, bitwise_not, bitwise_or, bitwise_xor, shift_left, shift_right
+from lazygrad.ops.comparison import eq, le, lt, maximum, minimum, ne, relu, where
 from lazygrad.ops.contract import contract
-from lazygrad.ops.elementwise import (
-    abs_,
+from lazygrad.ops.identity import cast, detach, leaf
+from lazygrad.ops.indexing import gather, scatter
+from lazygrad.ops.movement import view
+from lazygrad.ops.padding import pad, slice_
+from lazygrad.ops.random import random_bits
+from lazygrad.ops.reduce import argmax, argmin, max_, min_, prod, sum_
+from lazygrad.ops.reshaping import expand, flip, permute, reshape
+from lazygrad.ops.rounding import ceil, floor, floor_divide, remainder, round_, trunc
+from lazygrad.ops.sliding import windows
+from lazygrad.ops.source import arange, argument, buffer, constant, placeholder
+from lazygrad.ops.transcendental import (
     acos,
-    add,
     asin,
     atan,
     atan2,
-    bitwise_and,
-    bitwise_not,
-    bitwise_or,
-    bitwise_xor,
-    cast,
-    ceil,
     cos,
-    detach,
-    div,
-    eq,
     erf,
     exp,
     expm1,
-    floor,
-    floor_divide,
-    le,
-    leaf,
     log,
     log1p,
-    lt,
-    maximum,
-    minimum,
-    mul,
-    ne,
-    neg,
     pow_,
-    relu,
-    remainder,
-    round_,
     rsqrt,
-    shift_left,
-    shift_right,
     sigmoid,
-    sign,
     sin,
     sqrt,
-    sub,
     tanh,
-    trunc,
-    where,
 )
-from lazygrad.ops.indexing import gather, scatter
-from lazygrad.ops.movement import expand, flip, pad, permute, reshape, slice_, view, windows
-from lazygrad.ops.random import random_bits
-from lazygrad.ops.reduce import argmax, argmin, max_, min_, prod, sum_
-from lazygrad.ops.source import arange, argument, buffer, constant, placeholder
 
 __all__ = [
     "abs_",
@@ -70,6 +55,11 @@ __all__ = [
     "asin",
     "atan",
     "atan2",
+    "attention",
+    "attention_key_gradient",
+    "attention_logsumexp",
+    "attention_query_gradient",
+    "attention_value_gradient",
     "bitwise_and",
     "bitwise_not",
     "bitwise_or",

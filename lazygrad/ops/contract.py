@@ -10,21 +10,26 @@ from typing import Any, NamedTuple
 
 import numpy
 
-from lazygrad.ir.dtype import DType, accumulator
+from lazygrad.ir.dtype import DType, accumulator, float32
 from lazygrad.ir.node import Node, node
-from lazygrad.ir.op import Family, Linearity, Op
+from lazygrad.ir.op import Family, Linearity, Op, VjpRule
 from lazygrad.ir.shape import Shape
 from lazygrad.ops.reduce import sum_
+from lazygrad.settings import Precision, get_float32_matmul_precision
 
 Labels = tuple[int, ...]
 
 
 class ContractAttributes(NamedTuple):
-    """One label for each axis. A label in both operands but not in ``out`` is summed over."""
+    """One label for each axis. A label in both operands but not in ``out`` is summed over.
+
+    ``precision`` says how exactly float32 must at least be multiplied; other dtypes have the default.
+    """
 
     a: Labels
     b: Labels
     out: Labels
+    precision: Precision = "highest"
 
 
 def _extents(inputs: tuple[Node, ...], at: ContractAttributes) -> dict[int, int]:
@@ -63,25 +68,36 @@ def _numpy(of: Node, a: Any, b: Any) -> Any:
     return result.astype(of.dtype.numpy)
 
 
+def _vjp(operand: int) -> VjpRule:
+    """The cotangent of one operand: a contraction of the result's with the other operand, as exact as its own."""
+
+    def rule(out: Node, g: Node) -> Node:
+        at: ContractAttributes = out.attributes
+        labels = (at.a, at.b)
+        other = 1 - operand
+        return contract(g, at.out, out.inputs[other], labels[other], labels[operand], at.precision)
+
+    return rule
+
+
 CONTRACT = Op(
     name="contract",
     family=Family.CONTRACT,
     shape=_shape,
     dtype=_dtype,
     numpy=_numpy,
-    vjp=(
-        lambda out, g: contract(g, out.attributes.out, out.inputs[1], out.attributes.b, out.attributes.a),
-        lambda out, g: contract(g, out.attributes.out, out.inputs[0], out.attributes.a, out.attributes.b),
-    ),
+    vjp=(_vjp(0), _vjp(1)),
     linearity=Linearity.EACH,
 )
 
 
-def contract(a: Node, a_labels: Labels, b: Node, b_labels: Labels, out_labels: Labels) -> Node:
+def contract(
+    a: Node, a_labels: Labels, b: Node, b_labels: Labels, out_labels: Labels, precision: Precision | None = None
+) -> Node:
     """``out[out_labels] = sum(a[a_labels] * b[b_labels])`` over the labels that are not in ``out_labels``.
 
     A label that only one operand has and the result has not is summed first. Labels are renumbered in order of
-    appearance, so that equal contractions are one node.
+    appearance, so that equal contractions are one node. ``precision`` is the user's setting unless given.
     """
     shared = set(a_labels) & set(b_labels)
     a, a_labels = _sum_lonely(a, a_labels, shared | set(out_labels))
@@ -96,8 +112,15 @@ def contract(a: Node, a_labels: Labels, b: Node, b_labels: Labels, out_labels: L
     def renumber(labels: Labels) -> Labels:
         return tuple(number[label] for label in labels)
 
-    attributes = ContractAttributes(renumber(a_labels), renumber(b_labels), renumber(out_labels))
+    if precision is None or a.dtype is not float32:
+        precision = bound_precision(a.dtype)
+    attributes = ContractAttributes(renumber(a_labels), renumber(b_labels), renumber(out_labels), precision)
     return node(CONTRACT, (a, b), attributes)
+
+
+def bound_precision(dtype: DType) -> Precision:
+    """What a product of ``dtype`` that is called now is bound to: the user's setting is one for float32."""
+    return get_float32_matmul_precision() if dtype is float32 else "highest"
 
 
 def _sum_lonely(x: Node, labels: Labels, kept: set[int]) -> tuple[Node, Labels]:

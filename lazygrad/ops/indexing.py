@@ -11,6 +11,7 @@ from lazygrad.ir.node import Node, node
 from lazygrad.ir.op import Family, Op
 from lazygrad.ir.shape import Shape
 from lazygrad.ops.source import constant
+from lazygrad.settings import are_deterministic_algorithms_enabled
 
 Mode = Literal["add", "set"]
 
@@ -20,8 +21,11 @@ class GatherAttributes(NamedTuple):
 
 
 class ScatterAttributes(NamedTuple):
+    """``ordered``: sources for one position are taken in order. False for sums whose order is free."""
+
     axis: int
     mode: Mode
+    ordered: bool = True
 
 
 def _check(name: str, x: Node, index: Node, axis: int) -> None:
@@ -68,7 +72,7 @@ def _scatter_dtype(inputs: tuple[Node, ...], a: ScatterAttributes) -> DType:
 
 
 def _scatter_numpy(of: Node, base: Any, index: Any, source: Any) -> Any:
-    axis, mode = of.attributes
+    axis, mode, _ = of.attributes
     result = numpy.array(base)
     grid = list(numpy.indices(index.shape))
     grid[axis] = index
@@ -82,11 +86,11 @@ def _scatter_numpy(of: Node, base: Any, index: Any, source: Any) -> Any:
 
 
 def _scatter_base_vjp(out: Node, g: Node) -> Node:
-    axis, mode = out.attributes
-    if mode == "add":
+    at: ScatterAttributes = out.attributes
+    if at.mode == "add":
         return g
     _, index, source = out.inputs
-    return scatter(g, index, constant(0, source.shape, g.dtype, g.device), axis, "set")
+    return scatter(g, index, constant(0, source.shape, g.dtype, g.device), at.axis, "set")
 
 
 GATHER = Op(
@@ -117,9 +121,16 @@ def gather(x: Node, index: Node, axis: int) -> Node:
     return node(GATHER, (x, index), GatherAttributes(axis))
 
 
-def scatter(base: Node, index: Node, source: Node, axis: int, mode: Mode) -> Node:
+def scatter(base: Node, index: Node, source: Node, axis: int, mode: Mode, ordered: bool | None = None) -> Node:
     """``base`` with ``source`` added to, or put at, the indexed positions; positions outside are left out.
 
-    Sources for one position are taken in order: sums are deterministic, and of several "set" the last wins.
+    Of several sources "set" at one position the last wins. Floats to be added are taken in order if ``ordered``
+    (unless given: if the user wants deterministic algorithms), else in any; sums of integers are the same in any.
     """
-    return node(SCATTER, (base, index, source), ScatterAttributes(axis, mode))
+    if mode == "set":
+        ordered = True
+    elif not base.dtype.is_float:
+        ordered = False
+    elif ordered is None:
+        ordered = are_deterministic_algorithms_enabled()
+    return node(SCATTER, (base, index, source), ScatterAttributes(axis, mode, ordered))

@@ -10,9 +10,12 @@ import numpy
 from lazygrad.ir.dtype import DType, accumulator, int64
 from lazygrad.ir.node import Node, node
 from lazygrad.ir.op import Family, Linearity, Op, VjpRule
-from lazygrad.ir.shape import Shape
-from lazygrad.ops.elementwise import bitwise_and, cast, div, eq, mul, where
-from lazygrad.ops.movement import expand, reshape
+from lazygrad.ir.shape import Shape, size_of
+from lazygrad.ops.arithmetic import div
+from lazygrad.ops.comparison import eq, where
+from lazygrad.ops.identity import cast
+from lazygrad.ops.other_factors import product_of_others
+from lazygrad.ops.reshaping import expand, reshape
 
 
 class ReduceAttributes(NamedTuple):
@@ -49,14 +52,11 @@ def _reduction(name: str, meaning: Callable[..., Any], vjp: VjpRule, **fields: A
 
 
 def _prod_vjp(out: Node, g: Node) -> Node:
-    """The product of the others, also where one or several factors are zero."""
     (x,) = out.inputs
-    zero = eq(x, 0.0)
-    zeros = back(out, sum_(cast(zero, x.dtype), out.attributes.axes))
-    others = back(out, prod(where(zero, 1.0, x), out.attributes.axes))
-    only_this = bitwise_and(zero, eq(zeros, 1.0))
-    plain = div(back(out, out), where(zero, 1.0, x))
-    return mul(back(out, g), where(eq(zeros, 0.0), plain, where(only_this, others, 0.0)))
+    if not size_of(x.shape):
+        return back(out, g)
+    wide = accumulator(x.dtype)
+    return cast(product_of_others(cast(x, wide), out.attributes.axes, cast(g, wide)), x.dtype)
 
 
 def _extremum_vjp(out: Node, g: Node) -> Node:

@@ -13,7 +13,7 @@ from lazygrad.ir.shape import Shape
 from lazygrad.ir.value import Exact, Number
 
 
-class Handle(Protocol):
+class BufferHandle(Protocol):
     """What a buffer node points to: the runtime's buffer, compared by identity."""
 
     shape: Shape
@@ -107,7 +107,7 @@ PLACEHOLDER = Op(
 )
 
 
-def buffer(handle: Handle) -> Node:
+def buffer(handle: BufferHandle) -> Node:
     """The node of elements that are in memory already."""
     made = node(BUFFER, (), BufferAttributes(handle), handle.device)
     made.result = handle

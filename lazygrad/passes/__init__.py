@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from lazygrad.ir.node import Node
 from lazygrad.passes.algebra import simplify_algebra
+from lazygrad.passes.composites import replace_composites
 from lazygrad.passes.contractions import fold_into_contractions, replace_degenerate_contractions
 from lazygrad.passes.identities import drop_identities
 from lazygrad.passes.indexing import drop_empty_scatters
@@ -15,24 +16,24 @@ from lazygrad.passes.rewrite import Pass, everywhere
 from lazygrad.passes.views import compose_views
 
 PIPELINE: tuple[Pass, ...] = (
-    everywhere(drop_identities),  # leaf and detach mean something to differentiation only
-    everywhere(compose_views),  # every chain of movements becomes one view with a canonical index map
-    everywhere(drop_empty_scatters),
-    everywhere(simplify_algebra),  # constants folded, neutral elements and double negations gone
-    everywhere(simplify_reductions),  # sums of sums joined, reductions of what is broadcast shortened
-    everywhere(compose_views),
+    everywhere(
+        drop_identities,  # leaf and detach mean something to differentiation only
+        compose_views,  # every chain of movements becomes one view with a canonical index map
+        drop_empty_scatters,
+        simplify_algebra,  # constants folded, neutral elements and double negations gone
+        simplify_reductions,  # sums of sums joined, reductions of what is broadcast shortened
+    ),
+    everywhere(compose_views),  # of the movements that the rules above wrote
     fold_into_contractions,  # views and sums of a contraction's result move to its operands
-    everywhere(compose_views),
-    everywhere(split_phases),  # strided gradients as interleaved dense contractions
-    everywhere(compose_views),
-    everywhere(replace_degenerate_contractions),  # without rows, columns or sum it is a product or a reduction
+    everywhere(compose_views, split_phases),  # strided gradients as interleaved dense contractions
+    everywhere(compose_views, replace_degenerate_contractions),  # without rows, columns or sum: product or reduction
     everywhere(compose_views),
 )
 
 
-def simplify(roots: Sequence[Node]) -> list[Node]:
-    """The same values by fewer and canonical nodes."""
-    current = list(roots)
+def simplify(roots: Sequence[Node], composites: Collection[str] = ()) -> list[Node]:
+    """The same values by fewer and canonical nodes. ``composites`` are those that the device computes itself."""
+    current = replace_composites(roots, composites)
     for one_pass in PIPELINE:
         current = one_pass(current)
     return current

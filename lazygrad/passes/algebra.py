@@ -10,10 +10,12 @@ from typing import Any
 
 import numpy
 
+from lazygrad import ops
 from lazygrad.ir.dtype import bool_
 from lazygrad.ir.node import Node
 from lazygrad.ir.op import Family
-from lazygrad.ops import elementwise as e
+from lazygrad.ops.arithmetic import MUL, NEG
+from lazygrad.ops.identity import CAST
 from lazygrad.ops.source import constant, constant_value
 
 # Whole exponents up to this become products: exact to an ulp each, and cheaper than a general power.
@@ -43,10 +45,10 @@ def _add(current: Node, numbers: list[Any]) -> Node | None:
         return y
     if numbers[1] == 0:
         return x
-    if y.op is e.NEG:
-        return e.sub(x, y.inputs[0])
-    if x.op is e.NEG:
-        return e.sub(y, x.inputs[0])
+    if y.op is NEG:
+        return ops.sub(x, y.inputs[0])
+    if x.op is NEG:
+        return ops.sub(y, x.inputs[0])
     return None
 
 
@@ -54,9 +56,9 @@ def _sub(current: Node, numbers: list[Any]) -> Node | None:
     x, y = current.inputs
     if numbers[1] == 0:
         return x
-    if y.op is e.NEG:
-        return e.add(x, y.inputs[0])
-    return e.neg(y) if numbers[0] == 0 and not x.dtype.is_float else None
+    if y.op is NEG:
+        return ops.add(x, y.inputs[0])
+    return ops.neg(y) if numbers[0] == 0 and not x.dtype.is_float else None
 
 
 def _mul(current: Node, numbers: list[Any]) -> Node | None:
@@ -66,15 +68,15 @@ def _mul(current: Node, numbers: list[Any]) -> Node | None:
             return other
         if number == -1:
             return _neg_of(other)
-        if number is not None and other.op is e.MUL:  # c1 * (c2 * z) == (c1 * c2) * z
+        if number is not None and other.op is MUL:  # c1 * (c2 * z) == (c1 * c2) * z
             for i, inner in enumerate(other.inputs):
                 factor = constant_value(inner)
                 if factor is not None:
-                    return e.mul(other.inputs[1 - i], number * factor)
-        if number is not None and other.op is e.NEG:
-            return e.mul(other.inputs[0], -number)
-    if x.op is e.NEG and y.op is e.NEG:
-        return e.mul(x.inputs[0], y.inputs[0])
+                    return ops.mul(other.inputs[1 - i], number * factor)
+        if number is not None and other.op is NEG:
+            return ops.mul(other.inputs[0], -number)
+    if x.op is NEG and y.op is NEG:
+        return ops.mul(x.inputs[0], y.inputs[0])
     return None
 
 
@@ -83,17 +85,17 @@ def _div(current: Node, numbers: list[Any]) -> Node | None:
     if numbers[1] == 1:
         return x
     if numbers[1] is not None and numpy.frexp(numbers[1])[0] == 0.5 and numbers[1] != 0:
-        return e.mul(x, 1 / numbers[1])  # exact: the divisor is a power of two
+        return ops.mul(x, 1 / numbers[1])  # exact: the divisor is a power of two
     return None
 
 
 def _neg_of(x: Node) -> Node:
-    return x.inputs[0] if x.op is e.NEG else e.neg(x)
+    return x.inputs[0] if x.op is NEG else ops.neg(x)
 
 
 def _neg(current: Node, numbers: list[Any]) -> Node | None:
     (x,) = current.inputs
-    return x.inputs[0] if x.op is e.NEG else None
+    return x.inputs[0] if x.op is NEG else None
 
 
 def _pow(current: Node, numbers: list[Any]) -> Node | None:
@@ -108,14 +110,14 @@ def _pow(current: Node, numbers: list[Any]) -> Node | None:
     if exponent == 0:
         return constant(1, base.shape, base.dtype, base.device)
     if exponent == 0.5:
-        return e.sqrt(base)
+        return ops.sqrt(base)
     if exponent == -0.5:
-        return e.rsqrt(base)
+        return ops.rsqrt(base)
     if exponent == int(exponent) and 0 < abs(exponent) <= LARGEST_UNROLLED_POWER:
         product = base
         for _ in range(int(abs(exponent)) - 1):
-            product = e.mul(product, base)
-        return product if exponent > 0 else e.div(1.0, product)
+            product = ops.mul(product, base)
+        return product if exponent > 0 else ops.div(1.0, product)
     return None
 
 
@@ -123,8 +125,8 @@ def _cast(current: Node, numbers: list[Any]) -> Node | None:
     (x,) = current.inputs
     if x.dtype is current.dtype:
         return x
-    if x.op is e.CAST and x.inputs[0].dtype is bool_ and x.dtype.kind != "bool":
-        return e.cast(x.inputs[0], current.dtype)
+    if x.op is CAST and x.inputs[0].dtype is bool_ and x.dtype.kind != "bool":
+        return ops.cast(x.inputs[0], current.dtype)
     return None
 
 

@@ -89,7 +89,7 @@ def _aligned(x: Node, own: tuple[int, ...], labels: tuple[int, ...], shape: tupl
 def _sum_of_contraction(axes: tuple[int, ...], of: Node) -> Node:
     at: ContractAttributes = of.attributes
     kept = tuple(label for axis, label in enumerate(at.out) if axis not in axes)
-    return ops.contract(of.inputs[0], at.a, of.inputs[1], at.b, kept)
+    return ops.contract(of.inputs[0], at.a, of.inputs[1], at.b, kept, at.precision)
 
 
 def _folded(of: Node, summed: tuple[int, ...]) -> Node | None:
@@ -138,7 +138,6 @@ def _folded(of: Node, summed: tuple[int, ...]) -> Node | None:
     if any(of.shape[axis] > 1 for axis in missing):
         return None  # an axis that only repeats: the sum over it was removed before
     kept = tuple(axis for axis in range(rank) if axis not in summed)
-    result = ops.contract(
-        operands[0], labels_of[0], operands[1], labels_of[1], tuple(axis for axis in kept if axis in present)
-    )
+    out = tuple(axis for axis in kept if axis in present)
+    result = ops.contract(operands[0], labels_of[0], operands[1], labels_of[1], out, at.precision)
     return ops.reshape(result, tuple(of.shape[axis] for axis in kept))

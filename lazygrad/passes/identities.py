@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lazygrad.ir.node import Node
-from lazygrad.ops.elementwise import DETACH, LEAF
+from lazygrad.ops.identity import DETACH, LEAF
 
 
 def drop_identities(current: Node) -> Node | None:

@@ -81,7 +81,7 @@ def _phase(current: Node, label: int, positions: Range) -> Node | None:
                 operands = [_sliced(o, own, other, taps) for o, own in zip(operands, (at.a, at.b), strict=True)]
                 narrowed = True
                 break
-    return ops.contract(operands[0], at.a, operands[1], at.b, at.out)
+    return ops.contract(operands[0], at.a, operands[1], at.b, at.out, at.precision)
 
 
 def _sliced(operand: Node, labels: tuple[int, ...], label: int, positions: Range) -> Node:

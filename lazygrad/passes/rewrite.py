@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from lazygrad.ir.node import Node, PlaceScope, node, topological
+from lazygrad.ir.node import Node, PlaceScope, topological, with_inputs
 
 # From a node whose inputs are rewritten already, and the node as it was, to its replacement; None leaves it.
 Rule = Callable[[Node, Node], "Node | None"]
@@ -15,27 +15,41 @@ Pass = Callable[[Sequence[Node]], "list[Node]"]
 def rewrite(roots: Sequence[Node], rule: Rule) -> list[Node]:
     """Each root rewritten. A replacement is final for this walk: the rule itself rewrites as far as it wants."""
     done: dict[Node, Node] = {}
-    for current in topological(roots):
-        if current.result is not None:
-            done[current] = current
-            continue
-        with PlaceScope(current.place):
+    with PlaceScope(None):
+        for current in topological(roots):
+            if current.result is not None:
+                done[current] = current
+                continue
+            PlaceScope.current = current.place
             changed = current
-            if current.inputs:
-                inputs = tuple(done[i] for i in current.inputs)
-                if inputs != current.inputs:
-                    changed = node(current.op, inputs, current.attributes)
+            for i in current.inputs:
+                if done[i] is not i:
+                    changed = with_inputs(current, tuple([done[i] for i in current.inputs]))
+                    break
             done[current] = rule(changed, current) or changed
     return [done[root] for root in roots]
 
 
-def everywhere(rule: Callable[[Node], Node | None]) -> Pass:
-    """The pass that applies a rule which looks at nothing but the node."""
+def everywhere(*rules: Callable[[Node], Node | None]) -> Pass:
+    """The pass that applies rules which look at nothing but the node, each to what those before it made of it.
+
+    What a walk has finished already, an input of the node say, is not changed once more.
+    """
 
     def one_pass(roots: Sequence[Node]) -> list[Node]:
-        return rewrite(roots, lambda changed, original: rule(changed))
+        finished: set[Node] = set()
 
-    one_pass.__name__ = rule.__name__
+        def apply(changed: Node, original: Node) -> Node:
+            for rule in rules:
+                if changed in finished:
+                    break
+                changed = rule(changed) or changed
+            finished.add(changed)
+            return changed
+
+        return rewrite(roots, apply)
+
+    one_pass.__name__ = "_".join(rule.__name__ for rule in rules)
     return one_pass
 
 

@@ -63,17 +63,4 @@ ROWS: tuple[Row, ...] = (
         second_order=False),
     Row(name="chained products", function=lambda m, x, y, z: (x @ y) @ z, dtypes=(float32, float64), tolerance=SUMMED,
         cases=(case(tensor(5, 7), tensor(7, 3), tensor(3, 9)),)),
-    Row(
-        name="attention", dtypes=(float32, float64), tolerance=SUMMED,
-        function=lambda m, q, k, v: m.softmax(q @ k.transpose(-1, -2) / q.shape[-1] ** 0.5, -1) @ v,
-        cases=(case(tensor(2, 3, 5, 8), tensor(2, 3, 7, 8), tensor(2, 3, 7, 4)),
-            case(tensor(9, 4), tensor(9, 4), tensor(9, 4))),
-    ),
-    Row(
-        name="scaled_dot_product_attention", dtypes=(float32, float64), tolerance=SUMMED,
-        function=lambda m, q, k, v,
-        is_causal: m.nn.functional.scaled_dot_product_attention(q, k, v, is_causal=is_causal),
-        cases=tuple(case(tensor(2, 3, 5, 8), tensor(2, 3, 5, 8), tensor(2, 3, 5, 8), is_causal=c) for c in (False,
-            True)),
-    ),
 )  # fmt: skip

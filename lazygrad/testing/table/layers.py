@@ -27,19 +27,25 @@ from lazygrad.testing.table.elementwise import unary
 from lazygrad.testing.values import Domain, below, between, nonzero, normal
 
 _LOOSE = Tolerance(16, 16, tiny=True)
+# Where functions that are written with |x| or max(x, 0) have derivatives all the same.
+_FROM_0_FAR = data([0.0, -0.0, 1e-3, -1e-3, 2, -2, 15, -15, 30, -30, 80, -80, 0])
 
 
 def _activation(name: str, domain: Domain = nonzero, **options: Any) -> Row:
     title = name + "".join(f" {value}" for value in options.values())
     return unary(
         title, domain, _LOOSE, function=lambda m, x: getattr(m.nn.functional, name)(x, **options),
-        second_order=False, signed_zeros=False,
+        signed_zeros=False,
     )  # fmt: skip
 
 
 _ACTIVATIONS = (
     _activation("gelu"), _activation("gelu", approximate="tanh"), _activation("silu"), _activation("softplus"),
     _activation("leaky_relu"), _activation("leaky_relu", negative_slope=0.2),
+    Row(name="log(1 + exp) at 0 and far from it",
+        function=lambda m, x: (m.nn.functional.softplus(x), m.nn.functional.logsigmoid(x), m.nn.functional.mish(x),
+                               m.logaddexp(x, x.flip(0))),
+        cases=(case(_FROM_0_FAR),), dtypes=DOUBLE, tolerance=_LOOSE),
 )  # fmt: skip
 
 _SOFTMAX_CASES = (
@@ -124,12 +130,17 @@ def _pooling(name: str, domain: Domain, *cases: dict[str, Any], **fields: Any) -
     )  # fmt: skip
 
 
+_INDEXED: tuple[dict[str, Any], ...] = (
+    {"kernel_size": 2}, {"kernel_size": 3, "stride": 2, "padding": 1}, {"kernel_size": (9, 3), "padding": (4, 1)},
+    {"kernel_size": (3, 2), "stride": (1, 2), "dilation": (2, 1), "ceil_mode": True},
+)  # fmt: skip
 _POOLING = (
     _pooling("max_pool2d", values.apart, {"kernel_size": 2}, {"kernel_size": 3, "stride": 2, "padding": 1},
              {"kernel_size": (3, 2), "stride": (1, 2)}, {"kernel_size": 2, "dilation": 2},
              {"kernel_size": 3, "stride": 1},
              {"kernel_size": 2, "stride": 3, "ceil_mode": True},
-             tolerance=EXACT, second_order=False),
+             {"kernel_size": (9, 2), "stride": 1, "padding": (4, 1)},
+             tolerance=EXACT),
     _pooling("avg_pool2d", normal, {"kernel_size": 2}, {"kernel_size": 3, "stride": 2, "padding": 1},
              {"kernel_size": 3, "stride": 1, "padding": 1, "count_include_pad": False}, {"kernel_size": (3, 2)},
              tolerance=SUMMED),
@@ -138,6 +149,11 @@ _POOLING = (
     Row(name="ties in max_pool2d", function=lambda m, x: m.nn.functional.max_pool2d(x, 2), dtypes=FLOATS,
         tolerance=EXACT,
         cases=(case(tensor(1, 2, 6, 6, domain=values.ties)),), gradients=False),
+    Row(name="max_pool2d with indices",
+        function=lambda m, x, **options: m.nn.functional.max_pool2d(x, return_indices=True, **options),
+        cases=tuple(case(tensor(2, 3, 9, 8, domain=values.apart), **options) for options in _INDEXED),
+        edge_cases=lambda dtype: tuple(case(tensor(2, 3, 9, 8, domain=values.ties), **options) for options in _INDEXED),
+        dtypes=DOUBLE, tolerance=EXACT),
 )  # fmt: skip
 
 _IGNORED = data([0, 2, -100, 4, -100, 1, 3], int64)
@@ -179,8 +195,18 @@ _LOSSES = (
     _loss(
         "binary_cross_entropy_with_logits",
         *(case(tensor(3, 5), tensor(3, 5, domain=between(0, 1)), reduction=r) for r in _REDUCTIONS),
+        case(_FROM_0_FAR, tensor(13, domain=between(0, 1)), reduction="none"),
+        *(case(_FROM_0_FAR, data([number] * 13), reduction="none") for number in (0.0, 1.0)),
         edge_cases=lambda dtype: (case(data([1000.0, -1000, 0, 50]), data([1.0, 0.0, 1.0, 0.0])),),
     ),
+    Row(name="binary_cross_entropy_with_logits with weights",
+        function=lambda m, x, t, w, p, **options: m.nn.functional.binary_cross_entropy_with_logits(
+            x, t, weight=w, pos_weight=p, **options),
+        cases=(case(tensor(3, 5), tensor(3, 5, domain=between(0, 1)), fixed(5, domain=values.positive),
+                    fixed(5, domain=values.positive)),
+               case(_FROM_0_FAR, tensor(13, domain=between(0, 1)), fixed(13, domain=values.positive),
+                    fixed(1, domain=values.positive), reduction="none")),
+        dtypes=DOUBLE, tolerance=_LOOSE),
 )  # fmt: skip
 
 ROWS: tuple[Row, ...] = (*_ACTIVATIONS, *_NORMALISED, *_CONVOLUTIONS, *_POOLING, *_LOSSES)

@@ -7,7 +7,7 @@ from zlib import crc32
 
 import numpy
 
-from lazygrad.ir.dtype import DType, bool_, uint8
+from lazygrad.ir.dtype import DType, bool_
 from lazygrad.testing import values
 from lazygrad.testing.row import ALL, EXACT, FLOATS, NUMBERS, SINGLE, SUMMED, Case, Row, Tolerance, case, data, tensor
 from lazygrad.testing.values import Domain, between, normal
@@ -59,6 +59,14 @@ def _prod(m: Any, x: Any, dim: Any, keepdim: bool) -> Any:
     return m.prod(x) if dim is None else m.prod(x, dim, keepdim)
 
 
+def _with_zeros(extent: int) -> values.Array:
+    """Rows with no, one, two and three zeros, at both ends and inside."""
+    rows = numpy.linspace(0.7, 1.4, 4 * extent).reshape(4, extent)
+    for row, places in enumerate(((), (1,), (0, extent - 1), (0, extent // 2, extent - 1))):
+        rows[row, list(places)] = 0
+    return rows
+
+
 def _extremum(name: str) -> Any:
     def function(m: Any, x: Any, dim: Any, keepdim: bool) -> Any:
         if dim is None:
@@ -69,8 +77,6 @@ def _extremum(name: str) -> Any:
     return function
 
 
-# torch's any and all of uint8 are uint8 for reasons of history; lazygrad's are bool as of every other dtype.
-_NOT_UINT8 = tuple(dtype for dtype in ALL if dtype is not uint8)
 _OPTIONS = {"dim": 0, "keepdim": False}
 ROWS: tuple[Row, ...] = (
     Row(name="sum of all shapes", function=_by_dim("sum"), cases=_cases(normal), dtypes=SINGLE, tolerance=SUMMED),
@@ -82,9 +88,11 @@ ROWS: tuple[Row, ...] = (
         edge_cases=lambda dtype: _edges(dtype, **_OPTIONS)),
     Row(name="prod", function=_prod, cases=_cases(between(0.8, 1.2), "prod", several=False), dtypes=NUMBERS,
         tolerance=Tolerance(64, 16), edge_cases=lambda dtype: _edges(dtype, **_OPTIONS) if dtype.is_float else ()),
-    Row(name="prod with zeros", function=lambda m, x: m.prod(x, 1), dtypes=FLOATS, tolerance=SUMMED,
-        second_order=False,
-        cases=(case(data([[2.0, 3, 4], [0, 3, 4], [0, 0, 4], [0, 0, 0]])),)),
+    Row(name="prod with zeros", function=_prod, dtypes=FLOATS, tolerance=Tolerance(64, 16),
+        cases=(case(data([[2.0, 3, 4], [0, 3, 4], [0, 0, 4], [0, 0, 0]]), dim=1, keepdim=False),
+               case(data(_with_zeros(21)), dim=1, keepdim=False), case(data(_with_zeros(18).T), dim=0, keepdim=True),
+               case(data(_with_zeros(4).reshape(4, 4)[:2]), dim=None, keepdim=False),
+               case(data(_with_zeros(3).reshape(2, 2, 3)), dim=1, keepdim=False))),
     Row(name="amax", function=_by_dim("amax"), cases=_cases(values.apart, "amax", empty=False), dtypes=NUMBERS,
         tolerance=EXACT,
         edge_cases=lambda dtype: _edges(dtype, **_OPTIONS), second_order=False, signed_zeros=False),
@@ -102,9 +110,9 @@ ROWS: tuple[Row, ...] = (
     Row(name="argmin", function=_by_dim("argmin"), cases=_cases(values.apart, "argmin", empty=False, several=False),
         dtypes=NUMBERS, tolerance=EXACT, gradients=False, edge_cases=lambda dtype: _edges(dtype, **_OPTIONS)),
     Row(name="any", function=_by_dim("any"), cases=_cases(normal, "any", several=False), dtypes=ALL, tolerance=EXACT,
-        gradients=False, torch_dtypes=_NOT_UINT8),
+        gradients=False),
     Row(name="all", function=_by_dim("all"), cases=_cases(normal, "all", several=False), dtypes=ALL, tolerance=EXACT,
-        gradients=False, torch_dtypes=_NOT_UINT8),
+        gradients=False),
     Row(name="var and std", function=lambda m, x, dim, correction: (
             m.var(x, dim=dim, correction=correction), m.std(x, dim=dim, correction=correction)),
         cases=tuple(case(tensor(4, 9), dim=dim, correction=c) for dim in (0, 1) for c in (0, 1)),
