@@ -10,24 +10,20 @@ from typing import Any, ClassVar
 
 import lazygrad
 from lazygrad.nn import functional as F
-from lazygrad.nn import init
+from lazygrad.nn.affine import Affine
 from lazygrad.nn.common_types import DeviceLike, DTypeLike
-from lazygrad.nn.module import Module
-from lazygrad.nn.parameter import Parameter
 from lazygrad.tensor import Tensor
 
 # From this version on state dicts hold num_batches_tracked; checkpoints of older versions lack it.
 _VERSION_WITH_BATCH_COUNT = 2
 
 
-class _BatchNorm(Module):
+class _BatchNorm(Affine):
     """What BatchNorm1d and BatchNorm2d share; they differ in the shapes they take."""
 
     _version: ClassVar[int] = _VERSION_WITH_BATCH_COUNT
     _input_dimensions: ClassVar[tuple[int, ...]]
 
-    weight: Parameter | None
-    bias: Parameter | None
     running_mean: Tensor | None
     running_var: Tensor | None
     num_batches_tracked: Tensor | None
@@ -51,14 +47,7 @@ class _BatchNorm(Module):
         self.affine = affine
         self.track_running_stats = track_running_stats
         shape = (num_features,)
-        if affine:
-            self.weight = Parameter(lazygrad.ones(shape, device=device, dtype=dtype))
-        else:
-            self.register_parameter("weight", None)
-        if affine and bias:
-            self.bias = Parameter(lazygrad.zeros(shape, device=device, dtype=dtype))
-        else:
-            self.register_parameter("bias", None)
+        self._make_affine(shape, affine, bias, device, dtype)
         if track_running_stats:
             self.register_buffer("running_mean", lazygrad.zeros(shape, device=device, dtype=dtype))
             self.register_buffer("running_var", lazygrad.ones(shape, device=device, dtype=dtype))
@@ -79,10 +68,7 @@ class _BatchNorm(Module):
     def reset_parameters(self) -> None:
         """Forget all batches, and make the affine map the identity."""
         self.reset_running_stats()
-        if self.weight is not None:
-            init.ones_(self.weight)
-        if self.bias is not None:
-            init.zeros_(self.bias)
+        super().reset_parameters()
 
     def forward(self, input: Tensor) -> Tensor:
         """Normalise each channel (dimension 1) of `input`."""

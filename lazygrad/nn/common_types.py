@@ -1,4 +1,4 @@
-"""The argument types that several layers share, and the one conversion they need.
+"""The argument types that several layers share.
 
 `Size2`: one number for both image directions, or a pair (height, width).
 """
@@ -13,16 +13,3 @@ if TYPE_CHECKING:
 Size2: TypeAlias = int | tuple[int, int]
 DeviceLike: TypeAlias = "lazygrad.device | str | int | None"
 DTypeLike: TypeAlias = "lazygrad.dtype | None"
-
-
-def pair(value: Size2) -> tuple[int, int]:
-    """Return (height, width) for a number or a pair.
-
-    Example:
-        >>> pair(3), pair((1, 2))
-        ((3, 3), (1, 2))
-    """
-    if isinstance(value, int):
-        return (value, value)
-    height, width = value
-    return (height, width)

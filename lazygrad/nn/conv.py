@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from typing import Literal
 
 import lazygrad
 from lazygrad.nn import functional as F
 from lazygrad.nn import init
-from lazygrad.nn.common_types import DeviceLike, DTypeLike, Size2, pair
+from lazygrad.nn.common_types import DeviceLike, DTypeLike, Size2
+from lazygrad.nn.functional.convolution import per_axis
 from lazygrad.nn.module import Module
 from lazygrad.nn.parameter import Parameter
 from lazygrad.tensor import Tensor
@@ -67,32 +67,26 @@ class Conv2d(Module):
             raise ValueError(f"padding_mode must be 'zeros', but got padding_mode='{padding_mode}'")
         if isinstance(padding, str) and padding not in ("same", "valid"):
             raise ValueError(f"Invalid padding string {padding!r}, should be one of {{'valid', 'same'}}")
-        if padding == "same" and pair(stride) != (1, 1):
-            raise ValueError("padding='same' is not supported for strided convolutions")
         self.in_channels = in_channels
         self.out_channels = out_channels
-        self.kernel_size = pair(kernel_size)
-        self.stride = pair(stride)
-        self.padding = padding if isinstance(padding, str) else pair(padding)
-        self.dilation = pair(dilation)
+        self.kernel_size = per_axis(kernel_size, 2, "Conv2d")
+        self.stride = per_axis(stride, 2, "Conv2d")
+        self.padding = padding if isinstance(padding, str) else per_axis(padding, 2, "Conv2d")
+        self.dilation = per_axis(dilation, 2, "Conv2d")
+        if padding == "same" and self.stride != (1, 1):
+            raise ValueError("padding='same' is not supported for strided convolutions")
         self.groups = groups
         self.padding_mode = padding_mode
         self.weight = Parameter(
             lazygrad.empty(out_channels, in_channels // groups, *self.kernel_size, device=device, dtype=dtype)
         )
-        if bias:
-            self.bias = Parameter(lazygrad.empty(out_channels, device=device, dtype=dtype))
-        else:
-            self.register_parameter("bias", None)
+        shift = Parameter(lazygrad.empty(out_channels, device=device, dtype=dtype)) if bias else None
+        self.register_parameter("bias", shift)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
         """Draw weight and bias anew."""
-        init.kaiming_uniform_(self.weight, a=math.sqrt(5))
-        fan_in, _ = init._calculate_fan_in_and_fan_out(self.weight)
-        if self.bias is not None and fan_in != 0:
-            bound = 1 / math.sqrt(fan_in)
-            init.uniform_(self.bias, -bound, bound)
+        init.fan_in_uniform_(self.weight, self.bias)
 
     def forward(self, input: Tensor) -> Tensor:
         """Convolve (N, C_in, H, W) or (C_in, H, W)."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from lazygrad.nn import functional as F
+from lazygrad.nn.functional.dropout import checked_probability
 from lazygrad.nn.module import Module
 from lazygrad.tensor import Tensor
 
@@ -10,16 +11,12 @@ from lazygrad.tensor import Tensor
 class _Dropout(Module):
     """What the dropout layers share."""
 
+    _shown = ("p", "inplace")
+
     def __init__(self, p: float = 0.5, inplace: bool = False) -> None:
         super().__init__()
-        if not 0 <= p <= 1:
-            raise ValueError(f"dropout probability has to be between 0 and 1, but got {p}")
-        self.p = p
+        self.p = checked_probability(p)
         self.inplace = inplace
-
-    def extra_repr(self) -> str:
-        """Show the constructor's arguments."""
-        return f"p={self.p}, inplace={self.inplace}"
 
 
 class Dropout(_Dropout):
@@ -37,7 +34,15 @@ class Dropout(_Dropout):
 
 
 class Dropout2d(_Dropout):
-    """Set each channel of each image to zero with probability `p`: (N, C, H, W) -> (N, C, H, W)."""
+    """Set each channel of each image to zero with probability `p`: (N, C, H, W) -> (N, C, H, W).
+
+    Example:
+        >>> import lazygrad as lg
+        >>> print(lg.nn.Dropout2d(1.0)(lg.ones(1, 2, 1, 2)))
+        tensor([[[[0., 0.]],
+        <BLANKLINE>
+                 [[0., 0.]]]])
+    """
 
     def forward(self, input: Tensor) -> Tensor:
         """Drop channels of `input` (N, C, H, W) or (C, H, W)."""

@@ -15,6 +15,8 @@ class Flatten(Module):
         (4, 12)
     """
 
+    _shown = ("start_dim", "end_dim")
+
     def __init__(self, start_dim: int = 1, end_dim: int = -1) -> None:
         super().__init__()
         self.start_dim = start_dim
@@ -23,10 +25,6 @@ class Flatten(Module):
     def forward(self, input: Tensor) -> Tensor:
         """Flatten `input`."""
         return input.flatten(self.start_dim, self.end_dim)
-
-    def extra_repr(self) -> str:
-        """Show the constructor's arguments."""
-        return f"start_dim={self.start_dim}, end_dim={self.end_dim}"
 
 
 class Unflatten(Module):
@@ -38,6 +36,8 @@ class Unflatten(Module):
         (4, 3, 4)
     """
 
+    _shown = ("dim", "unflattened_size")
+
     def __init__(self, dim: int, unflattened_size: tuple[int, ...] | list[int]) -> None:
         super().__init__()
         if not all(isinstance(size, int) for size in unflattened_size):
@@ -48,7 +48,3 @@ class Unflatten(Module):
     def forward(self, input: Tensor) -> Tensor:
         """Unflatten `input`."""
         return input.unflatten(self.dim, self.unflattened_size)
-
-    def extra_repr(self) -> str:
-        """Show the constructor's arguments."""
-        return f"dim={self.dim}, unflattened_size={self.unflattened_size}"

@@ -1,55 +1,40 @@
-"""Functions a user hangs on a module's call: kept in order, removable by handle.
+"""Forward hooks: functions that a module calls before and after its `forward`, and how their results are taken.
 
-In: a callback and the dictionary that will hold it. Out: a `RemovableHandle`, with which the user takes
-the callback away again.
+In: what a module was called with, or what it gave. Out: the same, or what the hook put in its place.
 """
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-_next_identifier = itertools.count()
-
 
 @dataclass(frozen=True)
 class Hook:
-    """One registered callback; `with_kwargs` says whether it also receives keyword arguments."""
+    """One registered function; `with_kwargs` says whether it also receives keyword arguments."""
 
     function: Callable[..., Any]
     with_kwargs: bool
 
+    def before(
+        self, module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Return the arguments that `forward` is to get."""
+        given = (args, kwargs) if self.with_kwargs else (args,)
+        changed = self.function(module, *given)
+        if changed is None:
+            return args, kwargs
+        if not self.with_kwargs:
+            return (changed if isinstance(changed, tuple) else (changed,)), kwargs
+        if not isinstance(changed, tuple) or len(changed) != 2:
+            raise RuntimeError(
+                f"a forward pre-hook with with_kwargs=True must return None or (args, kwargs), got {changed!r}"
+            )
+        return changed
 
-class RemovableHandle:
-    """Removes a hook, by `remove()` or at the end of a with block.
-
-    Example:
-        >>> import lazygrad as lg
-        >>> layer = lg.nn.Identity()
-        >>> with layer.register_forward_hook(lambda module, args, output: output * 2):
-        ...     print(layer(lg.ones(2)))
-        tensor([2., 2.])
-        >>> print(layer(lg.ones(2)))
-        tensor([1., 1.])
-    """
-
-    def __init__(self, hooks: dict[int, Hook], hook: Hook, prepend: bool) -> None:
-        self.id = next(_next_identifier)
-        self._hooks = hooks
-        earlier = dict(hooks) if prepend else {}
-        if prepend:
-            hooks.clear()
-        hooks[self.id] = hook
-        hooks.update(earlier)
-
-    def remove(self) -> None:
-        """Take the hook away; a second call does nothing."""
-        self._hooks.pop(self.id, None)
-
-    def __enter__(self) -> RemovableHandle:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.remove()
+    def after(self, module: Any, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> Any:
+        """Return what the call is to give."""
+        given = (args, kwargs) if self.with_kwargs else (args,)
+        changed = self.function(module, *given, output)
+        return output if changed is None else changed

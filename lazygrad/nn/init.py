@@ -68,6 +68,12 @@ def trunc_normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, a: float 
 
     A uniform number is put through the inverse of the distribution function, rather than drawing again
     whatever falls outside: the graph is then the same for all values.
+
+    Example:
+        >>> import lazygrad as lg
+        >>> values = trunc_normal_(lg.empty(1000), a=-1.0, b=1.0)
+        >>> bool((values.abs() <= 1.0).all())
+        True
     """
     if mean < a - 2 * std or mean > b + 2 * std:
         warnings.warn(
@@ -126,7 +132,13 @@ def _polynomial(coefficients: tuple[float, ...], x: Tensor) -> Tensor:
 
 
 def constant_(tensor: Tensor, val: float) -> Tensor:
-    """Fill `tensor` with `val`."""
+    """Fill `tensor` with `val`.
+
+    Example:
+        >>> import lazygrad as lg
+        >>> constant_(lg.empty(2), 3.0)
+        tensor([3., 3.])
+    """
     with lazygrad.no_grad():
         return tensor.fill_(val)
 
@@ -156,7 +168,14 @@ def _calculate_fan_in_and_fan_out(tensor: Tensor) -> tuple[int, int]:
 
 
 def xavier_uniform_(tensor: Tensor, gain: float = 1.0) -> Tensor:
-    """Fill a weight evenly from [-r, r], r = gain * sqrt(6 / (fan_in + fan_out)) (Glorot, Bengio 2010)."""
+    """Fill a weight evenly from [-r, r], r = gain * sqrt(6 / (fan_in + fan_out)) (Glorot, Bengio 2010).
+
+    Example:
+        >>> import lazygrad as lg
+        >>> weight = xavier_uniform_(lg.empty(2, 4))
+        >>> bool((weight.abs() <= 1.0).all())
+        True
+    """
     fan_in, fan_out = _calculate_fan_in_and_fan_out(tensor)
     bound = math.sqrt(3.0) * gain * math.sqrt(2.0 / (fan_in + fan_out))
     return uniform_(tensor, -bound, bound)
@@ -181,6 +200,12 @@ def kaiming_uniform_(
         a: the negative slope, for "leaky_relu".
         mode: which fan keeps its scale: "fan_in" that of the forward pass, "fan_out" that of gradients.
         nonlinearity: what follows the layer; see `calculate_gain`.
+
+    Example:
+        >>> import lazygrad as lg
+        >>> weight = kaiming_uniform_(lg.empty(8, 3), nonlinearity="linear")
+        >>> bool((weight.abs() <= 1.0).all())
+        True
     """
     if 0 in tensor.shape:
         return tensor
@@ -205,3 +230,18 @@ def _kaiming_deviation(tensor: Tensor, a: float, mode: str, nonlinearity: str) -
         raise ValueError(f"Mode {mode} not supported, please use one of ['fan_in', 'fan_out']")
     fan_in, fan_out = _calculate_fan_in_and_fan_out(tensor)
     return calculate_gain(nonlinearity, a) / math.sqrt(fan_in if mode == "fan_in" else fan_out)
+
+
+def fan_in_uniform_(weight: Tensor, bias: Tensor | None) -> None:
+    """Fill the weight and bias of a linear map or convolution evenly from +-1/sqrt(fan_in), torch's default.
+
+    Args:
+        weight: shape (outputs, inputs, *kernel).
+        bias: shape (outputs,), or None.
+    """
+    # With this slope the gain cancels the square root of 3 of an even distribution.
+    kaiming_uniform_(weight, a=math.sqrt(5))
+    if bias is not None:
+        fan_in, _ = _calculate_fan_in_and_fan_out(weight)
+        bound = 1 / math.sqrt(fan_in) if fan_in else 0.0
+        uniform_(bias, -bound, bound)

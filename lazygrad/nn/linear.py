@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import lazygrad
@@ -15,7 +14,13 @@ from lazygrad.tensor import Tensor
 
 
 class Identity(Module):
-    """Return the input. Accepts and ignores any arguments, so that it can stand in for any layer."""
+    """Return the input. Accepts and ignores any arguments, so that it can stand in for any layer.
+
+    Example:
+        >>> import lazygrad as lg
+        >>> lg.nn.Identity(54, unused=True)(lg.ones(2))
+        tensor([1., 1.])
+    """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__()
@@ -53,18 +58,13 @@ class Linear(Module):
         self.in_features = in_features
         self.out_features = out_features
         self.weight = Parameter(lazygrad.empty(out_features, in_features, device=device, dtype=dtype))
-        if bias:
-            self.bias = Parameter(lazygrad.empty(out_features, device=device, dtype=dtype))
-        else:
-            self.register_parameter("bias", None)
+        shift = Parameter(lazygrad.empty(out_features, device=device, dtype=dtype)) if bias else None
+        self.register_parameter("bias", shift)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
         """Draw weight and bias anew."""
-        init.kaiming_uniform_(self.weight, a=math.sqrt(5))
-        if self.bias is not None:
-            bound = 1 / math.sqrt(self.in_features) if self.in_features > 0 else 0.0
-            init.uniform_(self.bias, -bound, bound)
+        init.fan_in_uniform_(self.weight, self.bias)
 
     def forward(self, input: Tensor) -> Tensor:
         """Map (*, in_features) to (*, out_features)."""

@@ -76,6 +76,11 @@ class NLLLoss(_WeightedLoss):
         weight: a weight a class, shape (C,).
         ignore_index: a target index that contributes nothing.
         reduction: see above; "mean" divides by the sum of the weights.
+
+    Example:
+        >>> import lazygrad as lg
+        >>> lg.nn.NLLLoss()(lg.tensor([[-0.5, -1.0]]), lg.tensor([1]))
+        tensor(1.)
     """
 
     def __init__(self, weight: Tensor | None = None, *, ignore_index: int = -100, reduction: str = "mean") -> None:
@@ -108,7 +113,13 @@ class MSELoss(_Loss):
 
 
 class L1Loss(_Loss):
-    """The absolute difference of two tensors of one shape."""
+    """The absolute difference of two tensors of one shape.
+
+    Example:
+        >>> import lazygrad as lg
+        >>> lg.nn.L1Loss()(lg.zeros(2), lg.tensor([1.0, 3.0]))
+        tensor(2.)
+    """
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         """Compare input and target elementwise."""
@@ -116,7 +127,13 @@ class L1Loss(_Loss):
 
 
 class SmoothL1Loss(_Loss):
-    """Squared below a difference of `beta` (and divided by 2 beta), absolute minus beta / 2 above."""
+    """Squared below a difference of `beta` (and divided by 2 beta), absolute minus beta / 2 above.
+
+    Example:
+        >>> import lazygrad as lg
+        >>> lg.nn.SmoothL1Loss(reduction="none")(lg.zeros(2), lg.tensor([0.5, 3.0]))
+        tensor([0.1250, 2.5000])
+    """
 
     def __init__(self, *, reduction: str = "mean", beta: float = 1.0) -> None:
         super().__init__(reduction=reduction)
@@ -128,7 +145,13 @@ class SmoothL1Loss(_Loss):
 
 
 class HuberLoss(_Loss):
-    """Half the square below a difference of `delta`, delta * (absolute - delta / 2) above."""
+    """Half the square below a difference of `delta`, delta * (absolute - delta / 2) above.
+
+    Example:
+        >>> import lazygrad as lg
+        >>> lg.nn.HuberLoss(reduction="none", delta=2.0)(lg.zeros(2), lg.tensor([0.5, 3.0]))
+        tensor([0.1250, 4.0000])
+    """
 
     def __init__(self, *, reduction: str = "mean", delta: float = 1.0) -> None:
         super().__init__(reduction=reduction)
@@ -140,7 +163,13 @@ class HuberLoss(_Loss):
 
 
 class BCELoss(_WeightedLoss):
-    """Binary cross entropy of probabilities and targets in [0, 1], of one shape."""
+    """Binary cross entropy of probabilities and targets in [0, 1], of one shape.
+
+    Example:
+        >>> import lazygrad as lg
+        >>> lg.nn.BCELoss()(lg.tensor([0.5]), lg.tensor([1.0]))
+        tensor(0.6931)
+    """
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         """Compare probabilities with targets."""
@@ -154,6 +183,11 @@ class BCEWithLogitsLoss(_WeightedLoss):
         weight: a weight an element, broadcast to the input.
         reduction: see above.
         pos_weight: a weight of the positive part, broadcast to the input.
+
+    Example:
+        >>> import lazygrad as lg
+        >>> lg.nn.BCEWithLogitsLoss()(lg.tensor([0.0]), lg.tensor([1.0]))
+        tensor(0.6931)
     """
 
     pos_weight: Tensor | None

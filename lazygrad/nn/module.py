@@ -17,10 +17,12 @@ from typing import Any, ClassVar, TypeVar, overload
 import lazygrad
 from lazygrad.nn.common_types import DeviceLike, DTypeLike
 from lazygrad.nn.conversion import convert_module, device_and_dtype
-from lazygrad.nn.hooks import Hook, RemovableHandle
+from lazygrad.nn.hooks import Hook
 from lazygrad.nn.members import Members
 from lazygrad.nn.state_dict import IncompatibleKeys, load
 from lazygrad.tensor import Tensor
+from lazygrad.tensor.gradient import clear_gradients
+from lazygrad.tensor.hooks import RemovableHandle
 
 Self = TypeVar("Self", bound="Module")
 
@@ -43,6 +45,7 @@ class Module(Members):
     """
 
     _version: ClassVar[int] = 1
+    _shown: ClassVar[tuple[str, ...]] = ()
 
     training: bool
     _forward_hooks: dict[int, Hook]
@@ -66,30 +69,11 @@ class Module(Members):
         if self._has_pending_state:
             self._realize_state()
         for hook in list(self._forward_pre_hooks.values()):
-            args, kwargs = self._after_pre_hook(hook, args, kwargs)
+            args, kwargs = hook.before(self, args, kwargs)
         output = self.forward(*args, **kwargs)
         for hook in list(self._forward_hooks.values()):
-            given = (args, kwargs) if hook.with_kwargs else (args,)
-            changed = hook.function(self, *given, output)
-            output = output if changed is None else changed
+            output = hook.after(self, args, kwargs, output)
         return output
-
-    def _after_pre_hook(
-        self, hook: Hook, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        if not hook.with_kwargs:
-            changed = hook.function(self, args)
-            if changed is None:
-                return args, kwargs
-            return (changed if isinstance(changed, tuple) else (changed,)), kwargs
-        changed = hook.function(self, args, kwargs)
-        if changed is None:
-            return args, kwargs
-        if not isinstance(changed, tuple) or len(changed) != 2:
-            raise RuntimeError(
-                f"a forward pre-hook with with_kwargs=True must return None or (args, kwargs), got {changed!r}"
-            )
-        return changed
 
     def _realize_state(self) -> None:
         lazygrad.realize([*self.parameters(), *self.buffers()])
@@ -136,13 +120,7 @@ class Module(Members):
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Drop all gradients, or with `set_to_none=False` fill them with zeros."""
-        for parameter in self.parameters():
-            if parameter.grad is None:
-                continue
-            if set_to_none:
-                parameter.grad = None
-            else:
-                parameter.grad = lazygrad.zeros_like(parameter.grad)
+        clear_gradients(self.parameters(), set_to_none)
 
     def apply(self: Self, fn: Callable[[Module], Any]) -> Self:
         """Call `fn` on each child, and on this module last."""
@@ -268,11 +246,12 @@ class Module(Members):
         return type(self).__name__
 
     def extra_repr(self) -> str:
-        """Return what is printed inside the parentheses of this module's repr."""
-        return ""
+        """Return what is printed inside the parentheses of this module's repr: the settings named in `_shown`."""
+        return ", ".join(f"{name}={getattr(self, name)!r}" for name in self._shown)
 
     def __repr__(self) -> str:
-        extra = self.extra_repr().split("\n") if self.extra_repr() else []
+        shown = self.extra_repr()
+        extra = shown.split("\n") if shown else []
         children = [f"({name}): {indented(repr(child))}" for name, child in self._modules.items()]
         if len(extra) == 1 and not children:
             return f"{self._get_name()}({extra[0]})"

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import lazygrad
 from lazygrad.nn import functional as F
-from lazygrad.nn import init
+from lazygrad.nn.affine import Affine
 from lazygrad.nn.common_types import DeviceLike, DTypeLike
-from lazygrad.nn.module import Module
-from lazygrad.nn.parameter import Parameter
 from lazygrad.tensor import Tensor
 
 
-class LayerNorm(Module):
+class LayerNorm(Affine):
     """Standardise over the last dimensions: (*, *normalized_shape) -> the same shape.
 
     Args:
@@ -25,9 +22,6 @@ class LayerNorm(Module):
         >>> tuple(lg.nn.LayerNorm(8)(lg.ones(2, 3, 8)).shape)
         (2, 3, 8)
     """
-
-    weight: Parameter | None
-    bias: Parameter | None
 
     def __init__(
         self,
@@ -43,21 +37,7 @@ class LayerNorm(Module):
         self.normalized_shape = shape
         self.eps = eps
         self.elementwise_affine = elementwise_affine
-        if elementwise_affine:
-            self.weight = Parameter(lazygrad.ones(shape, device=device, dtype=dtype))
-        else:
-            self.register_parameter("weight", None)
-        if elementwise_affine and bias:
-            self.bias = Parameter(lazygrad.zeros(shape, device=device, dtype=dtype))
-        else:
-            self.register_parameter("bias", None)
-
-    def reset_parameters(self) -> None:
-        """Make the affine map the identity."""
-        if self.weight is not None:
-            init.ones_(self.weight)
-        if self.bias is not None:
-            init.zeros_(self.bias)
+        self._make_affine(shape, elementwise_affine, bias, device, dtype)
 
     def forward(self, input: Tensor) -> Tensor:
         """Normalise `input`, of shape (*, *normalized_shape)."""
@@ -71,7 +51,7 @@ class LayerNorm(Module):
         )
 
 
-class GroupNorm(Module):
+class GroupNorm(Affine):
     """Standardise groups of channels within each example: (N, C, *) -> (N, C, *).
 
     Args:
@@ -86,9 +66,6 @@ class GroupNorm(Module):
         >>> tuple(lg.nn.GroupNorm(2, 4)(lg.ones(8, 4, 5, 5)).shape)
         (8, 4, 5, 5)
     """
-
-    weight: Parameter | None
-    bias: Parameter | None
 
     def __init__(
         self,
@@ -108,21 +85,7 @@ class GroupNorm(Module):
         self.num_channels = num_channels
         self.eps = eps
         self.affine = affine
-        if affine:
-            self.weight = Parameter(lazygrad.ones(num_channels, device=device, dtype=dtype))
-        else:
-            self.register_parameter("weight", None)
-        if affine and bias:
-            self.bias = Parameter(lazygrad.zeros(num_channels, device=device, dtype=dtype))
-        else:
-            self.register_parameter("bias", None)
-
-    def reset_parameters(self) -> None:
-        """Make the affine map the identity."""
-        if self.weight is not None:
-            init.ones_(self.weight)
-        if self.bias is not None:
-            init.zeros_(self.bias)
+        self._make_affine((num_channels,), affine, bias, device, dtype)
 
     def forward(self, input: Tensor) -> Tensor:
         """Normalise `input`, of shape (N, C, *)."""

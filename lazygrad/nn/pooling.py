@@ -25,6 +25,8 @@ class MaxPool2d(Module):
         (1, 3, 4, 4)
     """
 
+    _shown = ("kernel_size", "stride", "padding", "dilation", "ceil_mode")
+
     def __init__(
         self,
         kernel_size: Size2,
@@ -55,13 +57,6 @@ class MaxPool2d(Module):
             ceil_mode=self.ceil_mode,
         )
 
-    def extra_repr(self) -> str:
-        """Show the constructor's arguments."""
-        return (
-            f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}, "
-            f"dilation={self.dilation}, ceil_mode={self.ceil_mode}"
-        )
-
 
 class AvgPool2d(Module):
     """The mean of each window.
@@ -79,6 +74,8 @@ class AvgPool2d(Module):
         >>> tuple(lg.nn.AvgPool2d(2)(lg.ones(1, 3, 8, 8)).shape)
         (1, 3, 4, 4)
     """
+
+    _shown = ("kernel_size", "stride", "padding")
 
     def __init__(
         self,
@@ -109,10 +106,6 @@ class AvgPool2d(Module):
             self.divisor_override,
         )
 
-    def extra_repr(self) -> str:
-        """Show the constructor's main arguments."""
-        return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
-
 
 class AdaptiveAvgPool2d(Module):
     """The mean of as many windows as asked for, spread evenly over the image.
@@ -126,6 +119,8 @@ class AdaptiveAvgPool2d(Module):
         (2, 3, 1, 1)
     """
 
+    _shown = ("output_size",)
+
     def __init__(self, output_size: int | tuple[int | None, int | None] | None) -> None:
         super().__init__()
         self.output_size = output_size
@@ -133,7 +128,3 @@ class AdaptiveAvgPool2d(Module):
     def forward(self, input: Tensor) -> Tensor:
         """Pool (N, C, H, W) or (C, H, W)."""
         return F.adaptive_avg_pool2d(input, self.output_size)
-
-    def extra_repr(self) -> str:
-        """Show the output size."""
-        return f"output_size={self.output_size}"

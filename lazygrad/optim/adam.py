@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 import lazygrad
-from lazygrad.optim.optimizer import Optimizer, ParamGroup, Params, reject_differentiable
+from lazygrad.optim.optimizer import Optimizer, ParamGroup, Params, check_not_negative, reject_differentiable
 from lazygrad.optim.step_arguments import StepArguments
 from lazygrad.tensor import Tensor
 
@@ -30,6 +30,15 @@ class Adam(Optimizer):
         differentiable: only False.
         fused: as `foreach`.
         decoupled_weight_decay: shrink p by lr * weight_decay instead, as AdamW does.
+
+    Example:
+        >>> import lazygrad as lg
+        >>> x = lg.nn.Parameter(lg.ones(1))
+        >>> optimizer = lg.optim.Adam([x], lr=0.1)
+        >>> x.sum().backward()
+        >>> optimizer.step()
+        >>> x.detach()
+        tensor([0.9000])
     """
 
     def __init__(
@@ -48,15 +57,10 @@ class Adam(Optimizer):
         fused: bool | None = None,
         decoupled_weight_decay: bool = False,
     ) -> None:
-        if not lr >= 0.0:
-            raise ValueError(f"Invalid learning rate: {lr}")
-        if not eps >= 0.0:
-            raise ValueError(f"Invalid epsilon value: {eps}")
+        check_not_negative({"learning rate": lr, "epsilon value": eps, "weight_decay value": weight_decay})
         for index, beta in enumerate(betas):
             if not 0.0 <= beta < 1.0:
                 raise ValueError(f"Invalid beta parameter at index {index}: {beta}")
-        if not weight_decay >= 0.0:
-            raise ValueError(f"Invalid weight_decay value: {weight_decay}")
         reject_differentiable(differentiable)
         defaults: dict[str, Any] = {
             "lr": lr,
@@ -80,7 +84,7 @@ class Adam(Optimizer):
     def _update(self, group: ParamGroup, gradients: dict[Tensor, Tensor], arguments: StepArguments) -> None:
         for parameter in gradients:
             state = self.state[parameter]
-            state["step"] = float(state.get("step", 0)) + 1
+            state["step"] = state.get("step", 0.0) + 1
         self._ensure_zeros(group, gradients)
         for parameter, gradient in gradients.items():
             self._update_one(group, parameter, gradient, self.state[parameter], arguments)
@@ -94,7 +98,6 @@ class Adam(Optimizer):
         arguments: StepArguments,
     ) -> None:
         beta1, beta2 = group["betas"]
-        step = state["step"]
         decayed: Tensor = parameter
         if group["weight_decay"] != 0 and group["decoupled_weight_decay"]:
             kept = 1 - group["lr"] * group["weight_decay"]
@@ -115,18 +118,49 @@ class Adam(Optimizer):
             largest = state["max_exp_avg_sq"]
             largest.copy_(lazygrad.maximum(largest, square))
 
-        # Bias corrections depend on the step alone: host arithmetic on a counter, not on data.
+        step_size, deviation_scale = _corrections(group, state["step"], parameter, arguments)
+        change = mean / (largest.sqrt() * deviation_scale + group["eps"])
+        parameter.copy_(decayed - step_size * change)
+
+
+def _corrections(
+    group: ParamGroup, step: float | Tensor, parameter: Tensor, arguments: StepArguments
+) -> tuple[Tensor, Tensor]:
+    """The learning rate and the factor of the deviation without the bias of the running means.
+
+    They depend on the step alone: host arithmetic on a counter, or arithmetic on the device where it counts.
+    """
+    beta1, beta2 = group["betas"]
+    if not isinstance(step, Tensor):
         step_size = group["lr"] / (1 - beta1**step)
         deviation_scale = 1 / math.sqrt(1 - beta2**step)
-        denominator = largest.sqrt() * arguments(deviation_scale, parameter, "deviation", step)
-        change = mean / (denominator + group["eps"])
-        parameter.copy_(decayed - arguments(step_size, parameter, "step_size", step) * change)
+        return (
+            arguments(step_size, parameter, "step_size", step),
+            arguments(deviation_scale, parameter, "deviation", step),
+        )
+
+    def unbiased(beta: float, role: str) -> Tensor:
+        # 1 - beta**step, without the digits that the difference would lose.
+        logarithm = arguments(math.log(beta) if beta else -math.inf, parameter, role)
+        return -(step.to(logarithm.dtype) * logarithm).expm1()
+
+    rate = arguments(group["lr"], parameter, "lr")
+    return rate / unbiased(beta1, "log_beta1"), unbiased(beta2, "log_beta2").rsqrt()
 
 
 class AdamW(Adam):
     """Adam whose weight decay shrinks the parameter by lr * weight_decay and leaves m and v alone.
 
     The arguments are Adam's; `weight_decay` is 0.01 unless given.
+
+    Example:
+        >>> import lazygrad as lg
+        >>> x = lg.nn.Parameter(lg.ones(1))
+        >>> optimizer = lg.optim.AdamW([x], lr=0.1, weight_decay=0.5)
+        >>> x.sum().backward()
+        >>> optimizer.step()
+        >>> x.detach()
+        tensor([0.8500])
     """
 
     def __init__(

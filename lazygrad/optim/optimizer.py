@@ -18,8 +18,10 @@ from copy import deepcopy
 from typing import Any, ClassVar, TypeAlias
 
 import lazygrad
+from lazygrad.optim.skipping import Skippable
 from lazygrad.optim.step_arguments import StepArguments
 from lazygrad.tensor import Tensor
+from lazygrad.tensor.gradient import clear_gradients
 
 ParamGroup: TypeAlias = dict[str, Any]
 Params: TypeAlias = Iterable[Tensor] | Iterable[ParamGroup] | Iterable[tuple[str, Tensor]]
@@ -36,6 +38,8 @@ class Optimizer:
         param_groups: a dictionary a group: its options, and under "params" its parameters.
         state: for each parameter that has been updated, a dictionary of its state.
         defaults: as given.
+        found_inf: set by a gradient scaler for the time of one step: a bool of shape () on the device; where it
+            is true, the step leaves parameters and state as they are.
 
     Example:
         >>> import lazygrad as lg
@@ -47,7 +51,8 @@ class Optimizer:
         tensor([0.5000, 0.5000])
     """
 
-    # State that is a number of the host rather than a tensor: written as a tensor, as torch does.
+    # State that is a number of the host rather than a tensor (until a step with `found_inf` makes it one): written
+    # as a tensor, as torch does.
     _host_state: ClassVar[tuple[str, ...]] = ("step",)
 
     param_groups: list[ParamGroup]
@@ -64,6 +69,7 @@ class Optimizer:
         self.param_groups = []
         self._prepared: dict[tuple[int, str], Tensor] = {}
         self._step_count = 0
+        self.found_inf: Tensor | None = None
         groups: list[Any] = list(params)
         if not groups:
             raise ValueError("optimizer got an empty parameter list")
@@ -134,11 +140,22 @@ class Optimizer:
         with lazygrad.no_grad():
             for group in self.param_groups:
                 gradients = self._gradients(group)
-                self._update(group, gradients, StepArguments())
+                if self.found_inf is None:
+                    self._update(group, gradients, StepArguments())
+                else:
+                    self._ensure_zeros(group, gradients)
+                    before = Skippable(self, list(gradients))
+                    self._update(group, gradients, StepArguments())
+                    before.undo_where(self.found_inf)
+                    submitted.append(self.found_inf)
                 submitted += self._tensors_of(gradients)
         self._step_count += 1
         lazygrad.realize(submitted)
         return loss
+
+    def can_skip(self) -> bool:
+        """Whether the device can skip a step by `found_inf`; if not, a scaler waits for it and skips the call."""
+        return type(self).step is Optimizer.step
 
     def _gradients(self, group: ParamGroup) -> dict[Tensor, Tensor]:
         """Return the direction to go against for each parameter that has a gradient."""
@@ -196,10 +213,7 @@ class Optimizer:
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Drop all gradients, or with `set_to_none=False` fill them with zeros."""
         for group in self.param_groups:
-            for parameter in group["params"]:
-                if parameter.grad is None:
-                    continue
-                parameter.grad = None if set_to_none else lazygrad.zeros_like(parameter.grad)
+            clear_gradients(group["params"], set_to_none)
 
     def state_dict(self) -> dict[str, Any]:
         """Return state and options in torch's format, with parameters replaced by their numbers.
@@ -277,6 +291,13 @@ class Optimizer:
             options = [f"    {name}: {group[name]}\n" for name in sorted(group) if name != "params"]
             groups.append(f"\nParameter Group {position}\n{''.join(options)}")
         return f"{type(self).__name__} ({''.join(groups)})"
+
+
+def check_not_negative(values: Mapping[str, float]) -> None:
+    """Refuse negative numbers and NaN, with torch's words for what each is."""
+    for name, value in values.items():
+        if not value >= 0.0:
+            raise ValueError(f"Invalid {name}: {value}")
 
 
 def reject_differentiable(differentiable: bool) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from lazygrad.optim.optimizer import Optimizer, ParamGroup, Params, reject_differentiable
+from typing import ClassVar
+
+from lazygrad.optim.optimizer import Optimizer, ParamGroup, Params, check_not_negative, reject_differentiable
 from lazygrad.optim.step_arguments import StepArguments
 from lazygrad.tensor import Tensor
 
@@ -24,7 +26,20 @@ class SGD(Optimizer):
         foreach: admitted for torch's sake; updates are merged in any case.
         differentiable: only False.
         fused: as `foreach`.
+
+    Example:
+        >>> import lazygrad as lg
+        >>> x = lg.nn.Parameter(lg.ones(1))
+        >>> optimizer = lg.optim.SGD([x], lr=0.1, momentum=0.9)
+        >>> for _ in range(2):
+        ...     optimizer.zero_grad()
+        ...     x.sum().backward()
+        ...     optimizer.step()
+        >>> x.detach()
+        tensor([0.7100])
     """
+
+    _host_state: ClassVar[tuple[str, ...]] = ()
 
     def __init__(
         self,
@@ -40,12 +55,7 @@ class SGD(Optimizer):
         differentiable: bool = False,
         fused: bool | None = None,
     ) -> None:
-        if lr < 0.0:
-            raise ValueError(f"Invalid learning rate: {lr}")
-        if momentum < 0.0:
-            raise ValueError(f"Invalid momentum value: {momentum}")
-        if weight_decay < 0.0:
-            raise ValueError(f"Invalid weight_decay value: {weight_decay}")
+        check_not_negative({"learning rate": lr, "momentum value": momentum, "weight_decay value": weight_decay})
         if nesterov and (momentum <= 0 or dampening != 0):
             raise ValueError("Nesterov momentum requires a momentum and zero dampening")
         reject_differentiable(differentiable)
@@ -61,6 +71,10 @@ class SGD(Optimizer):
             "fused": fused,
         }
         super().__init__(params, defaults)
+
+    def can_skip(self) -> bool:
+        # With dampening the first step differs from all others, and which one that is only the device would know.
+        return super().can_skip() and all(group["dampening"] == 0 for group in self.param_groups)
 
     def _state_names(self, group: ParamGroup) -> tuple[str, ...]:
         return ("momentum_buffer",) if group["momentum"] != 0 else ()

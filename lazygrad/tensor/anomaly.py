@@ -15,7 +15,7 @@ import numpy
 from lazygrad import runtime
 from lazygrad.ir.node import Node, all_inputs, topological
 from lazygrad.ir.op import Family
-from lazygrad.ops.elementwise import DETACH, LEAF
+from lazygrad.ops.identity import DETACH, LEAF
 
 _enabled = False
 

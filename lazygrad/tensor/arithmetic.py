@@ -35,7 +35,12 @@ def add(input: Operand, other: Operand, *, alpha: Number = 1) -> Tensor:
 
 
 def sub(input: Operand, other: Operand, *, alpha: Number = 1) -> Tensor:
-    """``input - alpha * other``."""
+    """``input - alpha * other``.
+
+    >>> import lazygrad as lg
+    >>> lg.sub(lg.tensor([5, 5]), lg.tensor([1, 2]), alpha=2)
+    tensor([3, 1])
+    """
     x, y = pair("sub", input, other)
     if x.dtype is bool_:
         raise RuntimeError("sub: subtraction of two bool tensors is not supported; use the ^ or logical_xor operator")
@@ -48,7 +53,13 @@ def rsub(input: Operand, other: Operand) -> Tensor:
 
 
 def mul(input: Operand, other: Operand) -> Tensor:
-    """``input * other``."""
+    """``input * other``.
+
+    >>> import lazygrad as lg
+    >>> lg.mul(lg.tensor([[1], [2]]), lg.tensor([10, 20]))
+    tensor([[10, 20],
+            [20, 40]])
+    """
     x, y = pair("mul", input, other)
     return wrap(ops.bitwise_and(x, y) if x.dtype is bool_ else ops.mul(x, y), input, other)
 
@@ -87,17 +98,32 @@ def _truncated_division(input: Operand, other: Operand) -> Tensor:
 
 
 def floor_divide(input: Operand, other: Operand) -> Tensor:
-    """``input / other`` rounded to minus infinity, in the operands' common dtype."""
+    """``input / other`` rounded to minus infinity, in the operands' common dtype.
+
+    >>> import lazygrad as lg
+    >>> lg.floor_divide(lg.tensor([-7, 7]), 2)
+    tensor([-4,  3])
+    """
     return wrap(ops.floor_divide(*pair("floor_divide", input, other)), input, other)
 
 
 def remainder(input: Operand, other: Operand) -> Tensor:
-    """What ``floor_divide`` leaves: it has the sign of ``other``, as Python's ``%``."""
+    """What ``floor_divide`` leaves: it has the sign of ``other``, as Python's ``%``.
+
+    >>> import lazygrad as lg
+    >>> lg.remainder(lg.tensor([-7, 7]), 3), lg.remainder(lg.tensor([-7, 7]), -3)
+    (tensor([2, 1]), tensor([-1, -2]))
+    """
     return wrap(ops.remainder(*pair("remainder", input, other)), input, other)
 
 
 def fmod(input: Operand, other: Operand) -> Tensor:
-    """What division rounded to zero leaves: it has the sign of ``input``."""
+    """What division rounded to zero leaves: it has the sign of ``input``.
+
+    >>> import lazygrad as lg
+    >>> lg.fmod(lg.tensor([-7, 7]), 3)
+    tensor([-1,  1])
+    """
     x, y = pair("fmod", input, other)
     left = ops.remainder(x, y)
     differs = ops.bitwise_and(ops.ne(left, 0), ops.ne(ops.lt(left, 0), ops.lt(x, 0)))
@@ -117,13 +143,13 @@ def pow(input: Operand, exponent: Operand) -> Tensor:
     return wrap(ops.pow_(*pair("pow", input, exponent)), input, exponent, name=name)
 
 
-def rpow(input: Operand, other: Operand) -> Tensor:
-    """``other ** input``."""
-    return pow(other, input)
-
-
 def maximum(input: Operand, other: Operand) -> Tensor:
-    """The larger of two values; NaN where one is NaN."""
+    """The larger of two values; NaN where one is NaN.
+
+    >>> import lazygrad as lg
+    >>> lg.maximum(lg.tensor([1.0, 5.0]), lg.tensor([3.0, float("nan")]))
+    tensor([3., nan])
+    """
     return wrap(ops.maximum(*pair("maximum", input, other)), input, other)
 
 
@@ -165,13 +191,23 @@ def clamp_max(input: Tensor, max: Operand) -> Tensor:
 
 
 def lerp(input: Tensor, end: Tensor, weight: Operand) -> Tensor:
-    """``input + weight * (end - input)``."""
+    """``input + weight * (end - input)``.
+
+    >>> import lazygrad as lg
+    >>> lg.lerp(lg.tensor([0.0, 10.0]), lg.tensor([1.0, 20.0]), 0.25)
+    tensor([ 0.2500, 12.5000])
+    """
     start, stop, share = several("lerp", input, end, weight)
     return wrap(ops.add(start, ops.mul(share, ops.sub(stop, start))), input, end, weight, name="Lerp")
 
 
 def addcmul(input: Tensor, tensor1: Operand, tensor2: Operand, *, value: Number = 1) -> Tensor:
-    """``input + value * tensor1 * tensor2``."""
+    """``input + value * tensor1 * tensor2``.
+
+    >>> import lazygrad as lg
+    >>> lg.addcmul(lg.zeros(2), lg.tensor([1.0, 2.0]), lg.tensor([3.0, 4.0]), value=0.5)
+    tensor([1.5000, 4.0000])
+    """
     x, a, b = several("addcmul", input, tensor1, tensor2)
     product = ops.mul(a, b)
     return wrap(
@@ -184,7 +220,12 @@ def addcmul(input: Tensor, tensor1: Operand, tensor2: Operand, *, value: Number 
 
 
 def addcdiv(input: Tensor, tensor1: Operand, tensor2: Operand, *, value: Number = 1) -> Tensor:
-    """``input + value * tensor1 / tensor2``."""
+    """``input + value * tensor1 / tensor2``.
+
+    >>> import lazygrad as lg
+    >>> lg.addcdiv(lg.zeros(2), lg.tensor([1.0, 2.0]), lg.tensor([4.0, 4.0]))
+    tensor([0.2500, 0.5000])
+    """
     x, a, b = (as_float(node) for node in several("addcdiv", input, tensor1, tensor2))
     quotient = ops.div(a if value == 1 else ops.mul(a, value), b)
     return wrap(ops.add(x, quotient), input, tensor1, tensor2, name="Addcdiv")
@@ -197,17 +238,30 @@ def atan2(input: Operand, other: Operand) -> Tensor:
 
 
 def hypot(input: Operand, other: Operand) -> Tensor:
-    """``sqrt(input**2 + other**2)``."""
+    """``sqrt(input**2 + other**2)``.
+
+    >>> import lazygrad as lg
+    >>> lg.hypot(lg.tensor([3.0]), lg.tensor([4.0]))
+    tensor([5.])
+    """
     x, y = pair("hypot", input, other)
     return wrap(ops.sqrt(ops.add(ops.mul(x, x), ops.mul(y, y))), input, other, name="Hypot")
 
 
 def logaddexp(input: Operand, other: Operand) -> Tensor:
-    """``log(exp(input) + exp(other))`` without leaving the dtype's range."""
+    """``log(exp(input) + exp(other))`` without leaving the dtype's range.
+
+    >>> import lazygrad as lg
+    >>> lg.logaddexp(lg.tensor([1000.0]), lg.tensor([1000.0]))
+    tensor([1000.6932])
+    """
     x, y = pair("logaddexp", input, other)
-    top = ops.maximum(x, y)
-    # Also right where both are the same infinity, whose difference is not a number.
-    gap = ops.where(ops.eq(x, y), 0.0, ops.neg(ops.abs_(ops.sub(x, y))))
+    # One comparison decides both parts, so that their sum has its derivatives, of any order, also where x equals y.
+    less = ops.lt(x, y)
+    top = ops.where(less, y, x)
+    gap = ops.where(less, ops.sub(x, y), ops.sub(y, x))
+    # The difference of equal infinities is not a number.
+    gap = ops.where(ops.bitwise_and(ops.eq(x, y), ops.ne(gap, gap)), 0.0, gap)
     return wrap(ops.add(top, ops.log1p(ops.exp(gap))), input, other, name="Logaddexp")
 
 

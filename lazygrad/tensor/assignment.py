@@ -15,6 +15,7 @@ from lazygrad.ir.shape import Shape
 from lazygrad.ops.indexing import Mode
 from lazygrad.ops.movement import Padding, Range
 from lazygrad.ops.source import constant_value
+from lazygrad.tensor.creation import tensor
 from lazygrad.tensor.handle import Handle, wrap
 from lazygrad.tensor.index_merge import merge
 from lazygrad.tensor.index_plan import read
@@ -38,8 +39,6 @@ def setitem(self: Tensor, index: Any, value: Any) -> None:
     """
     check_writable(self)
     if not isinstance(value, Handle) and not isinstance(value, (bool, int, float)):
-        from lazygrad.tensor.creation import tensor
-
         value = tensor(value, device=self._cell.node.device)
     x = self._enter()
     single = not isinstance(value, Handle) or value._cell.node.shape == ()
@@ -110,7 +109,12 @@ def value_node(value: Operand, shape: Shape, dtype: DType, device: str) -> Node:
 
 
 def index_put(input: Tensor, indices: tuple[Tensor | None, ...], values: Tensor, accumulate: bool = False) -> Tensor:
-    """``input`` with ``values`` put at the indexed positions, or with ``accumulate`` added."""
+    """``input`` with ``values`` put at the indexed positions, or with ``accumulate`` added.
+
+    >>> import lazygrad as lg
+    >>> lg.zeros(3).index_put((lg.tensor([0, 0]),), lg.tensor([1.0, 2.0]), accumulate=True)
+    tensor([3., 0., 0.])
+    """
     index = tuple(slice(None) if part is None else part for part in indices)
     return wrap(placed(input._enter(), index, values, "add" if accumulate else "set"), input, values, name="IndexPut")
 

@@ -97,7 +97,12 @@ def _constant(like: Node, value: bool) -> Node:
 
 
 def isclose(input: Tensor, other: Tensor, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> Tensor:
-    """Whether ``|input - other| <= atol + rtol * |other|``, or both are the same infinity."""
+    """Whether ``|input - other| <= atol + rtol * |other|``, or both are the same infinity.
+
+    >>> import lazygrad as lg
+    >>> lg.isclose(lg.tensor([1.0, 1.1]), lg.tensor([1.0 + 1e-7, 1.0]))
+    tensor([ True, False])
+    """
     dtype = result_type(input, other)
     x, y = pair("isclose", input, other)
     same = ops.eq(x, y)
@@ -114,12 +119,22 @@ def isclose(input: Tensor, other: Tensor, rtol: float = 1e-05, atol: float = 1e-
 
 
 def allclose(input: Tensor, other: Tensor, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> bool:
-    """Whether all elements are close (see ``isclose``). Runs what is pending for it."""
+    """Whether all elements are close (see ``isclose``). Runs what is pending for it.
+
+    >>> import lazygrad as lg
+    >>> lg.allclose(lg.tensor([1.0]), lg.tensor([1.0 + 1e-7]))
+    True
+    """
     return bool(to_host(isclose(input, other, rtol, atol, equal_nan)).all())
 
 
 def equal(input: Tensor, other: Tensor) -> bool:
-    """Whether shapes and all elements are equal. Runs what is pending for it."""
+    """Whether shapes and all elements are equal. Runs what is pending for it.
+
+    >>> import lazygrad as lg
+    >>> lg.equal(lg.tensor([1, 2]), lg.tensor([1, 2]))
+    True
+    """
     if input._cell.node.shape != other._cell.node.shape:
         return False
     return bool(numpy.all(to_host(eq(input, other))))

@@ -12,7 +12,7 @@ from lazygrad.ir.dtype import BY_NAME, DType, bool_
 from lazygrad.tensor.devices import canonical
 from lazygrad.tensor.devices import device as device_class
 from lazygrad.tensor.grad_mode import SWITCH
-from lazygrad.tensor.handle import Handle, wrap
+from lazygrad.tensor.handle import Handle, leaf_tensor, wrap
 from lazygrad.tensor.operands import cast
 from lazygrad.tensor.realization import to_host
 
@@ -59,8 +59,6 @@ def _moved(tensor: Tensor, name: str) -> Tensor:
             f"to: a tensor that requires grad cannot be moved to {name}, since the way over the host is not "
             "differentiable; make it there with device=, or use .detach().to(...)"
         )
-    from lazygrad.tensor.creation import leaf_tensor
-
     buffer = runtime.from_host(to_host(tensor), tensor._cell.node.dtype, name)
     return leaf_tensor(ops.buffer(buffer))
 
@@ -94,7 +92,12 @@ def type_as(self: Tensor, other: Tensor) -> Tensor:
 
 
 def type_name(self: Tensor, dtype: DType | str | None = None) -> Any:
-    """The name of this tensor's type as torch gives it, or this tensor converted to ``dtype``."""
+    """The name of this tensor's type as torch gives it, or this tensor converted to ``dtype``.
+
+    >>> import lazygrad as lg
+    >>> lg.zeros(2).type(), lg.zeros(2).type("lazygrad.LongTensor")
+    ('lazygrad.FloatTensor', tensor([0, 0]))
+    """
     if dtype is None:
         return f"lazygrad.{_TYPE_NAMES[self._cell.node.dtype.name]}Tensor"
     if isinstance(dtype, str):
@@ -125,6 +128,10 @@ def to_numpy(self: Tensor, *, force: object = False) -> numpy.ndarray[Any, Any]:
 
     Raises:
         RuntimeError: the tensor requires grad and ``force`` is not set: call ``detach()`` first.
+
+    >>> import lazygrad as lg
+    >>> lg.tensor([1.0, 2.0]).numpy()
+    array([1., 2.], dtype=float32)
     """
     if self._requires_grad and not force:
         raise RuntimeError("Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.")
@@ -145,7 +152,12 @@ def item(self: Tensor) -> Any:
 
 
 def tolist(self: Tensor) -> Any:
-    """The elements as nested lists of Python numbers; a 0-dimensional tensor gives its number."""
+    """The elements as nested lists of Python numbers; a 0-dimensional tensor gives its number.
+
+    >>> import lazygrad as lg
+    >>> lg.tensor([[1, 2], [3, 4]]).tolist()
+    [[1, 2], [3, 4]]
+    """
     return _as_python(to_host(self)).tolist()
 
 

@@ -19,21 +19,12 @@ from lazygrad.ir.promotion import scalar_dtype
 from lazygrad.ir.shape import Shape
 from lazygrad.tensor.conversion import to
 from lazygrad.tensor.devices import DeviceLike, canonical
-from lazygrad.tensor.handle import Cell, Handle, is_tensor
+from lazygrad.tensor.handle import is_tensor, leaf_tensor
 from lazygrad.tensor.operands import Number, as_shape, cast, constant, number, spread
 from lazygrad.tensor.realization import to_host
 
 if TYPE_CHECKING:
     from lazygrad.tensor.tensor import Tensor
-
-
-def leaf_tensor(node: Node, requires_grad: bool = False) -> Tensor:
-    """A tensor of a node without history."""
-    if requires_grad and not node.dtype.is_float:
-        raise RuntimeError("Only Tensors of floating point dtype can require gradients")
-    made = Handle.tensor_class.__new__(Handle.tensor_class)
-    made._set(Cell(node), requires_grad)
-    return made
 
 
 def tensor(data: Any, *, dtype: DType | None = None, device: DeviceLike = None, requires_grad: bool = False) -> Tensor:
@@ -57,12 +48,12 @@ def tensor(data: Any, *, dtype: DType | None = None, device: DeviceLike = None, 
     if is_tensor(data):
         values = as_tensor(leaf_tensor(ops.detach(data._cell.node)), dtype, device)
         return leaf_tensor(values._cell.node, requires_grad)
-    array, inferred = host_array(data)
+    array, inferred = _host_array(data)
     name = canonical(device)
     return leaf_tensor(ops.buffer(runtime.from_host(array, dtype or inferred, name)), requires_grad)
 
 
-def host_array(data: Any) -> tuple[numpy.ndarray[Any, Any], DType]:
+def _host_array(data: Any) -> tuple[numpy.ndarray[Any, Any], DType]:
     """``data`` as an array, and the dtype its tensor has when none is asked for."""
     if isinstance(data, (numpy.ndarray, numpy.generic)):
         return numpy.asarray(data), dtype_of(data.dtype)
@@ -100,7 +91,13 @@ def _first_scalar(data: Any) -> numpy.dtype[Any] | None:
 
 
 def as_tensor(data: Any, dtype: DType | None = None, device: DeviceLike = None) -> Tensor:
-    """``data`` as a tensor: a tensor of the right dtype and device is returned as it is."""
+    """``data`` as a tensor: a tensor of the right dtype and device is returned as it is.
+
+    >>> import lazygrad as lg
+    >>> x = lg.zeros(2)
+    >>> lg.as_tensor(x) is x, lg.as_tensor([1, 2])
+    (True, tensor([1, 2]))
+    """
     if is_tensor(data):
         node = data._cell.node
         wanted = node.device if device is None else canonical(device)
@@ -109,7 +106,13 @@ def as_tensor(data: Any, dtype: DType | None = None, device: DeviceLike = None) 
 
 
 def from_numpy(ndarray: numpy.ndarray[Any, Any]) -> Tensor:
-    """A tensor with a copy of the array. torch shares memory; a lazy graph cannot follow outside changes."""
+    """A tensor with a copy of the array. torch shares memory; a lazy graph cannot follow outside changes.
+
+    >>> import lazygrad as lg
+    >>> import numpy
+    >>> lg.from_numpy(numpy.arange(3))
+    tensor([0, 1, 2])
+    """
     if not isinstance(ndarray, numpy.ndarray):
         raise TypeError(f"expected np.ndarray (got {type(ndarray).__name__})")
     return tensor(ndarray)
@@ -130,13 +133,18 @@ def full(
     device: DeviceLike = None,
     requires_grad: bool = False,
 ) -> Tensor:
-    """A tensor of ``size`` with one number everywhere; the dtype is the number's unless given."""
+    """A tensor of ``size`` with one number everywhere; the dtype is the number's unless given.
+
+    >>> import lazygrad as lg
+    >>> lg.full((2,), 1.5), lg.full((2,), 1)
+    (tensor([1.5000, 1.5000]), tensor([1, 1]))
+    """
     shape = as_shape((tuple(size),)) if not isinstance(size, int) else (size,)
     if is_tensor(fill_value):
         value = cast(ops.detach(fill_value._enter()), dtype or fill_value._cell.node.dtype)
         return leaf_tensor(spread(value, shape), requires_grad)
-    value_ = number(fill_value)
-    return leaf_tensor(full_node(shape, value_, dtype or scalar_dtype(value_), device), requires_grad)
+    repeated = number(fill_value)
+    return leaf_tensor(full_node(shape, repeated, dtype or scalar_dtype(repeated), device), requires_grad)
 
 
 def zeros(
@@ -160,7 +168,11 @@ def ones(
     device: DeviceLike = None,
     requires_grad: bool = False,
 ) -> Tensor:
-    """Ones of shape ``size``, float32 unless given."""
+    """Ones of shape ``size``, float32 unless given.
+
+    >>> ones(2, dtype=int64)
+    tensor([1, 1])
+    """
     return leaf_tensor(full_node(as_shape(size), 1, dtype or float32, device), requires_grad)
 
 
@@ -172,37 +184,6 @@ def empty(
 ) -> Tensor:
     """A tensor to be filled. It is zeros: a graph knows no uninitialised memory, and zeros cost nothing."""
     return leaf_tensor(full_node(as_shape(size), 0, dtype or float32, device), requires_grad)
-
-
-def full_like(
-    input: Tensor,
-    fill_value: Number,
-    *,
-    dtype: DType | None = None,
-    device: DeviceLike = None,
-    requires_grad: bool = False,
-) -> Tensor:
-    """A tensor of the shape, and unless given the dtype and device, of ``input``."""
-    like = input._cell.node
-    where = like.device if device is None else device
-    return leaf_tensor(full_node(like.shape, number(fill_value), dtype or like.dtype, where), requires_grad)
-
-
-def zeros_like(
-    input: Tensor, *, dtype: DType | None = None, device: DeviceLike = None, requires_grad: bool = False
-) -> Tensor:
-    """Zeros like ``input``."""
-    return full_like(input, 0, dtype=dtype, device=device, requires_grad=requires_grad)
-
-
-def ones_like(
-    input: Tensor, *, dtype: DType | None = None, device: DeviceLike = None, requires_grad: bool = False
-) -> Tensor:
-    """Ones like ``input``."""
-    return full_like(input, 1, dtype=dtype, device=device, requires_grad=requires_grad)
-
-
-empty_like = zeros_like
 
 
 def arange(
@@ -278,7 +259,12 @@ def eye(
     device: DeviceLike = None,
     requires_grad: bool = False,
 ) -> Tensor:
-    """Ones on the diagonal of an (n, m) matrix of zeros; m is n unless given."""
+    """Ones on the diagonal of an (n, m) matrix of zeros; m is n unless given.
+
+    >>> eye(2, 3)
+    tensor([[1., 0., 0.],
+            [0., 1., 0.]])
+    """
     return leaf_tensor(
         cast(diagonal_mask(n, n if m is None else m, 0, canonical(device)), dtype or float32), requires_grad
     )

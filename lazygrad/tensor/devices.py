@@ -13,6 +13,7 @@ _ALIASES = {"cuda": "triton"}
 class device:  # noqa: N801, torch's name
     """A device: the backend's name and the device's number in the order of ``python -m lazygrad info``.
 
+    A device that is no piece of hardware has a word for a number, which belongs to its type: ``"triton:interpret"``.
     ``"cpu"`` is the default device where that computes on the processor (as OpenCL through PoCL does), else the NumPy
     reference; ``"cuda"`` is the Triton backend.
 
@@ -34,11 +35,13 @@ class device:  # noqa: N801, torch's name
             return
         if not isinstance(type, str):
             raise TypeError(f"device(): a device is named by a string such as 'opencl:0', got {type!r}")
-        kind, colon, number = type.partition(":")
-        if not kind or (colon and not number.isdigit()) or (colon and index is not None):
+        kind, colon, variant = type.partition(":")
+        if not kind or (colon and not variant.isalnum()) or (colon and index is not None):
             raise RuntimeError(f"Invalid device string: '{type}'; expected a name such as 'opencl' or 'opencl:1'")
         self.type = _ALIASES.get(kind, kind)
-        self.index = int(number) if colon else index
+        self.index = int(variant) if variant.isdecimal() else index
+        if colon and self.index is None:
+            self.type += f":{variant}"
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, device) and (self.type, self.index) == (other.type, other.index)

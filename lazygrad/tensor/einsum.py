@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from lazygrad import ops
 from lazygrad.ir.node import Node
+from lazygrad.ops.diagonal import diagonal
 from lazygrad.tensor.handle import wrap
 from lazygrad.tensor.operands import cast, result_type
-from lazygrad.tensor.selection import diagonal_node
 
 if TYPE_CHECKING:
     from lazygrad.tensor.tensor import Tensor
@@ -122,7 +122,7 @@ def _prepared(x: Node, labels: Labels, extents: dict[str, int]) -> tuple[Node, L
         while own.count(label) > 1:
             first = own.index(label)
             second = own.index(label, first + 1)
-            x = diagonal_node(x, first, second)
+            x = diagonal(x, first, second)
             own = [other for axis, other in enumerate(own) if axis not in (first, second)] + [label]
     kept = [axis for axis, label in enumerate(own) if x.shape[axis] == extents[label] and x.shape[axis] != 1]
     x = ops.reshape(x, tuple(x.shape[axis] for axis in kept))

@@ -40,7 +40,12 @@ class Min(NamedTuple):
 
 
 def amax(input: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
-    """The largest value; equal ones share the gradient evenly."""
+    """The largest value; equal ones share the gradient evenly.
+
+    >>> import lazygrad as lg
+    >>> lg.tensor([[1, 4], [3, 2]]).amax(dim=1)
+    tensor([4, 3])
+    """
     return _extremum(input, dim, keepdim, "amax", ops.max_)
 
 
@@ -73,7 +78,7 @@ def max(input: Tensor, dim: int | Tensor | None = None, keepdim: bool = False) -
         return maximum(input, dim)
     if dim is None:
         return _extremum(input, None, keepdim, "max", ops.max_)
-    return Max(*_along(input, dim, keepdim, "max", ops.argmax, ops.max_))
+    return Max(*_with_positions(input, dim, keepdim, "max", ops.argmax, ops.max_))
 
 
 def min(input: Tensor, dim: int | Tensor | None = None, keepdim: bool = False) -> Tensor | Min:
@@ -82,10 +87,10 @@ def min(input: Tensor, dim: int | Tensor | None = None, keepdim: bool = False) -
         return minimum(input, dim)
     if dim is None:
         return _extremum(input, None, keepdim, "min", ops.min_)
-    return Min(*_along(input, dim, keepdim, "min", ops.argmin, ops.min_))
+    return Min(*_with_positions(input, dim, keepdim, "min", ops.argmin, ops.min_))
 
 
-def _along(
+def _with_positions(
     input: Tensor,
     dim: int,
     keepdim: bool,
@@ -102,7 +107,8 @@ def _along(
     spread_where = kept(where, x.shape, (axis,), True)
     if input._requires_grad and SWITCH.enabled:
         # Selected by a mask and summed, the derivative is a mask again, and no scatter.
-        steps = ops.reshape(ops.arange(x.shape[axis], x.device), _along_axis(x, axis))
+        line = tuple(extent if a == axis else 1 for a, extent in enumerate(x.shape))
+        steps = ops.reshape(ops.arange(x.shape[axis], x.device), line)
         chosen = ops.eq(spread(steps, x.shape), spread(spread_where, x.shape))
         values = ops.sum_(ops.where(chosen, x, 0), (axis,))
     else:
@@ -114,12 +120,13 @@ def _along(
     )
 
 
-def _along_axis(x: Node, axis: int) -> tuple[int, ...]:
-    return tuple(x.shape[a] if a == axis else 1 for a in range(x.rank))
-
-
 def argmax(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
-    """The position (int64) of the first largest value along ``dim``, or in the flattened tensor."""
+    """The position (int64) of the first largest value along ``dim``, or in the flattened tensor.
+
+    >>> import lazygrad as lg
+    >>> lg.tensor([[1, 4], [3, 2]]).argmax(dim=1), lg.tensor([[1, 4], [3, 2]]).argmax()
+    (tensor([1, 0]), tensor(1))
+    """
     return _position(input, dim, keepdim, "argmax", ops.argmax)
 
 

@@ -70,14 +70,28 @@ class no_grad(GradScope):  # noqa: N801, torch's name
 
 
 class enable_grad(GradScope):  # noqa: N801, torch's name
-    """Within this scope operations are recorded, also inside ``no_grad``."""
+    """Within this scope operations are recorded, also inside ``no_grad``.
+
+    >>> import lazygrad as lg
+    >>> x = lg.ones(2, requires_grad=True)
+    >>> with lg.no_grad(), lg.enable_grad():
+    ...     (x * 2).requires_grad
+    True
+    """
 
     def __init__(self) -> None:
         super().__init__(True)
 
 
 class set_grad_enabled(GradScope):  # noqa: N801, torch's name
-    """Sets the switch at once; as a context manager it restores the old value at the end."""
+    """Sets the switch at once; as a context manager it restores the old value at the end.
+
+    >>> import lazygrad as lg
+    >>> x = lg.ones(2, requires_grad=True)
+    >>> with lg.set_grad_enabled(False):
+    ...     (x * 2).requires_grad
+    False
+    """
 
     def __init__(self, mode: bool) -> None:
         super().__init__(mode)

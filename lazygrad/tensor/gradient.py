@@ -6,16 +6,17 @@ pass needs no ``retain_graph``; it dies with the tensors that hold it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
-from weakref import ref
 
 from lazygrad import autodiff, ops
 from lazygrad.ir.node import Node, topological
-from lazygrad.ops.elementwise import LEAF
+from lazygrad.ops.identity import LEAF
 from lazygrad.tensor import anomaly
+from lazygrad.tensor.creation_like import zeros_like
 from lazygrad.tensor.grad_mode import GradScope
-from lazygrad.tensor.handle import _LEAVES, _RETAINED, Cell, Handle, submit_later
+from lazygrad.tensor.handle import LEAF_OWNERS, Cell, Handle, submit_later, tensor_of
+from lazygrad.tensor.history import WATCHERS
 
 if TYPE_CHECKING:
     from lazygrad.tensor.tensor import Tensor
@@ -195,12 +196,12 @@ def _found(roots: Sequence[Node]) -> tuple[dict[Node, Tensor], dict[Node, list[T
     observed: dict[Node, list[Tensor]] = {}
     for node in topological(roots, _differentiable_inputs):
         if node.op is LEAF:
-            owner = _LEAVES.get(node)
+            owner = LEAF_OWNERS.get(node)
             tensor = owner() if owner is not None else None
             if tensor is not None and tensor._requires_grad:
                 leaves[node] = tensor  # type: ignore[assignment]
-        if _RETAINED:
-            held = [found for found in (watcher() for watcher in _RETAINED.get(node, ())) if found is not None]
+        if WATCHERS:
+            held = [found for found in (watcher() for watcher in WATCHERS.get(node, ())) if found is not None]
             if held and node not in leaves:
                 observed[node] = held  # type: ignore[assignment]
     return leaves, observed
@@ -217,10 +218,8 @@ def _reaching_leaves(gradients: Sequence[Node]) -> frozenset[Node]:
 
 def _gradient_tensor(node: Node, reaching: frozenset[Node]) -> Tensor:
     history = node in reaching
-    made = Handle.tensor_class.__new__(Handle.tensor_class)
     # A gradient's own graph contains leaves; detached, nothing that uses it differentiates through it.
-    made._set(Cell(node if history else ops.detach(node), history), history)
-    return made
+    return tensor_of(Cell(node if history else ops.detach(node), history), history)
 
 
 def _deliver(tensor: Tensor, gradient: Tensor, create_graph: bool, kept: bool) -> None:
@@ -247,22 +246,8 @@ def _deliver(tensor: Tensor, gradient: Tensor, create_graph: bool, kept: bool) -
             known.add_(gradient)
 
 
-def retain_grad(self: Tensor) -> None:
-    """Has ``backward`` fill the ``.grad`` of this tensor although it is no leaf."""
-    if not self._requires_grad:
-        raise RuntimeError("can't retain_grad on Tensor that has requires_grad=False")
-    if self._cell.history and not self._retains_grad:
-        self._retains_grad = True
-        _watch(self)
-
-
-def _watch(tensor: Tensor) -> None:
-    watchers = _RETAINED.setdefault(tensor._cell.node, [])
-    if not any(watcher() is tensor for watcher in watchers):
-        watchers.append(ref(tensor))
-
-
-def watch(tensor: Tensor) -> None:
-    """Has ``backward`` call the hooks of a tensor that is no leaf."""
-    if tensor._cell.history:
-        _watch(tensor)
+def clear_gradients(tensors: Iterable[Tensor], set_to_none: bool) -> None:
+    """Drops the ``.grad`` of the tensors that have one, or binds it to zeros."""
+    for tensor in tensors:
+        if tensor._grad is not None:
+            tensor._grad = None if set_to_none else zeros_like(tensor._grad)

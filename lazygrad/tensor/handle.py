@@ -22,7 +22,7 @@ from weakref import WeakKeyDictionary, WeakValueDictionary, ref
 from lazygrad import ops, runtime
 from lazygrad.ir.node import Node
 from lazygrad.ir.op import Family
-from lazygrad.ops.elementwise import DETACH, LEAF
+from lazygrad.ops.identity import DETACH, LEAF
 from lazygrad.ops.source import BUFFER
 from lazygrad.tensor.grad_mode import SWITCH
 
@@ -50,10 +50,13 @@ class Cell:
         self.depth = depth
         self.name = name
 
+    def without_history(self) -> Cell:
+        """This cell, or for one with history a new cell that holds the bare value."""
+        return Cell(ops.detach(self.node), depth=self.depth) if self.history else self
 
-# Leaf nodes, and nodes of tensors that retain their gradient, with the tensors that want it.
-_LEAVES: WeakKeyDictionary[Node, ref[Handle]] = WeakKeyDictionary()
-_RETAINED: WeakKeyDictionary[Node, list[ref[Handle]]] = WeakKeyDictionary()
+
+# For each leaf node the tensor whose ``.grad`` it fills.
+LEAF_OWNERS: WeakKeyDictionary[Node, ref[Handle]] = WeakKeyDictionary()
 # Cells that in-place methods or backward() left to be computed with the next submission, by id, in order.
 _PENDING: WeakValueDictionary[int, Cell] = WeakValueDictionary()
 
@@ -118,7 +121,7 @@ class Handle:
             compute([self._cell, *(pending_cells() if self._cell.depth else ())])
             value = self._cell.node
         self._leaf = leaf = ops.leaf(value)
-        _LEAVES[leaf] = ref(self)
+        LEAF_OWNERS[leaf] = ref(self)
         return leaf
 
     def _rebind(self, node: Node, history: bool, depth: int) -> None:
@@ -156,12 +159,24 @@ def wrap(node: Node, *operands: object, name: str | None = None) -> Tensor:
             if operand._cell.depth > depth:
                 depth = operand._cell.depth
     history = history and SWITCH.enabled and node.dtype.is_float
-    tensor_class = Handle.tensor_class
-    made = tensor_class.__new__(tensor_class)
     cell = Cell(node, history, depth + 1, name)
-    made._set(cell, history)
+    made = tensor_of(cell, history)
     if depth >= DEPTH_LIMIT:
         compute([cell])
+    return made
+
+
+def leaf_tensor(node: Node, requires_grad: bool = False) -> Tensor:
+    """The tensor of a new node without history."""
+    if requires_grad and not node.dtype.is_float:
+        raise RuntimeError("Only Tensors of floating point dtype can require gradients")
+    return tensor_of(Cell(node), requires_grad)
+
+
+def tensor_of(cell: Cell, requires_grad: bool = False, kind: type[Tensor] | None = None) -> Tensor:
+    """A tensor that owns ``cell``, of class ``kind`` (Tensor unless given)."""
+    made = object.__new__(kind or Handle.tensor_class)
+    made._set(cell, requires_grad)
     return made
 
 

@@ -44,6 +44,11 @@ def nonzero(input: Tensor, *, as_tuple: bool = False) -> Tensor | tuple[Tensor, 
     """The positions of elements that are not zero: (number, rank), or one vector for each dimension.
 
     The shape depends on data, so the tensor is computed now.
+
+    >>> import lazygrad as lg
+    >>> lg.tensor([[0, 1], [2, 0]]).nonzero()
+    tensor([[0, 1],
+            [1, 0]])
     """
     parts = tuple(wrap(part) for part in host_positions(to_host(input), input._cell.node.device))
     if as_tuple:
@@ -52,6 +57,12 @@ def nonzero(input: Tensor, *, as_tuple: bool = False) -> Tensor | tuple[Tensor, 
 
 
 def masked_select(input: Tensor, mask: Tensor) -> Tensor:
-    """The elements where ``mask`` holds, as a vector. The mask is computed now."""
+    """The elements where ``mask`` holds, as a vector. The mask is computed now.
+
+    >>> import lazygrad as lg
+    >>> x = lg.arange(4)
+    >>> x.masked_select(x > 1)
+    tensor([2, 3])
+    """
     shape = common_shape("masked_select", input._cell.node.shape, mask._cell.node.shape)
     return getitem(input.expand(shape), mask.expand(shape))

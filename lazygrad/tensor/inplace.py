@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Concatenate, ParamSpec
 from lazygrad import ops
 from lazygrad.ir.dtype import bool_
 from lazygrad.ir.node import Node
-from lazygrad.ir.promotion import _CATEGORY
+from lazygrad.ir.promotion import CATEGORY
 from lazygrad.tensor.grad_mode import SWITCH
 from lazygrad.tensor.handle import Handle, wrap
 from lazygrad.tensor.operands import Operand, cast, constant, number, spread
@@ -50,7 +50,7 @@ def rebind(tensor: Tensor, result: Tensor, name: str) -> Tensor:
     old, node = tensor._cell.node, result._cell.node
     if node.device != old.device:
         raise RuntimeError(f"{name}: the tensor is on {old.device}, the result on {node.device}; move with .to(device)")
-    if _CATEGORY[node.dtype.kind] > _CATEGORY[old.dtype.kind]:
+    if CATEGORY[node.dtype.kind] > CATEGORY[old.dtype.kind]:
         raise RuntimeError(
             f"{name}: result type {node.dtype.name} can't be cast to the desired output type {old.dtype.name}"
         )
@@ -82,6 +82,8 @@ def _bind(tensor: Tensor, node: Node, history: bool, depth: int) -> Tensor:
 def copy_(self: Tensor, src: Tensor, non_blocking: bool = False) -> Tensor:
     """Binds this tensor to the values of ``src``, broadcast to its shape, converted to its dtype and device.
 
+    ``non_blocking`` is admitted: a transfer is submitted and never waited for.
+
     >>> import lazygrad as lg
     >>> lg.zeros(2, 2).copy_(lg.tensor([1, 2]))
     tensor([[1., 2.],
@@ -112,7 +114,12 @@ def zero_(self: Tensor) -> Tensor:
 
 
 def fill_(self: Tensor, value: Operand) -> Tensor:
-    """Binds this tensor to one number everywhere."""
+    """Binds this tensor to one number everywhere.
+
+    >>> import lazygrad as lg
+    >>> lg.zeros(2).fill_(3)
+    tensor([3., 3.])
+    """
     x = self._cell.node
     if not isinstance(value, Handle):
         return filled(self, constant(number(value), x.shape, x.dtype, x.device))

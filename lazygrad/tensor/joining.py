@@ -1,4 +1,4 @@
-"""Several tensors into one, and one into several."""
+"""Several tensors into one, one into several, and one cut and joined in another order (roll)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from lazygrad import ops
 from lazygrad.ir.node import Node
-from lazygrad.ir.shape import normalize_axis
+from lazygrad.ir.shape import normalize_axis, size_of
 from lazygrad.ops.movement import Padding
 from lazygrad.tensor.handle import wrap
 from lazygrad.tensor.movement import part_of
@@ -108,13 +108,24 @@ def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
 
 
 def hstack(tensors: Sequence[Tensor]) -> Tensor:
-    """The tensors side by side: along dimension 1, vectors along dimension 0."""
+    """The tensors side by side: along dimension 1, vectors along dimension 0.
+
+    >>> import lazygrad as lg
+    >>> lg.hstack([lg.tensor([1, 2]), lg.tensor([3])])
+    tensor([1, 2, 3])
+    """
     flat = [tensor.reshape(1) if tensor.dim() == 0 else tensor for tensor in tensors]
     return cat(flat, 0 if flat[0].dim() == 1 else 1)
 
 
 def vstack(tensors: Sequence[Tensor]) -> Tensor:
-    """The tensors below each other: along dimension 0, vectors as rows."""
+    """The tensors below each other: along dimension 0, vectors as rows.
+
+    >>> import lazygrad as lg
+    >>> lg.vstack([lg.tensor([1, 2]), lg.tensor([3, 4])])
+    tensor([[1, 2],
+            [3, 4]])
+    """
     return cat([tensor.reshape(1, -1) if tensor.dim() < 2 else tensor for tensor in tensors], 0)
 
 
@@ -148,7 +159,12 @@ def split(tensor: Tensor, split_size_or_sections: int | Sequence[int], dim: int 
 
 
 def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
-    """At most ``chunks`` parts along ``dim``, all of one size but the last."""
+    """At most ``chunks`` parts along ``dim``, all of one size but the last.
+
+    >>> import lazygrad as lg
+    >>> lg.arange(5).chunk(2)
+    (tensor([0, 1, 2]), tensor([3, 4]))
+    """
     if chunks < 1:
         raise RuntimeError(f"chunk expects `chunks` to be greater than 0, got: {chunks}")
     extent = input._cell.node.shape[normalize_axis(dim, input._cell.node.rank, "chunk")]
@@ -156,7 +172,12 @@ def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
 
 
 def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
-    """The slices along ``dim``, without that dimension."""
+    """The slices along ``dim``, without that dimension.
+
+    >>> import lazygrad as lg
+    >>> lg.tensor([[1, 2], [3, 4]]).unbind()
+    (tensor([1, 2]), tensor([3, 4]))
+    """
     x = input._enter()
     if not x.rank:
         raise RuntimeError("unbind: dimension specified as 0 but tensor has no dimensions")
@@ -169,7 +190,15 @@ def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
 
 
 def meshgrid(*tensors: Tensor, indexing: str = "ij") -> tuple[Tensor, ...]:
-    """Each vector spread over the grid that all vectors span; ``indexing`` "ij" or "xy"."""
+    """Each vector spread over the grid that all vectors span; ``indexing`` "ij" or "xy".
+
+    >>> import lazygrad as lg
+    >>> rows, columns = lg.meshgrid(lg.arange(2), lg.arange(3))
+    >>> rows, columns
+    (tensor([[0, 0, 0],
+            [1, 1, 1]]), tensor([[0, 1, 2],
+            [0, 1, 2]]))
+    """
     if indexing not in ("ij", "xy"):
         raise RuntimeError(f"meshgrid: indexing must be one of 'xy' or 'ij', but received: {indexing}")
     vectors = list(tensors)
@@ -183,3 +212,33 @@ def meshgrid(*tensors: Tensor, indexing: str = "ij") -> tuple[Tensor, ...]:
     if indexing == "xy" and len(grids) > 1:
         grids[:2] = grids[1::-1]
     return tuple(grids)
+
+
+def roll(input: Tensor, shifts: int | Sequence[int], dims: int | Sequence[int] | None = None) -> Tensor:
+    """Elements moved forward by ``shifts``; those that leave at the end enter at the front.
+
+    >>> import lazygrad as lg
+    >>> lg.arange(5).roll(2)
+    tensor([3, 4, 0, 1, 2])
+    """
+    x = input._enter()
+    amounts = (shifts,) if isinstance(shifts, int) else tuple(shifts)
+    if dims is None:
+        if len(amounts) != 1:
+            raise RuntimeError("roll: shifts and dimensions must align")
+        flat = _rolled(ops.reshape(x, (size_of(x.shape),)), amounts[0], 0)
+        return wrap(ops.reshape(flat, x.shape), input, name="Roll")
+    axes = (dims,) if isinstance(dims, int) else tuple(dims)
+    if len(axes) != len(amounts):
+        raise RuntimeError(f"roll: shifts and dimensions must align. shifts: {len(amounts)}, dims:{len(axes)}")
+    for amount, axis in zip(amounts, axes, strict=True):
+        x = _rolled(x, amount, normalize_axis(axis, x.rank, "roll"))
+    return wrap(x, input, name="Roll")
+
+
+def _rolled(x: Node, amount: int, axis: int) -> Node:
+    extent = x.shape[axis]
+    cut = extent - amount % extent if extent else 0
+    if cut == extent:
+        return x
+    return cat_nodes([part_of(x, axis, cut, extent), part_of(x, axis, 0, cut)], axis)

@@ -71,11 +71,6 @@ def matmul(input: Tensor, other: Tensor) -> Tensor:
     return wrap(matmul_node(a, b), input, other, name=name)
 
 
-def rmatmul(input: Tensor, other: Tensor) -> Tensor:
-    """``other @ input``."""
-    return matmul(other, input)
-
-
 def _of_ranks(name: str, input: Tensor, other: Tensor, a_rank: int, b_rank: int) -> tuple[Node, Node]:
     a, b = input._enter(), other._enter()
     if a.rank != a_rank or b.rank != b_rank:
@@ -86,12 +81,22 @@ def _of_ranks(name: str, input: Tensor, other: Tensor, a_rank: int, b_rank: int)
 
 
 def mm(input: Tensor, mat2: Tensor) -> Tensor:
-    """The product of two matrices: (n, k) and (k, m) give (n, m)."""
+    """The product of two matrices: (n, k) and (k, m) give (n, m).
+
+    >>> import lazygrad as lg
+    >>> lg.mm(lg.tensor([[1.0, 2.0]]), lg.tensor([[3.0], [4.0]]))
+    tensor([[11.]])
+    """
     return wrap(matmul_node(*_of_ranks("mm", input, mat2, 2, 2), "mm"), input, mat2, name="Mm")
 
 
 def bmm(input: Tensor, mat2: Tensor) -> Tensor:
-    """The products of two batches of matrices: (b, n, k) and (b, k, m) give (b, n, m)."""
+    """The products of two batches of matrices: (b, n, k) and (b, k, m) give (b, n, m).
+
+    >>> import lazygrad as lg
+    >>> lg.bmm(lg.ones(2, 1, 3), lg.ones(2, 3, 1)).shape
+    lazygrad.Size([2, 1, 1])
+    """
     a, b = _of_ranks("bmm", input, mat2, 3, 3)
     if a.shape[0] != b.shape[0]:
         raise RuntimeError(f"bmm: batches differ: {list(a.shape)} and {list(b.shape)}")
@@ -104,12 +109,23 @@ def mv(input: Tensor, vec: Tensor) -> Tensor:
 
 
 def dot(input: Tensor, tensor: Tensor) -> Tensor:
-    """The inner product of two vectors."""
+    """The inner product of two vectors.
+
+    >>> import lazygrad as lg
+    >>> lg.dot(lg.tensor([1.0, 2.0]), lg.tensor([3.0, 4.0]))
+    tensor(11.)
+    """
     return wrap(matmul_node(*_of_ranks("dot", input, tensor, 1, 1), "dot"), input, tensor, name="Dot")
 
 
 def outer(input: Tensor, vec2: Tensor) -> Tensor:
-    """All products of an element of one vector (n,) and one of another (m,): (n, m)."""
+    """All products of an element of one vector (n,) and one of another (m,): (n, m).
+
+    >>> import lazygrad as lg
+    >>> lg.outer(lg.tensor([1, 2]), lg.tensor([1, 10, 100]))
+    tensor([[  1,  10, 100],
+            [  2,  20, 200]])
+    """
     _of_ranks("outer", input, vec2, 1, 1)
     return input.unsqueeze(1) * vec2
 
@@ -123,7 +139,12 @@ def _plus(product: Node, input: Node, beta: Number, alpha: Number) -> Node:
 
 
 def addmm(input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: Number = 1, alpha: Number = 1) -> Tensor:
-    """``beta * input + alpha * mat1 @ mat2``."""
+    """``beta * input + alpha * mat1 @ mat2``.
+
+    >>> import lazygrad as lg
+    >>> lg.addmm(lg.ones(1, 1), lg.tensor([[1.0, 2.0]]), lg.tensor([[3.0], [4.0]]), beta=10)
+    tensor([[21.]])
+    """
     product = matmul_node(*_of_ranks("addmm", mat1, mat2, 2, 2), "addmm")
     return wrap(_plus(product, input._enter(), beta, alpha), input, mat1, mat2, name="Addmm")
 
@@ -141,7 +162,12 @@ def addmv(input: Tensor, mat: Tensor, vec: Tensor, *, beta: Number = 1, alpha: N
 
 
 def tensordot(a: Tensor, b: Tensor, dims: int | tuple[list[int], list[int]] = 2) -> Tensor:
-    """Contracts the last ``dims`` dimensions of ``a`` with the first of ``b``, or those listed."""
+    """Contracts the last ``dims`` dimensions of ``a`` with the first of ``b``, or those listed.
+
+    >>> import lazygrad as lg
+    >>> lg.tensordot(lg.ones(2, 3, 4), lg.ones(4, 3, 5), ([1, 2], [1, 0])).shape
+    lazygrad.Size([2, 5])
+    """
     x, y = a._enter(), b._enter()
     if isinstance(dims, int):
         firsts, seconds = list(range(x.rank - dims, x.rank)), list(range(dims))

@@ -15,27 +15,47 @@ from lazygrad.tensor import (
     assignment,
     comparison,
     conversion,
+    creation_like,
+    einsum,
     extrema,
-    gradient,
+    gathering,
+    history,
     indexing,
     inplace,
     joining,
     linalg,
     mathematics,
     movement,
-    random,
     reduction,
+    sampling,
     selection,
     statistics,
 )
 from lazygrad.tensor import (
     softmax as softmaxes,
 )
+from lazygrad.tensor.autocast import cover
 from lazygrad.tensor.handle import Handle
 from lazygrad.tensor.operands import is_operand
 
 if TYPE_CHECKING:
     from lazygrad.tensor.tensor import Tensor
+
+
+# Before anybody takes functions from there: here, in the package's __init__, in lazygrad.nn.
+for _subject in (
+    arithmetic,
+    assignment,
+    einsum,
+    gathering,
+    joining,
+    linalg,
+    mathematics,
+    reduction,
+    softmaxes,
+    statistics,
+):
+    cover(_subject)
 
 
 def _operator(function: Callable[..., Tensor], swapped: bool = False) -> Callable[[Tensor, Any], Tensor]:
@@ -302,28 +322,29 @@ class Methods(Handle):
     tile = movement.tile
     repeat_interleave = movement.repeat_interleave
     flip = movement.flip
-    roll = movement.roll
     split = joining.split
     chunk = joining.chunk
     unbind = joining.unbind
+    roll = joining.roll
 
     # ---- selection
 
+    where = selection.where_method
     masked_fill = selection.masked_fill
     masked_fill_ = selection.masked_fill_
-    gather = selection.gather
-    scatter = selection.scatter
-    scatter_ = selection.scatter_
-    scatter_add = selection.scatter_add
-    scatter_add_ = selection.scatter_add_
-    index_select = selection.index_select
-    index_add = selection.index_add
-    index_add_ = selection.index_add_
-    index_copy = selection.index_copy
-    index_copy_ = selection.index_copy_
+    gather = gathering.gather
+    scatter = gathering.scatter
+    scatter_ = gathering.scatter_
+    scatter_add = gathering.scatter_add
+    scatter_add_ = gathering.scatter_add_
+    index_select = gathering.index_select
+    index_add = gathering.index_add
+    index_add_ = gathering.index_add_
+    index_copy = gathering.index_copy
+    index_copy_ = gathering.index_copy_
     index_put = assignment.index_put
     index_put_ = assignment.index_put_
-    take_along_dim = selection.take_along_dim
+    take_along_dim = gathering.take_along_dim
     narrow = selection.narrow
     select = selection.select
     unfold = selection.unfold
@@ -356,15 +377,23 @@ class Methods(Handle):
 
     # ---- random and constant values
 
-    uniform_ = random.uniform_
-    normal_ = random.normal_
-    bernoulli = random.bernoulli
-    bernoulli_ = random.bernoulli_
-    random_ = random.random_
-    multinomial = random.multinomial
+    uniform_ = sampling.uniform_
+    normal_ = sampling.normal_
+    bernoulli = sampling.bernoulli
+    bernoulli_ = sampling.bernoulli_
+    random_ = sampling.random_
+    multinomial = sampling.multinomial
     copy_ = inplace.copy_
     fill_ = inplace.fill_
     zero_ = inplace.zero_
+
+    # ---- new tensors like this one
+
+    new_full = creation_like.new_full
+    new_zeros = creation_like.new_zeros
+    new_ones = creation_like.new_ones
+    new_empty = creation_like.new_empty
+    new_tensor = creation_like.new_tensor
 
     # ---- dtypes and devices
 
@@ -391,4 +420,9 @@ class Methods(Handle):
 
     # ---- history
 
-    retain_grad = gradient.retain_grad
+    requires_grad_ = history.requires_grad_
+    detach = history.detach
+    detach_ = history.detach_
+    clone = history.clone
+    retain_grad = history.retain_grad
+    register_hook = history.register_hook

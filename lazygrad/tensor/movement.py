@@ -56,7 +56,12 @@ def view_as(input: Tensor, other: Tensor) -> Tensor:
 
 
 def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
-    """The dimensions from ``start_dim`` to ``end_dim`` joined into one."""
+    """The dimensions from ``start_dim`` to ``end_dim`` joined into one.
+
+    >>> import lazygrad as lg
+    >>> lg.zeros(2, 3, 4).flatten(1).shape
+    lazygrad.Size([2, 12])
+    """
     x = input._enter()
     if not x.rank:
         return wrap(ops.reshape(x, (1,)), input, name="View")
@@ -68,7 +73,12 @@ def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
 
 
 def unflatten(input: Tensor, dim: int, sizes: Sequence[int]) -> Tensor:
-    """Dimension ``dim`` split into ``sizes``, of which one may be -1."""
+    """Dimension ``dim`` split into ``sizes``, of which one may be -1.
+
+    >>> import lazygrad as lg
+    >>> lg.zeros(2, 12).unflatten(1, (3, -1)).shape
+    lazygrad.Size([2, 3, 4])
+    """
     x = input._enter()
     axis = normalize_axis(dim, x.rank, "unflatten")
     inner = completed(as_shape((tuple(sizes),)), x.shape[axis], "unflatten")
@@ -76,7 +86,12 @@ def unflatten(input: Tensor, dim: int, sizes: Sequence[int]) -> Tensor:
 
 
 def squeeze(input: Tensor, dim: int | Sequence[int] | None = None) -> Tensor:
-    """Without the dimensions of extent 1 (all of them, or those named)."""
+    """Without the dimensions of extent 1 (all of them, or those named).
+
+    >>> import lazygrad as lg
+    >>> lg.zeros(1, 3, 1).squeeze().shape, lg.zeros(1, 3, 1).squeeze(0).shape
+    (lazygrad.Size([3]), lazygrad.Size([3, 1]))
+    """
     x = input._enter()
     axes = normalize_axes(dim, x.rank, "squeeze") if x.rank else ()
     shape = tuple(e for a, e in enumerate(x.shape) if e != 1 or a not in axes)
@@ -84,14 +99,24 @@ def squeeze(input: Tensor, dim: int | Sequence[int] | None = None) -> Tensor:
 
 
 def unsqueeze(input: Tensor, dim: int) -> Tensor:
-    """With a new dimension of extent 1 at ``dim``."""
+    """With a new dimension of extent 1 at ``dim``.
+
+    >>> import lazygrad as lg
+    >>> lg.zeros(3).unsqueeze(0).shape
+    lazygrad.Size([1, 3])
+    """
     x = input._enter()
     axis = normalize_axis(dim, x.rank + 1, "unsqueeze")
     return wrap(ops.reshape(x, (*x.shape[:axis], 1, *x.shape[axis:])), input, name="Unsqueeze")
 
 
 def permute(input: Tensor, *dims: int | Sequence[int]) -> Tensor:
-    """The dimensions in another order: dimension i of the result is ``dims[i]`` of the input."""
+    """The dimensions in another order: dimension i of the result is ``dims[i]`` of the input.
+
+    >>> import lazygrad as lg
+    >>> lg.zeros(2, 3, 4).permute(2, 0, 1).shape
+    lazygrad.Size([4, 2, 3])
+    """
     x = input._enter()
     order = as_shape(dims)
     if len(order) != x.rank:
@@ -134,7 +159,12 @@ def reversed_axes(input: Tensor) -> Tensor:
 
 
 def movedim(input: Tensor, source: int | Sequence[int], destination: int | Sequence[int]) -> Tensor:
-    """Dimensions ``source`` moved to ``destination``; the others keep their order."""
+    """Dimensions ``source`` moved to ``destination``; the others keep their order.
+
+    >>> import lazygrad as lg
+    >>> lg.zeros(2, 3, 4).movedim(0, -1).shape
+    lazygrad.Size([3, 4, 2])
+    """
     x = input._enter()
     origins = (source,) if isinstance(source, int) else tuple(source)
     targets = (destination,) if isinstance(destination, int) else tuple(destination)
@@ -188,13 +218,25 @@ def broadcast_to(input: Tensor, size: Sequence[int]) -> Tensor:
 
 
 def broadcast_tensors(*tensors: Tensor) -> tuple[Tensor, ...]:
-    """All tensors expanded to their common shape."""
+    """All tensors expanded to their common shape.
+
+    >>> import lazygrad as lg
+    >>> a, b = lg.broadcast_tensors(lg.zeros(3, 1), lg.zeros(4))
+    >>> a.shape, b.shape
+    (lazygrad.Size([3, 4]), lazygrad.Size([3, 4]))
+    """
     shape = common_shape("broadcast_tensors", *(tensor._cell.node.shape for tensor in tensors))
     return tuple(expand(tensor, shape) for tensor in tensors)
 
 
 def repeat(input: Tensor, *repeats: int | Sequence[int]) -> Tensor:
-    """The tensor laid out ``repeats`` times along each dimension; new dimensions come in front."""
+    """The tensor laid out ``repeats`` times along each dimension; new dimensions come in front.
+
+    >>> import lazygrad as lg
+    >>> lg.tensor([1, 2]).repeat(2, 2)
+    tensor([[1, 2, 1, 2],
+            [1, 2, 1, 2]])
+    """
     x = input._enter()
     times = as_shape(repeats)
     if len(times) < x.rank:
@@ -236,38 +278,17 @@ def repeat_interleave(input: Tensor, repeats: int, dim: int | None = None) -> Te
 
 
 def flip(input: Tensor, *dims: int | Sequence[int]) -> Tensor:
-    """The order of elements reversed along ``dims``."""
+    """The order of elements reversed along ``dims``.
+
+    >>> import lazygrad as lg
+    >>> lg.tensor([[1, 2], [3, 4]]).flip(0)
+    tensor([[3, 4],
+            [1, 2]])
+    """
     x = input._enter()
     return wrap(ops.flip(x, normalize_axes(as_shape(dims), x.rank, "flip") if x.rank else ()), input)
 
 
-def roll(input: Tensor, shifts: int | Sequence[int], dims: int | Sequence[int] | None = None) -> Tensor:
-    """Elements moved forward by ``shifts``; those that leave at the end enter at the front."""
-    x = input._enter()
-    amounts = (shifts,) if isinstance(shifts, int) else tuple(shifts)
-    if dims is None:
-        if len(amounts) != 1:
-            raise RuntimeError("roll: shifts and dimensions must align")
-        flat = _rolled(ops.reshape(x, (size_of(x.shape),)), amounts[0], 0)
-        return wrap(ops.reshape(flat, x.shape), input, name="Roll")
-    axes = (dims,) if isinstance(dims, int) else tuple(dims)
-    if len(axes) != len(amounts):
-        raise RuntimeError(f"roll: shifts and dimensions must align. shifts: {len(amounts)}, dims:{len(axes)}")
-    for amount, axis in zip(amounts, axes, strict=True):
-        x = _rolled(x, amount, normalize_axis(axis, x.rank, "roll"))
-    return wrap(x, input, name="Roll")
-
-
-def _rolled(x: Node, amount: int, axis: int) -> Node:
-    from lazygrad.tensor.joining import cat_nodes
-
-    extent = x.shape[axis]
-    cut = extent - amount % extent if extent else 0
-    if cut == extent:
-        return x
-    return cat_nodes([part_of(x, axis, cut, extent), part_of(x, axis, 0, cut)], axis)
-
-
-def part_of(x: Node, axis: int, start: int, stop: int, step: int = 1) -> Node:
-    """The positions start, start + step, ... below stop of one axis."""
-    return ops.slice_(x, tuple(Range(start, stop, step) if a == axis else Range(0, e) for a, e in enumerate(x.shape)))
+def part_of(x: Node, axis: int, start: int, stop: int) -> Node:
+    """The positions from start to stop - 1 of one axis."""
+    return ops.slice_(x, tuple(Range(start, stop) if a == axis else Range(0, e) for a, e in enumerate(x.shape)))

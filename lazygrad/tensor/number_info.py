@@ -50,7 +50,12 @@ class finfo:  # noqa: N801, torch's name
 
 @dataclass(frozen=True, init=False)
 class iinfo:  # noqa: N801, torch's name
-    """The limits of an integer dtype."""
+    """The limits of an integer dtype.
+
+    >>> import lazygrad as lg
+    >>> lg.iinfo(lg.int8).min, lg.iinfo(lg.int8).max
+    (-128, 127)
+    """
 
     dtype: str
     bits: int

@@ -81,7 +81,13 @@ def get_printoptions() -> dict[str, Any]:
 
 @contextmanager
 def printoptions(**options: Any) -> Iterator[None]:
-    """A scope with other printing options."""
+    """A scope with other printing options.
+
+    >>> import lazygrad as lg
+    >>> with lg.printoptions(precision=2):
+    ...     print(lg.tensor([3.14159]))
+    tensor([3.14])
+    """
     global _options
     outer = _options
     set_printoptions(**options)

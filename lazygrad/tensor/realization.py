@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy
 
-from lazygrad import ops, runtime
+from lazygrad import runtime
 from lazygrad.tensor.handle import Cell, Handle, compute, pending_cells
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def own_cell(tensor: Handle) -> Cell:
     """The cell of a tensor; a detached twin that outlived its tensor with history gets one of its own."""
     cell = tensor._cell
     if cell.history and not tensor._requires_grad and (tensor._origin is None or tensor._origin() is None):
-        cell = tensor._cell = Cell(ops.detach(cell.node), depth=cell.depth)
+        cell = tensor._cell = cell.without_history()
     return cell
 
 

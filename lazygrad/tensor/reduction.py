@@ -11,9 +11,10 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
 from lazygrad import ops
-from lazygrad.ir.dtype import DType, accumulator, bool_, int64
+from lazygrad.ir.dtype import DType, accumulator, bool_, int64, uint8
 from lazygrad.ir.node import Node
 from lazygrad.ir.shape import normalize_axes
+from lazygrad.ops.movement import Padding, Range
 from lazygrad.tensor.handle import wrap
 from lazygrad.tensor.operands import cast
 
@@ -60,7 +61,12 @@ def sum(input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: DType 
 
 
 def prod(input: Tensor, dim: int | None = None, keepdim: bool = False, *, dtype: DType | None = None) -> Tensor:
-    """The product; dtypes as for ``sum``."""
+    """The product; dtypes as for ``sum``.
+
+    >>> import lazygrad as lg
+    >>> lg.tensor([[1, 2], [3, 4]]).prod(1)
+    tensor([ 2, 12])
+    """
     x = _promoted(input._enter(), dtype)
     axes = axes_of(x, dim, "prod")
     return wrap(kept(ops.prod(x, axes), x.shape, axes, keepdim), input, name="Prod" if dim is None else "Prod/1")
@@ -94,7 +100,12 @@ def mean(input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: DType
 
 
 def nansum(input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: DType | None = None) -> Tensor:
-    """The sum with NaN taken for zero."""
+    """The sum with NaN taken for zero.
+
+    >>> import lazygrad as lg
+    >>> lg.tensor([1.0, float("nan")]).nansum()
+    tensor(1.)
+    """
     x = input._enter()
     clean = wrap(ops.where(ops.ne(x, x), 0, x) if x.dtype.is_float else x, input)
     return sum(clean, dim, keepdim, dtype=dtype)
@@ -104,19 +115,21 @@ def _truth(name: str, reduce: Callable[[Node, tuple[int, ...]], Node], empty: bo
     def function(input: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
         x = cast(input._enter(), bool_)
         axes = axes_of(x, dim, name)
-        if any_empty(x, axes):
+        if _is_empty(x, axes):
             shape = tuple(extent for axis, extent in enumerate(x.shape) if axis not in axes)
             reduced = ops.constant(empty, shape, bool_, x.device)
         else:
             reduced = reduce(x, axes)
-        return wrap(kept(reduced, x.shape, axes, keepdim), input)
+        # torch's answer for uint8 is uint8, from the time when that was its type of truth values.
+        answer = cast(reduced, uint8) if input._cell.node.dtype is uint8 else reduced
+        return wrap(kept(answer, x.shape, axes, keepdim), input)
 
     function.__name__ = function.__qualname__ = name
-    function.__doc__ = f"Whether {name} element is not zero; of no elements, {empty}."
+    function.__doc__ = f"Whether {name} element is not zero, as bool (of uint8 as uint8); of no elements, {empty}."
     return function
 
 
-def any_empty(x: Node, axes: tuple[int, ...]) -> bool:
+def _is_empty(x: Node, axes: tuple[int, ...]) -> bool:
     """Whether a reduction over ``axes`` has nothing to reduce."""
     return 0 in [x.shape[axis] for axis in axes]
 
@@ -126,7 +139,12 @@ all = _truth("all", ops.min_, True)
 
 
 def count_nonzero(input: Tensor, dim: Dims = None) -> Tensor:
-    """How many elements are not zero, as int64."""
+    """How many elements are not zero, as int64.
+
+    >>> import lazygrad as lg
+    >>> lg.tensor([[0, 1], [2, 3]]).count_nonzero(dim=0)
+    tensor([1, 2])
+    """
     x = cast(cast(input._enter(), bool_), int64)
     return wrap(ops.sum_(x, axes_of(x, dim, "count_nonzero")), input)
 
@@ -157,8 +175,6 @@ def _running_sum(x: Node) -> Node:
     extent = x.shape[-1]
     if extent <= _CUMSUM_BLOCK:
         return _triangle_sum(x)
-    from lazygrad.ops.movement import Padding, Range
-
     outer = x.shape[:-1]
     blocks = -(-extent // _CUMSUM_BLOCK)
     none = tuple(Padding(0, 0) for _ in outer)
@@ -182,4 +198,4 @@ def _triangle_sum(x: Node) -> Node:
     columns = ops.expand(ops.reshape(position, (1, extent)), (extent, extent))
     triangle = ops.cast(ops.le(rows, columns), x.dtype)
     labels = tuple(range(x.rank))
-    return ops.contract(x, labels, triangle, (x.rank - 1, x.rank), (*labels[:-1], x.rank))
+    return ops.contract(x, labels, triangle, (x.rank - 1, x.rank), (*labels[:-1], x.rank), "highest")

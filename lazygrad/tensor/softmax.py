@@ -41,6 +41,11 @@ def softmax(input: Tensor, dim: int, dtype: DType | None = None) -> Tensor:
 
 
 def log_softmax(input: Tensor, dim: int, dtype: DType | None = None) -> Tensor:
-    """The logarithm of ``softmax``, computed without leaving the dtype's range."""
+    """The logarithm of ``softmax``, computed without leaving the dtype's range.
+
+    >>> import lazygrad as lg
+    >>> lg.log_softmax(lg.tensor([0.0, 0.0, 1000.0]), dim=0)
+    tensor([-1000., -1000.,     0.])
+    """
     shifted, total, _ = _shifted(input, dim, dtype, "log_softmax")
     return wrap(ops.sub(shifted, spread(ops.log(total), shifted.shape)), input, name="LogSoftmax")

@@ -69,7 +69,12 @@ def std(
     *,
     correction: float | None = None,
 ) -> Tensor:
-    """The standard deviation, the square root of ``var``; its gradient where it is zero is zero."""
+    """The standard deviation, the square root of ``var``; its gradient where it is zero is zero.
+
+    >>> import lazygrad as lg
+    >>> lg.tensor([1.0, 2.0, 3.0]).std()
+    tensor(1.)
+    """
     if isinstance(dim, bool):
         dim, unbiased = None, dim
     x = _floats(input, "std")

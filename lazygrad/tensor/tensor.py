@@ -1,14 +1,13 @@
 """Tensor: the user's handle on a lazy node, with torch's methods.
 
-What is defined here is what makes a tensor a Python object: construction, attributes, history, conversion.
-The methods that are functions of tensors as well come from ``methods``.
+What is defined here is what makes a tensor a Python object: construction, attributes, conversion, copies.
+All other methods are functions, which ``methods`` collects from the modules about their subjects.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
-from weakref import ref
 
 import numpy
 
@@ -20,48 +19,22 @@ from lazygrad.tensor import (
     comparison,
     conversion,
     creation,
+    history,
     joining,
     movement,
     printing,
     realization,
     reduction,
-    selection,
 )
 from lazygrad.tensor import (
     gradient as gradients,
 )
-from lazygrad.tensor.devices import DeviceLike, canonical
+from lazygrad.tensor.devices import canonical
 from lazygrad.tensor.devices import device as device_class
-from lazygrad.tensor.handle import Cell, Handle, submit_later, wrap
+from lazygrad.tensor.handle import Cell, Handle, tensor_of
 from lazygrad.tensor.methods import Methods
-from lazygrad.tensor.operands import as_shape, is_operand
+from lazygrad.tensor.operands import is_operand
 from lazygrad.tensor.size import Size
-
-
-class GradientFunction:
-    """What ``grad_fn`` is: the name torch has for the operation that made a tensor."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-
-    def name(self) -> str:
-        """For example ``MulBackward0``."""
-        return self._name
-
-    def __repr__(self) -> str:
-        return f"<{self._name} object>"
-
-
-class RemovableHook:
-    """What ``register_hook`` returns: ``remove()`` takes the hook away."""
-
-    def __init__(self, hooks: dict[int, Any], number: int) -> None:
-        self._hooks = hooks
-        self._number = number
-
-    def remove(self) -> None:
-        """Takes the hook away."""
-        self._hooks.pop(self._number, None)
 
 
 class Tensor(Methods):
@@ -87,10 +60,7 @@ class Tensor(Methods):
     @classmethod
     def _make_subclass(cls, kind: type[Tensor], data: Tensor, require_grad: bool = False) -> Any:
         """A handle of class ``kind`` on the value of ``data``; a leaf, which shares the value with it."""
-        made = object.__new__(kind)
-        cell = data._cell
-        made._set(Cell(ops.detach(cell.node), depth=cell.depth) if cell.history else cell, False)
-        return made.requires_grad_(require_grad)
+        return tensor_of(data._cell.without_history(), kind=kind).requires_grad_(require_grad)
 
     # ---- attributes
 
@@ -149,12 +119,9 @@ class Tensor(Methods):
         return not (self._requires_grad and self._cell.history)
 
     @property
-    def grad_fn(self) -> GradientFunction | None:
+    def grad_fn(self) -> history.GradientFunction | None:
         """A name for the operation that made this tensor; None for a leaf."""
-        if self.is_leaf:
-            return None
-        name, _, number = (self._cell.name or self._cell.node.op.name.title().replace("_", "")).partition("/")
-        return GradientFunction(f"{name}Backward{number or 0}")
+        return history.gradient_function(self)
 
     @property
     def grad(self) -> Tensor | None:
@@ -185,8 +152,7 @@ class Tensor(Methods):
 
     @data.setter
     def data(self, value: Tensor) -> None:
-        cell = value._cell
-        self._cell = Cell(ops.detach(cell.node), depth=cell.depth) if cell.history else cell
+        self._cell = value._cell.without_history()
         self._leaf = None
 
     def size(self, dim: int | None = None) -> Any:
@@ -223,45 +189,6 @@ class Tensor(Methods):
 
     # ---- history
 
-    def requires_grad_(self, requires_grad: bool = True) -> Tensor:
-        """Whether operations on this tensor are to be recorded. For leaves only."""
-        if requires_grad and not self._cell.node.dtype.is_float:
-            raise RuntimeError("only Tensors of floating point dtype can require gradients")
-        if self._cell.history:
-            if self._requires_grad:
-                if not requires_grad:
-                    raise RuntimeError(
-                        "you can only change requires_grad flags of leaf variables. If you want to use a "
-                        "computed variable in a subgraph that doesn't require differentiation use "
-                        "var_no_grad = var.detach()."
-                    )
-                return self
-            if requires_grad:
-                # A detached twin becomes a leaf of its own.
-                self._cell = Cell(ops.detach(self._cell.node), depth=self._cell.depth)
-        if requires_grad and self._cell.depth:
-            submit_later(self._cell)
-        self._requires_grad = requires_grad
-        return self
-
-    def detach(self) -> Tensor:
-        """A twin through which no gradient flows: in-place changes of one are seen by the other."""
-        twin = Tensor.__new__(Tensor)
-        twin._set(self._cell, False)
-        twin._origin = ref(self) if self._requires_grad else self._origin
-        return twin
-
-    def detach_(self) -> Tensor:
-        """Cuts this tensor off from the graph that computes it: it becomes a leaf."""
-        if self._cell.history:
-            self._cell = Cell(ops.detach(self._cell.node), depth=self._cell.depth)
-        self._requires_grad = False
-        return self
-
-    def clone(self, *, memory_format: object = None) -> Tensor:
-        """A tensor with equal values that in-place changes of this one do not reach."""
-        return wrap(self._enter(), self, name="Clone")
-
     def backward(
         self,
         gradient: Tensor | None = None,
@@ -289,16 +216,6 @@ class Tensor(Methods):
     def retains_grad(self) -> bool:
         """Whether ``retain_grad`` was called on this tensor, which is no leaf."""
         return self._retains_grad
-
-    def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> RemovableHook:
-        """Calls ``hook(gradient)`` in each backward pass; for a leaf its result is the gradient then."""
-        if not self._requires_grad:
-            raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
-        hooks = self._hooks = self._hooks or {}
-        number = max(hooks, default=-1) + 1
-        hooks[number] = hook
-        gradients.watch(self)
-        return RemovableHook(hooks, number)
 
     # ---- running
 
@@ -361,8 +278,7 @@ class Tensor(Methods):
         return id(self)
 
     def __copy__(self) -> Tensor:
-        copied = object.__new__(type(self))
-        copied._set(self._cell, self._requires_grad)
+        copied = tensor_of(self._cell, self._requires_grad, type(self))
         copied.__dict__.update(self.__dict__)
         return copied
 
@@ -374,14 +290,8 @@ class Tensor(Methods):
             raise RuntimeError(
                 "Only Tensors created explicitly by the user support the deepcopy protocol; use .detach() or .clone()"
             )
-        kind = type(self)
-        copied = object.__new__(kind)
-        copied._set(
-            Cell(self._cell.node, depth=self._cell.depth)
-            if not self._cell.history
-            else Cell(ops.detach(self._cell.node)),
-            self._requires_grad,
-        )
+        bare = self._cell.without_history()
+        copied = tensor_of(Cell(bare.node, depth=bare.depth), self._requires_grad, type(self))
         copied.__dict__.update(self.__dict__)
         memo[id(self)] = copied
         if self._grad is not None:
@@ -392,57 +302,6 @@ class Tensor(Methods):
         elements = realization.to_host(self)
         return _rebuilt, (type(self), elements, self.dtype, self._requires_grad, self.__dict__)
 
-    # ---- new tensors like this one
-
-    def new_full(
-        self,
-        size: Any,
-        fill_value: Any,
-        *,
-        dtype: DType | None = None,
-        device: DeviceLike = None,
-        requires_grad: bool = False,
-    ) -> Tensor:
-        """A tensor of ``size`` with one number, of this tensor's dtype and on its device."""
-        return creation.full(
-            size,
-            fill_value,
-            dtype=dtype or self.dtype,
-            device=device or self._cell.node.device,
-            requires_grad=requires_grad,
-        )
-
-    def new_zeros(
-        self, *size: Any, dtype: DType | None = None, device: DeviceLike = None, requires_grad: bool = False
-    ) -> Tensor:
-        """Zeros of ``size``, of this tensor's dtype and on its device."""
-        return self.new_full(as_shape(size), 0, dtype=dtype, device=device, requires_grad=requires_grad)
-
-    def new_ones(
-        self, *size: Any, dtype: DType | None = None, device: DeviceLike = None, requires_grad: bool = False
-    ) -> Tensor:
-        """Ones of ``size``, of this tensor's dtype and on its device."""
-        return self.new_full(as_shape(size), 1, dtype=dtype, device=device, requires_grad=requires_grad)
-
-    new_empty = new_zeros
-
-    def new_tensor(
-        self, data: Any, *, dtype: DType | None = None, device: DeviceLike = None, requires_grad: bool = False
-    ) -> Tensor:
-        """A copy of ``data``, of this tensor's dtype and on its device."""
-        return creation.tensor(
-            data,
-            dtype=dtype or self.dtype,
-            device=device or self._cell.node.device,
-            requires_grad=requires_grad,
-        )
-
-    def where(self, condition: Tensor, other: Any) -> Tensor:
-        """This tensor where the condition holds, else ``other``."""
-        chosen = selection.where(condition, self, other)
-        assert isinstance(chosen, Tensor)
-        return chosen
-
 
 def _rebuilt(
     kind: type[Tensor],
@@ -452,8 +311,8 @@ def _rebuilt(
     attributes: dict[str, Any],
 ) -> Tensor:
     """A tensor from its pickled parts."""
-    made = object.__new__(kind)
-    made._set(Cell(ops.buffer(runtime.from_host(elements, dtype, canonical(None)))), requires_grad)
+    buffer = runtime.from_host(elements, dtype, canonical(None))
+    made = tensor_of(Cell(ops.buffer(buffer)), requires_grad, kind)
     made.__dict__.update(attributes)
     return made
 

@@ -1,5 +1,7 @@
 """Functions of neural networks, with torch.nn.functional's names: compositions of tensor operations."""
 
+import sys
+
 from lazygrad.nn.functional.activation import (
     celu,
     elu,
@@ -54,6 +56,10 @@ from lazygrad.nn.functional.normalization import (
 from lazygrad.nn.functional.padding import pad
 from lazygrad.nn.functional.pooling import adaptive_avg_pool2d, avg_pool2d, max_pool2d
 from lazygrad.nn.functional.regression import huber_loss, l1_loss, mse_loss, smooth_l1_loss
+from lazygrad.tensor.autocast import cover
+
+# Before anybody takes functions from here.
+cover(sys.modules[__name__])
 
 __all__ = [
     "adaptive_avg_pool2d",

@@ -134,8 +134,21 @@ def mish(input: Tensor, inplace: bool = False) -> Tensor:
 
 
 def softplus_node(x: Node) -> Node:
-    """log(1 + exp(x)) = max(x, 0) + log1p(exp(-|x|)), which never overflows."""
-    return ops.add(ops.maximum(x, 0.0), ops.log1p(ops.exp(ops.neg(ops.abs_(x)))))
+    """log(1 + exp(x)), which never overflows and has its derivatives, of any order, at every x."""
+    ramp, correction = softplus_parts(x)
+    return ops.add(ramp, correction)
+
+
+def softplus_parts(x: Node) -> tuple[Node, Node]:
+    """max(x, 0) and log1p(exp(-|x|)), whose sum is log(1 + exp(x)).
+
+    Written with one comparison for both: on either side of it the sum is log(1 + exp(x)) identically, not only up to
+    the bend at 0, so that its derivatives are those at 0 too. With ``abs`` and ``maximum``, which have no slope there,
+    the second derivative would be 0 instead of 1/4.
+    """
+    negative = ops.lt(x, 0.0)
+    correction = ops.log1p(ops.exp(ops.where(negative, x, ops.neg(x))))
+    return ops.where(negative, 0.0, x), correction
 
 
 def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from lazygrad import ops
 from lazygrad.ir.dtype import bool_, int64
 from lazygrad.ir.node import Node
-from lazygrad.nn.functional.activation import softplus_node
+from lazygrad.nn.functional.activation import softplus_parts
 from lazygrad.nn.functional.linear import hits
 from lazygrad.nn.functional.regression import reduced, resolved_reduction
 from lazygrad.tensor.handle import wrap
@@ -231,12 +231,16 @@ def binary_cross_entropy_with_logits(
     reduction = resolved_reduction("binary_cross_entropy_with_logits", reduction, size_average, reduce)
     if input.shape != target.shape:
         raise ValueError(f"Target size ({target.shape}) must be the same as input size ({input.shape})")
-    # -log(sigmoid(x)) = softplus(-x), and -log(1 - sigmoid(x)) = x + softplus(-x).
-    negative = wrap(softplus_node(ops.neg(input._enter())), input)
+    # -log(1 - sigmoid(x)) = softplus(x) = ramp + correction, and -log(sigmoid(x)) = softplus(x) - x. Nothing is
+    # subtracted from the correction, so that the smallest losses and gradients keep their digits.
+    logits = input._enter()
+    ramp, correction = (wrap(part, input) for part in softplus_parts(logits))
+    ramp_down = wrap(ops.where(ops.lt(logits, 0.0), ops.neg(logits), 0.0), input)
     if pos_weight is None:
-        loss = (1 - target) * input + negative
+        loss = (1 - target) * ramp + target * ramp_down + correction
     else:
-        loss = (1 - target) * input + ((pos_weight - 1) * target + 1) * negative
+        positive = target * pos_weight
+        loss = (1 - target) * ramp + positive * ramp_down + (1 - target + positive) * correction
     return reduced(loss if weight is None else loss * weight, reduction, "BinaryCrossEntropyWithLogits")
 
 

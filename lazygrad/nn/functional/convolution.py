@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from lazygrad import autodiff, ops
 from lazygrad.ir.node import Node
+from lazygrad.nn.functional.channels import per_channel
 from lazygrad.ops.movement import Padding, Range, Window
 from lazygrad.tensor.handle import wrap
 
@@ -102,19 +103,9 @@ def _convolution(
     groups: int,
 ) -> Tensor:
     name = f"conv{rank}d"
-    x, w = input._enter(), weight._enter()
-    unbatched = x.rank == rank + 1
-    if w.rank != rank + 2 or (x.rank != rank + 2 and not unbatched):
-        raise RuntimeError(
-            f"{name}: expected {rank + 1}D (unbatched) or {rank + 2}D (batched) input and a {rank + 2}D "
-            f"weight, got input of size {list(x.shape)} and weight of size {list(w.shape)}"
-        )
-    if unbatched:
-        x = ops.reshape(x, (1, *x.shape))
-    _check(name, x, w, groups)
-    strides, dilations = per_axis(stride, rank, name), per_axis(dilation, rank, name)
-    if min(strides) < 1 or min(dilations) < 1:
-        raise RuntimeError(f"{name}: stride and dilation must be positive, got {list(strides)} and {list(dilations)}")
+    x, w = _entered(name, rank, input, weight)
+    _check_channels(name, x, w, groups)
+    strides, dilations = _steps(name, rank, stride, dilation)
     paddings = padding_pairs(padding, w.shape[2:], strides, dilations, name)
     for axis, (extent, size, pad, gap) in enumerate(zip(x.shape[2:], w.shape[2:], paddings, dilations, strict=True)):
         if extent + pad.low + pad.high < gap * (size - 1) + 1:
@@ -123,17 +114,57 @@ def _convolution(
                 f"smaller than the kernel size ({gap * (size - 1) + 1}) on spatial axis {axis}: input "
                 f"{list(x.shape)}, weight {list(w.shape)}"
             )
-    result = with_bias(convolve(x, w, strides, paddings, dilations, groups), bias, name)
-    return wrap(
-        ops.reshape(result, result.shape[1:]) if unbatched else result,
-        input,
-        weight,
-        bias,
-        name="Convolution",
+    return _finished(name, convolve(x, w, strides, paddings, dilations, groups), input, weight, bias)
+
+
+def _transposed(
+    rank: int,
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    stride: Sizes,
+    padding: Sizes,
+    output_padding: Sizes,
+    groups: int,
+    dilation: Sizes,
+) -> Tensor:
+    name = f"conv_transpose{rank}d"
+    x, w = _entered(name, rank, input, weight)
+    if x.shape[1] != w.shape[0] or groups < 1 or x.shape[1] % groups:
+        raise RuntimeError(
+            f"{name}: given groups={groups}, input {list(x.shape)} and weight {list(w.shape)} do not fit: "
+            "the weight is (C_in, C_out / groups, *kernel)"
+        )
+    strides, dilations = _steps(name, rank, stride, dilation)
+    margins, extras = per_axis(padding, rank, name), per_axis(output_padding, rank, name)
+    if any(extra >= max(step, gap) for extra, step, gap in zip(extras, strides, dilations, strict=True)):
+        raise RuntimeError(f"{name}: output padding must be smaller than either stride or dilation, got {list(extras)}")
+    space = tuple(
+        (extent - 1) * step - 2 * margin + gap * (size - 1) + extra + 1
+        for extent, step, margin, gap, size, extra in zip(
+            x.shape[2:], strides, margins, dilations, w.shape[2:], extras, strict=True
+        )
     )
+    # It is the gradient of a convolution with respect to its input, and built as that.
+    whole = ops.placeholder((x.shape[0], w.shape[1] * groups, *space), x.dtype, x.device)
+    forward = convolve(whole, w, strides, tuple(Padding(m, m) for m in margins), dilations, groups)
+    (result,) = autodiff.vjp([forward], [x], [whole])
+    assert result is not None
+    return _finished(name, result, input, weight, bias)
 
 
-def _check(name: str, x: Node, weight: Node, groups: int) -> None:
+def _entered(name: str, rank: int, input: Tensor, weight: Tensor) -> tuple[Node, Node]:
+    """The nodes of ``input``, with an axis of images if it had none, and of ``weight``."""
+    x, w = input._enter(), weight._enter()
+    if w.rank != rank + 2 or x.rank not in (rank + 1, rank + 2):
+        raise RuntimeError(
+            f"{name}: expected {rank + 1}D (unbatched) or {rank + 2}D (batched) input and a {rank + 2}D "
+            f"weight, got input of size {list(x.shape)} and weight of size {list(w.shape)}"
+        )
+    return (ops.reshape(x, (1, *x.shape)) if x.rank == rank + 1 else x), w
+
+
+def _check_channels(name: str, x: Node, weight: Node, groups: int) -> None:
     if x.dtype is not weight.dtype:
         raise RuntimeError(f"{name}: input ({x.dtype.name}) and weight ({weight.dtype.name}) must have one dtype")
     if groups < 1 or weight.shape[0] % groups:
@@ -148,15 +179,23 @@ def _check(name: str, x: Node, weight: Node, groups: int) -> None:
         )
 
 
-def with_bias(result: Node, bias: Tensor | None, name: str) -> Node:
-    """``result`` (N, C, *) with ``bias`` (C,) added to each channel."""
-    if bias is None:
-        return result
-    b = bias._enter()
-    if b.shape != (result.shape[1],):
-        raise RuntimeError(f"{name}: expected bias of size {[result.shape[1]]}, got {list(b.shape)}")
-    line = (1, result.shape[1], *(1 for _ in result.shape[2:]))
-    return ops.add(result, ops.expand(ops.reshape(b, line), result.shape))
+def _steps(name: str, rank: int, stride: Sizes, dilation: Sizes) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    strides, dilations = per_axis(stride, rank, name), per_axis(dilation, rank, name)
+    if min(strides) < 1 or min(dilations) < 1:
+        raise RuntimeError(f"{name}: stride and dilation must be positive, got {list(strides)} and {list(dilations)}")
+    return strides, dilations
+
+
+def _finished(name: str, result: Node, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """The tensor of ``result`` (N, C_out, *space) plus the bias, without the axis of images if ``input`` has none."""
+    if bias is not None:
+        b = bias._enter()
+        if b.shape != (result.shape[1],):
+            raise RuntimeError(f"{name}: expected bias of size {[result.shape[1]]}, got {list(b.shape)}")
+        result = ops.add(result, per_channel(b, result.shape))
+    if input.dim() < result.rank:
+        result = ops.reshape(result, result.shape[1:])
+    return wrap(result, input, weight, bias, name="Convolution")
 
 
 def conv1d(
@@ -168,7 +207,12 @@ def conv1d(
     dilation: Sizes = 1,
     groups: int = 1,
 ) -> Tensor:
-    """Convolution of sequences (N, C_in, L) with a weight (C_out, C_in / groups, K); see ``conv2d``."""
+    """Convolution of sequences (N, C_in, L) with a weight (C_out, C_in / groups, K); see ``conv2d``.
+
+    >>> import lazygrad as lg
+    >>> conv1d(lg.tensor([[[1.0, 2.0, 4.0]]]), lg.tensor([[[-1.0, 1.0]]]))
+    tensor([[[1., 2.]]])
+    """
     return _convolution(1, input, weight, bias, stride, padding, dilation, groups)
 
 
@@ -212,54 +256,13 @@ def conv3d(
     dilation: Sizes = 1,
     groups: int = 1,
 ) -> Tensor:
-    """Convolution of volumes: (N, C_in, D, H, W); see ``conv2d``."""
+    """Convolution of volumes: (N, C_in, D, H, W); see ``conv2d``.
+
+    >>> import lazygrad as lg
+    >>> conv3d(lg.ones(1, 1, 4, 4, 4), lg.ones(2, 1, 3, 3, 3)).shape
+    lazygrad.Size([1, 2, 2, 2, 2])
+    """
     return _convolution(3, input, weight, bias, stride, padding, dilation, groups)
-
-
-def _transposed(
-    rank: int,
-    input: Tensor,
-    weight: Tensor,
-    bias: Tensor | None,
-    stride: Sizes,
-    padding: Sizes,
-    output_padding: Sizes,
-    groups: int,
-    dilation: Sizes,
-) -> Tensor:
-    name = f"conv_transpose{rank}d"
-    x, w = input._enter(), weight._enter()
-    unbatched = x.rank == rank + 1
-    if unbatched:
-        x = ops.reshape(x, (1, *x.shape))
-    if w.rank != rank + 2 or x.rank != rank + 2 or x.shape[1] != w.shape[0] or x.shape[1] % groups:
-        raise RuntimeError(
-            f"{name}: given groups={groups}, input {list(x.shape)} and weight {list(w.shape)} do not fit: "
-            "the weight is (C_in, C_out / groups, *kernel)"
-        )
-    strides, dilations = per_axis(stride, rank, name), per_axis(dilation, rank, name)
-    margins, extras = per_axis(padding, rank, name), per_axis(output_padding, rank, name)
-    if any(extra >= max(step, gap) for extra, step, gap in zip(extras, strides, dilations, strict=True)):
-        raise RuntimeError(f"{name}: output padding must be smaller than either stride or dilation, got {list(extras)}")
-    space = tuple(
-        (extent - 1) * step - 2 * margin + gap * (size - 1) + extra + 1
-        for extent, step, margin, gap, size, extra in zip(
-            x.shape[2:], strides, margins, dilations, w.shape[2:], extras, strict=True
-        )
-    )
-    # It is the gradient of a convolution with respect to its input, and built as that.
-    whole = ops.placeholder((x.shape[0], w.shape[1] * groups, *space), x.dtype, x.device)
-    forward = convolve(whole, w, strides, tuple(Padding(m, m) for m in margins), dilations, groups)
-    (result,) = autodiff.vjp([forward], [x], [whole])
-    assert result is not None
-    result = with_bias(result, bias, name)
-    return wrap(
-        ops.reshape(result, result.shape[1:]) if unbatched else result,
-        input,
-        weight,
-        bias,
-        name="Convolution",
-    )
 
 
 def conv_transpose1d(
@@ -272,7 +275,12 @@ def conv_transpose1d(
     groups: int = 1,
     dilation: Sizes = 1,
 ) -> Tensor:
-    """The transpose of ``conv1d``; see ``conv_transpose2d``."""
+    """The transpose of ``conv1d``; see ``conv_transpose2d``.
+
+    >>> import lazygrad as lg
+    >>> conv_transpose1d(lg.tensor([[[1.0, 2.0]]]), lg.tensor([[[1.0, 10.0]]]), stride=2)
+    tensor([[[ 1., 10.,  2., 20.]]])
+    """
     return _transposed(1, input, weight, bias, stride, padding, output_padding, groups, dilation)
 
 
@@ -297,5 +305,9 @@ def conv_transpose2d(
         output_padding: rows and columns added at the end of the result.
         groups: number of groups of channels that see nothing of each other.
         dilation: step between the kernel's points.
+
+    >>> import lazygrad as lg
+    >>> conv_transpose2d(lg.ones(1, 3, 4, 4), lg.ones(3, 2, 2, 2), stride=2).shape
+    lazygrad.Size([1, 2, 8, 8])
     """
     return _transposed(2, input, weight, bias, stride, padding, output_padding, groups, dilation)

@@ -29,7 +29,8 @@ def _dropped(input: Tensor, p: float, shape: tuple[int, ...], inplace: bool, nam
     return rebind(input, result, name + "_") if inplace else result
 
 
-def _checked(p: float) -> float:
+def checked_probability(p: float) -> float:
+    """``p``; ValueError when it is no probability."""
     if not 0.0 <= p <= 1.0:
         raise ValueError(f"dropout probability has to be between 0 and 1, but got {p}")
     return p
@@ -39,8 +40,13 @@ def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool 
     """Each element zero with probability ``p``, the others divided by 1 - p; unchanged unless ``training``.
 
     The random numbers are the default generator's next call (see ``manual_seed``).
+
+    >>> import lazygrad as lg
+    >>> kept = dropout(lg.ones(1000), 0.5)
+    >>> bool(((kept == 0) | (kept == 2)).all())
+    True
     """
-    if _checked(p) == 0 or not training:
+    if checked_probability(p) == 0 or not training:
         return input
     return _dropped(input, p, input._cell.node.shape, inplace, "dropout")
 
@@ -59,6 +65,6 @@ def _channels(input: Tensor, p: float, training: bool, inplace: bool, rank: int)
     shape = input._cell.node.shape
     if len(shape) not in (rank + 1, rank + 2):
         raise RuntimeError(f"dropout{rank}d: expected {rank + 1}D or {rank + 2}D input, got {list(shape)}")
-    if _checked(p) == 0 or not training:
+    if checked_probability(p) == 0 or not training:
         return input
     return _dropped(input, p, (*shape[:-rank], *(1 for _ in range(rank))), inplace, f"dropout{rank}d")

@@ -14,7 +14,12 @@ if TYPE_CHECKING:
 
 
 def unfold(input: Tensor, kernel_size: Sizes, dilation: Sizes = 1, padding: Sizes = 0, stride: Sizes = 1) -> Tensor:
-    """All windows of images (N, C, H, W) as columns (N, C * window's size, number of windows)."""
+    """All windows of images (N, C, H, W) as columns (N, C * window's size, number of windows).
+
+    >>> import lazygrad as lg
+    >>> unfold(lg.ones(1, 2, 4, 4), 2, stride=2).shape
+    lazygrad.Size([1, 8, 4])
+    """
     x = input._enter()
     if x.rank != 4:
         raise RuntimeError(f"unfold: expected images (N, C, H, W), got {list(x.shape)}")
@@ -28,7 +33,13 @@ def unfold(input: Tensor, kernel_size: Sizes, dilation: Sizes = 1, padding: Size
 
 
 def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor:
-    """Channels traded for resolution: (*, C r r, H, W) becomes (*, C, H r, W r)."""
+    """Channels traded for resolution: (*, C r r, H, W) becomes (*, C, H r, W r).
+
+    >>> import lazygrad as lg
+    >>> pixel_shuffle(lg.arange(4).reshape(1, 4, 1, 1), 2)
+    tensor([[[[0, 1],
+              [2, 3]]]])
+    """
     *batch, channels, height, width = input.shape
     r = upscale_factor
     if channels % (r * r):

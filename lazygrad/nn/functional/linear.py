@@ -47,7 +47,12 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 
 
 def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """``x1 @ weight[k] @ x2 + bias[k]`` for each k; weight (out, n, m), vectors (*, n) and (*, m)."""
+    """``x1 @ weight[k] @ x2 + bias[k]`` for each k; weight (out, n, m), vectors (*, n) and (*, m).
+
+    >>> import lazygrad as lg
+    >>> bilinear(lg.ones(4, 2), lg.ones(4, 3), lg.ones(5, 2, 3)).shape
+    lazygrad.Size([4, 5])
+    """
     from lazygrad.tensor.einsum import einsum
 
     result = einsum("...i,kij,...j->...k", input1, weight, input2)
@@ -76,6 +81,11 @@ def embedding(
 
     Returns:
         (*, dimension).
+
+    >>> import lazygrad as lg
+    >>> embedding(lg.tensor([2, 0]), lg.tensor([[0.0, 0.5], [1.0, 1.5], [2.0, 2.5]]))
+    tensor([[2.0000, 2.5000],
+            [0.0000, 0.5000]])
     """
     if max_norm is not None or scale_grad_by_freq:
         raise NotImplementedError("embedding: max_norm and scale_grad_by_freq are not supported")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from lazygrad import ops
 from lazygrad.ir.dtype import accumulator
 from lazygrad.ir.node import Node
+from lazygrad.nn.functional.channels import per_channel
 from lazygrad.tensor.grad_mode import GradScope
 from lazygrad.tensor.handle import wrap
 from lazygrad.tensor.operands import cast, spread
@@ -17,11 +18,6 @@ from lazygrad.tensor.statistics import variance_node
 
 if TYPE_CHECKING:
     from lazygrad.tensor import Tensor
-
-
-def _channels(node: Node, shape: tuple[int, ...]) -> Node:
-    """A value for each channel (C,) spread over (N, C, *)."""
-    return ops.expand(ops.reshape(node, (1, shape[1], *(1 for _ in shape[2:]))), shape)
 
 
 def batch_norm(
@@ -47,6 +43,12 @@ def batch_norm(
         eps: added to the variance.
 
     Statistics of half-width floats are computed in float32.
+
+    >>> import lazygrad as lg
+    >>> x = lg.tensor([[1.0], [3.0]])
+    >>> batch_norm(x, None, None, training=True)
+    tensor([[-1.0000],
+            [ 1.0000]])
     """
     x = input._enter()
     if x.rank < 2:
@@ -67,7 +69,7 @@ def batch_norm(
             raise ValueError(f"Expected more than 1 value per channel when training, got input size {list(x.shape)}")
         axes = (0, *range(2, x.rank))
         mean = mean_node(values, axes)
-        distance = ops.sub(values, _channels(mean, x.shape))
+        distance = ops.sub(values, per_channel(mean, x.shape))
         variance = ops.div(ops.sum_(ops.mul(distance, distance), axes), count)
         _move(running_mean, mean, momentum, 1.0)
         _move(running_var, variance, momentum, count / (count - 1))
@@ -75,13 +77,13 @@ def batch_norm(
         if running_mean is None or running_var is None:
             raise RuntimeError("batch_norm: expected running_mean and running_var to be defined when training=False")
         variance = cast(running_var._enter(), wide)
-        distance = ops.sub(values, _channels(cast(running_mean._enter(), wide), x.shape))
+        distance = ops.sub(values, per_channel(cast(running_mean._enter(), wide), x.shape))
     scale = ops.rsqrt(ops.add(variance, eps))
     if weight is not None:
         scale = ops.mul(scale, cast(weight._enter(), wide))
-    result = ops.mul(distance, _channels(scale, x.shape))
+    result = ops.mul(distance, per_channel(scale, x.shape))
     if bias is not None:
-        result = ops.add(result, _channels(cast(bias._enter(), wide), x.shape))
+        result = ops.add(result, per_channel(cast(bias._enter(), wide), x.shape))
     return wrap(ops.cast(result, x.dtype), input, weight, bias, name="NativeBatchNorm")
 
 
@@ -147,7 +149,12 @@ def group_norm(
     bias: Tensor | None = None,
     eps: float = 1e-05,
 ) -> Tensor:
-    """Standardise groups of channels of each example of (N, C, *), then multiply and shift channels."""
+    """Standardise groups of channels of each example of (N, C, *), then multiply and shift channels.
+
+    >>> import lazygrad as lg
+    >>> group_norm(lg.tensor([[1.0, 3.0, 10.0, 30.0]]), 2)
+    tensor([[-1.0000,  1.0000, -1.0000,  1.0000]])
+    """
     x = input._enter()
     if x.rank < 2 or x.shape[1] % num_groups:
         raise RuntimeError(
@@ -159,9 +166,9 @@ def group_norm(
     )
     result = ops.reshape(_standardised(grouped, (2,), eps), x.shape)
     if weight is not None:
-        result = ops.mul(result, _channels(cast(weight._enter(), result.dtype), x.shape))
+        result = ops.mul(result, per_channel(cast(weight._enter(), result.dtype), x.shape))
     if bias is not None:
-        result = ops.add(result, _channels(cast(bias._enter(), result.dtype), x.shape))
+        result = ops.add(result, per_channel(cast(bias._enter(), result.dtype), x.shape))
     return wrap(ops.cast(result, x.dtype), input, weight, bias, name="NativeGroupNorm")
 
 
@@ -175,19 +182,35 @@ def instance_norm(
     momentum: float = 0.1,
     eps: float = 1e-05,
 ) -> Tensor:
-    """Standardise each channel of each example of (N, C, *)."""
+    """Standardise each channel of each example of (N, C, *).
+
+    >>> import lazygrad as lg
+    >>> instance_norm(lg.tensor([[[1.0, 3.0], [10.0, 30.0]]]))
+    tensor([[[-1.0000,  1.0000],
+             [-1.0000,  1.0000]]])
+    """
     if not use_input_stats or running_mean is not None or running_var is not None:
         raise NotImplementedError("instance_norm: running statistics are not supported")
     return group_norm(input, input.shape[1], weight, bias, eps)
 
 
 def normalize(input: Tensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> Tensor:
-    """Divided by the norm along ``dim`` (but not by less than ``eps``)."""
+    """Divided by the norm along ``dim`` (but not by less than ``eps``).
+
+    >>> import lazygrad as lg
+    >>> normalize(lg.tensor([[3.0, 4.0]]))
+    tensor([[0.6000, 0.8000]])
+    """
     return input / input.norm(p, dim, keepdim=True).clamp_min(eps)
 
 
 def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -> Tensor:
-    """The cosine of the angle between vectors along ``dim``; their norms are taken to be at least ``eps``."""
+    """The cosine of the angle between vectors along ``dim``; their norms are taken to be at least ``eps``.
+
+    >>> import lazygrad as lg
+    >>> cosine_similarity(lg.tensor([[1.0, 0.0]]), lg.tensor([[1.0, 1.0]]))
+    tensor([0.7071])
+    """
     return (
         x1 / x1.norm(2, dim, keepdim=True).clamp_min(eps) * (x2 / x2.norm(2, dim, keepdim=True).clamp_min(eps))
     ).sum(dim)

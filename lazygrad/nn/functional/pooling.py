@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, overload
 
 from lazygrad import ops
-from lazygrad.ir.dtype import bool_
 from lazygrad.ir.node import Node
 from lazygrad.nn.functional.convolution import Sizes, per_axis
+from lazygrad.nn.functional.window_maximum import Sliding, largest_of_windows
 from lazygrad.ops.movement import Padding, Window
 from lazygrad.tensor.handle import wrap
 
@@ -56,18 +56,43 @@ def _checked(
     return x, kernel, margins
 
 
-def _windows(x: Node, kernel: Sequence[int], stride: Sequence[int], dilation: Sequence[int], name: str) -> Node:
-    """The windows over the last two axes, their taps as two new last axes."""
-    for axis, size, gap in zip((-2, -1), kernel, dilation, strict=True):
-        if x.shape[axis] < gap * (size - 1) + 1:
+def _check_fit(name: str, image: Sequence[int], kernel: Sequence[int], dilation: Sequence[int]) -> None:
+    for extent, size, gap in zip(image, kernel, dilation, strict=True):
+        if extent < gap * (size - 1) + 1:
             raise RuntimeError(
-                f"{name}: the window {list(kernel)} is larger than the padded image {list(x.shape[-2:])}: "
+                f"{name}: the window {list(kernel)} is larger than the padded image {list(image)}: "
                 "output size is too small"
             )
-    sizes = zip((x.rank - 2, x.rank - 1), kernel, stride, dilation, strict=True)
-    return ops.windows(x, tuple(Window(axis, size, step, gap) for axis, size, step, gap in sizes))
 
 
+def _windows(x: Node, kernel: Sequence[int], stride: Sequence[int], name: str) -> Node:
+    """The windows over the last two axes, their taps as two new last axes."""
+    _check_fit(name, x.shape[-2:], kernel, (1, 1))
+    sizes = zip((x.rank - 2, x.rank - 1), kernel, stride, strict=True)
+    return ops.windows(x, tuple(Window(axis, size, step) for axis, size, step in sizes))
+
+
+@overload
+def max_pool2d(
+    input: Tensor,
+    kernel_size: Sizes,
+    stride: Sizes | None = None,
+    padding: Sizes = 0,
+    dilation: Sizes = 1,
+    ceil_mode: bool = False,
+    return_indices: Literal[False] = False,
+) -> Tensor: ...
+@overload
+def max_pool2d(
+    input: Tensor,
+    kernel_size: Sizes,
+    stride: Sizes | None = None,
+    padding: Sizes = 0,
+    dilation: Sizes = 1,
+    ceil_mode: bool = False,
+    *,
+    return_indices: Literal[True],
+) -> tuple[Tensor, Tensor]: ...
 def max_pool2d(
     input: Tensor,
     kernel_size: Sizes,
@@ -76,8 +101,8 @@ def max_pool2d(
     dilation: Sizes = 1,
     ceil_mode: bool = False,
     return_indices: bool = False,
-) -> Tensor:
-    """The largest value of each window. Equal largest values of one window share its gradient.
+) -> Tensor | tuple[Tensor, Tensor]:
+    """The largest value of each window. Of equal ones the first, in row-major order, gets the gradient.
 
     Args:
         input: (N, C, H, W) or (C, H, W).
@@ -86,28 +111,26 @@ def max_pool2d(
         padding: border on both sides, which is never the maximum.
         dilation: step between a window's points.
         ceil_mode: whether the last window may reach over the border.
-        return_indices: only False.
+        return_indices: also return where in its flattened H*W image each value was (int64).
 
     >>> import lazygrad as lg
-    >>> max_pool2d(lg.arange(16.0).reshape(1, 4, 4), 2)
-    tensor([[[ 5.,  7.],
-             [13., 15.]]])
+    >>> max_pool2d(lg.arange(16.0).reshape(1, 4, 4), 2, return_indices=True)
+    (tensor([[[ 5.,  7.],
+             [13., 15.]]]), tensor([[[ 5,  7],
+             [13, 15]]]))
     """
-    if return_indices:
-        raise NotImplementedError("max_pool2d: return_indices=True is not supported")
     x, kernel, margins = _checked("max_pool2d", input, kernel_size, padding)
     steps = kernel if stride is None or stride == () else per_axis(stride, 2, "max_pool2d")
     gaps = per_axis(dilation, 2, "max_pool2d")
     over = _overhangs(x.shape[-2:], kernel, steps, margins, gaps, ceil_mode)
-    if any(margins) or any(over):
-        around = (
-            *(Padding(0, 0) for _ in x.shape[:-2]),
-            *(Padding(margin, margin + extra) for margin, extra in zip(margins, over, strict=True)),
-        )
-        inside = ops.pad(ops.constant(True, x.shape, bool_, x.device), around)
-        x = ops.where(inside, ops.pad(x, around), x.dtype.minimum)
-    taps = _windows(x, kernel, steps, gaps, "max_pool2d")
-    return wrap(ops.max_(taps, (taps.rank - 2, taps.rank - 1)), input, name="MaxPool2DWithIndices")
+    padded = tuple(e + 2 * m + o for e, m, o in zip(x.shape[-2:], margins, over, strict=True))
+    _check_fit("max_pool2d", padded, kernel, gaps)
+    slidings = [
+        Sliding(x.rank - 2 + i, kernel[i], steps[i], gaps[i], margins[i], margins[i] + over[i]) for i in range(2)
+    ]
+    values, positions = largest_of_windows(x, slidings, return_indices)
+    pooled = wrap(values, input, name="MaxPool2DWithIndices")
+    return pooled if positions is None else (pooled, wrap(positions, input))
 
 
 def avg_pool2d(
@@ -136,7 +159,7 @@ def avg_pool2d(
     image = x.shape[-2:]
     batch = tuple(Padding(0, 0) for _ in x.shape[:-2])
     around = tuple(Padding(margin, margin + extra) for margin, extra in zip(margins, over, strict=True))
-    taps = _windows(ops.pad(x, (*batch, *around)), kernel, steps, (1, 1), "avg_pool2d")
+    taps = _windows(ops.pad(x, (*batch, *around)), kernel, steps, "avg_pool2d")
     total = ops.sum_(taps, (taps.rank - 2, taps.rank - 1))
     if divisor_override is not None:
         return wrap(ops.div(total, divisor_override), input, name="AvgPool2D")
@@ -146,7 +169,7 @@ def avg_pool2d(
     counted = tuple(e + 2 * m for e, m in zip(image, margins, strict=True)) if count_include_pad else image
     border = tuple(Padding(0, extra) for extra in over) if count_include_pad else around
     ones = ops.pad(ops.constant(1, counted, x.dtype, x.device), border)
-    count = ops.sum_(_windows(ones, kernel, steps, (1, 1), "avg_pool2d"), (2, 3))
+    count = ops.sum_(_windows(ones, kernel, steps, "avg_pool2d"), (2, 3))
     spread = ops.expand(ops.reshape(count, (*(1 for _ in batch), *count.shape)), total.shape)
     return wrap(ops.div(total, spread), input, name="AvgPool2D")
 
@@ -189,4 +212,4 @@ def _averaged(x: Node, axis: int, count: int) -> Node:
     weights = ops.where(inside, share, 0.0)
     labels = tuple(range(x.rank))
     out = tuple(x.rank if label == axis else label for label in labels)
-    return ops.contract(x, labels, weights, (x.rank, axis), out)
+    return ops.contract(x, labels, weights, (x.rank, axis), out, "highest")

@@ -35,7 +35,7 @@ def _compared(name: str, input: Tensor, target: Tensor) -> None:
             f"{name}: using a target size ({target.shape}) that is different to the input size "
             f"({input.shape}). This will likely lead to incorrect results due to broadcasting. Please "
             "ensure they have the same size.",
-            stacklevel=3,
+            stacklevel=4,
         )
 
 
@@ -67,7 +67,12 @@ def l1_loss(
     reduction: str = "mean",
     weight: Tensor | None = None,
 ) -> Tensor:
-    """The absolute difference."""
+    """The absolute difference.
+
+    >>> import lazygrad as lg
+    >>> l1_loss(lg.zeros(2), lg.tensor([1.0, 3.0]))
+    tensor(2.)
+    """
     reduction = resolved_reduction("l1_loss", reduction, size_average, reduce)
     _compared("l1_loss", input, target)
     loss = (input - target).abs()
@@ -82,7 +87,12 @@ def smooth_l1_loss(
     reduction: str = "mean",
     beta: float = 1.0,
 ) -> Tensor:
-    """Squared (over 2 beta) below a difference of ``beta``, absolute less beta / 2 above."""
+    """Squared (over 2 beta) below a difference of ``beta``, absolute less beta / 2 above.
+
+    >>> import lazygrad as lg
+    >>> smooth_l1_loss(lg.zeros(2), lg.tensor([0.5, 3.0]), reduction="none")
+    tensor([0.1250, 2.5000])
+    """
     if beta < 0:
         raise RuntimeError("smooth_l1_loss does not support negative values for beta.")
     if beta == 0:
@@ -97,7 +107,12 @@ def smooth_l1_loss(
 def huber_loss(
     input: Tensor, target: Tensor, reduction: str = "mean", delta: float = 1.0, weight: Tensor | None = None
 ) -> Tensor:
-    """Half the square below a difference of ``delta``, delta * (absolute - delta / 2) above."""
+    """Half the square below a difference of ``delta``, delta * (absolute - delta / 2) above.
+
+    >>> import lazygrad as lg
+    >>> huber_loss(lg.zeros(2), lg.tensor([0.5, 3.0]), reduction="none", delta=2.0)
+    tensor([0.1250, 4.0000])
+    """
     reduction = resolved_reduction("huber_loss", reduction, None, None)
     if delta <= 0:
         raise RuntimeError("huber_loss does not support non-positive values for delta.")

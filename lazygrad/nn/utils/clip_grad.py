@@ -68,6 +68,13 @@ def clip_grad_norm_(
 
     Returns:
         The total norm before clipping, shape ().
+
+    Example:
+        >>> import lazygrad as lg
+        >>> x = lg.zeros(2, requires_grad=True)
+        >>> (x * lg.tensor([3.0, 4.0])).sum().backward()
+        >>> clip_grad_norm_([x], 1.0), x.grad
+        (tensor(5.), tensor([0.6000, 0.8000]))
     """
     gradients = _gradients(parameters)
     with lazygrad.no_grad():
@@ -85,6 +92,14 @@ def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float, f
         parameters: tensors; those without a gradient are passed over.
         clip_value: the bound.
         foreach: admitted for torch's sake; the updates are merged in any case.
+
+    Example:
+        >>> import lazygrad as lg
+        >>> x = lg.zeros(2, requires_grad=True)
+        >>> (x * lg.tensor([3.0, -0.5])).sum().backward()
+        >>> clip_grad_value_([x], 1.0)
+        >>> x.grad
+        tensor([ 1.0000, -0.5000])
     """
     with lazygrad.no_grad():
         for gradient in _gradients(parameters):

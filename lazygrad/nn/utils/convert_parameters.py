@@ -20,7 +20,16 @@ def parameters_to_vector(parameters: Iterable[Tensor]) -> Tensor:
 
 
 def vector_to_parameters(vec: Tensor, parameters: Iterable[Tensor]) -> None:
-    """Fill the parameters, in order, from a vector such as `parameters_to_vector` gives."""
+    """Fill the parameters, in order, from a vector such as `parameters_to_vector` gives.
+
+    Example:
+        >>> import lazygrad as lg
+        >>> layer = lg.nn.Linear(1, 2, bias=False)
+        >>> vector_to_parameters(lg.tensor([1.0, 2.0]), layer.parameters())
+        >>> layer.weight.detach()
+        tensor([[1.],
+                [2.]])
+    """
     if not isinstance(vec, Tensor):
         raise TypeError(f"expected a Tensor, but got: {type(vec).__name__}")
     listed = list(parameters)

@@ -11,7 +11,20 @@ from lazygrad.optim.optimizer import Optimizer
 
 
 class LambdaLR(LRScheduler):
-    """Set the rate to `base_lr * lr_lambda(epoch)`; a function for all groups, or one a group."""
+    """Set the rate to `base_lr * lr_lambda(epoch)`; a function for all groups, or one a group.
+
+    Example:
+        >>> import lazygrad as lg
+        >>> optimizer = lg.optim.SGD([lg.nn.Parameter(lg.zeros(1))], lr=1.0)
+        >>> schedule = lg.optim.lr_scheduler.LambdaLR(optimizer, lambda epoch: 1 / (1 + epoch))
+        >>> rates = []
+        >>> for _ in range(4):
+        ...     rates.append(round(schedule.get_last_lr()[0], 4))
+        ...     optimizer.step()
+        ...     schedule.step()
+        >>> rates
+        [1.0, 0.5, 0.3333, 0.25]
+    """
 
     _not_saved: ClassVar[frozenset[str]] = frozenset({"optimizer", "lr_lambdas"})
 

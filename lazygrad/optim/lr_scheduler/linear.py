@@ -7,7 +7,20 @@ from lazygrad.optim.optimizer import Optimizer
 
 
 class LinearLR(LRScheduler):
-    """Scale the rate by a factor that goes evenly from `start_factor` to `end_factor` in `total_iters`."""
+    """Scale the rate by a factor that goes evenly from `start_factor` to `end_factor` in `total_iters`.
+
+    Example:
+        >>> import lazygrad as lg
+        >>> optimizer = lg.optim.SGD([lg.nn.Parameter(lg.zeros(1))], lr=1.0)
+        >>> schedule = lg.optim.lr_scheduler.LinearLR(optimizer, start_factor=0.25, total_iters=3)
+        >>> rates = []
+        >>> for _ in range(5):
+        ...     rates.append(round(schedule.get_last_lr()[0], 4))
+        ...     optimizer.step()
+        ...     schedule.step()
+        >>> rates
+        [0.25, 0.5, 0.75, 1.0, 1.0]
+    """
 
     def __init__(
         self,

@@ -41,6 +41,18 @@ class OneCycleLR(LRScheduler):
         final_div_factor: the last rate is the first divided by this.
         three_phase: fall back to the first rate before the last phase.
         last_epoch: number of steps made before; -1 starts the cycle.
+
+    Example:
+        >>> import lazygrad as lg
+        >>> optimizer = lg.optim.SGD([lg.nn.Parameter(lg.zeros(1))], lr=1.0)
+        >>> schedule = lg.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=1.0, total_steps=5, cycle_momentum=False)
+        >>> rates = []
+        >>> for _ in range(5):
+        ...     rates.append(round(schedule.get_last_lr()[0], 4))
+        ...     optimizer.step()
+        ...     schedule.step()
+        >>> rates
+        [0.04, 0.9505, 0.6113, 0.1883, 0.0]
     """
 
     # Derived from the constructor's arguments, and plain state must stay plain data.

@@ -12,18 +12,18 @@ X = load(0, variable("i0", 8))
 
 
 def test_kernels_that_differ_in_names_only_are_one():
-    renamed, renamed_key = canonical(softmax(4, 8, ("z", "y", "x", "w")))
+    renamed = canonical(softmax(4, 8, ("z", "y", "x", "w")))
     assert renamed == softmax(4, 8)
-    assert renamed_key == canonical(softmax(4, 8))[1]
+    assert key(renamed) == key(softmax(4, 8))
 
 
 def test_canonical_kernels_stay_as_they_are():
     for kernel in (softmax(4, 8), padded_convolution(), scatter_add()):
-        assert canonical(kernel)[0] == kernel
+        assert canonical(kernel) == kernel
 
 
 def test_names_may_be_exchanged():
-    assert canonical(softmax(4, 8, ("j0", "i0", "j2", "j1")))[0] == softmax(4, 8)
+    assert canonical(softmax(4, 8, ("j0", "i0", "j2", "j1"))) == softmax(4, 8)
 
 
 def test_the_name_of_a_kernel_is_not_in_its_key():

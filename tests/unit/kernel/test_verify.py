@@ -110,6 +110,11 @@ def test_accumulators():
         "a contraction of float32 and int32 cannot be added up in float32",
     )
     verify(storing(store, Stage(axis, (Contraction(X.cast(float16), X.cast(float16), float32),))))
+    verify(storing(store, Stage(axis, (Contraction(X, X, float32, "high"),))))
+    refuses(
+        storing(store, Stage(axis, (Contraction(X.cast(float16), X.cast(float16), float32, "high"),))),
+        "a contraction of float16 has a precision that only float32 has",
+    )
     same_stage = Kernel(
         "test",
         (Body((Variable("i0", 8),), (Stage((), (Reduction("sum", X, float32),), (store,)),)),),

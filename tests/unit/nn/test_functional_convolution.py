@@ -112,6 +112,22 @@ def test_errors_of_conv2d(x, w, options, message):
         functional.conv2d(lg.ones(*x), lg.ones(*w), **options)
 
 
+@pytest.mark.parametrize(
+    ("x", "w", "options", "message"),
+    [
+        ((3, 5), (3, 2, 3, 3), {}, "conv_transpose2d: expected 3D .* or 4D"),
+        ((1, 3, 5, 5), (2, 3, 3, 3), {}, r"the weight is \(C_in, C_out / groups"),
+        ((1, 3, 5, 5), (3, 2, 3, 3), {"groups": 2}, "given groups=2"),
+        ((1, 3, 5, 5), (3, 2, 3, 3), {"stride": 0}, "must be positive"),
+        ((1, 3, 5, 5), (3, 2, 3, 3), {"output_padding": 1}, "must be smaller than either stride or dilation"),
+        ((1, 3, 5, 5), (3, 2, 3, 3), {"bias": lg.ones(3)}, r"expected bias of size \[2\]"),
+    ],
+)
+def test_errors_of_conv_transpose2d(x, w, options, message):
+    with pytest.raises(RuntimeError, match=message):
+        functional.conv_transpose2d(lg.ones(*x), lg.ones(*w), **options)
+
+
 def test_dtypes_must_agree():
     with pytest.raises(RuntimeError, match=r"input \(float64\) and weight \(float32\)"):
         functional.conv2d(lg.ones(1, 1, 3, 3, dtype=lg.float64), lg.ones(1, 1, 3, 3))

@@ -7,7 +7,7 @@ import pytest
 
 import lazygrad as lg
 from lazygrad.nn import functional
-from unit.tensor.against_torch import agree, numbers, numpy_device, torch
+from unit.tensor.against_torch import agree, agree_to_order, numbers, numpy_device, torch
 
 __all__ = ["numpy_device"]
 
@@ -61,6 +61,14 @@ def test_activations_at_extremes():
     x = numpy.array([-1000.0, -100.0, 0.0, 100.0, 1000.0])
     for name in ("softplus", "logsigmoid", "silu", "elu", "selu", "gelu", "mish", "sigmoid", "tanh"):
         agree(lambda lib, x, name=name: getattr(lib.nn.functional, name)(x), x)
+
+
+@pytest.mark.parametrize("name", ["softplus", "logsigmoid", "mish", "silu"])
+def test_derivatives_of_smooth_activations_at_0_and_far_from_it(name):
+    x = numpy.array([0.0, -0.0, 1e-9, -1e-9, 0.7, -0.7, 4, -4, 15, -15, 100, -100])
+    agree_to_order(3, lambda lib, x: getattr(lib.nn.functional, name)(x), x)
+    if name == "softplus":
+        agree_to_order(3, lambda lib, x: lib.nn.functional.softplus(x, beta=2.0, threshold=7.0), x)
 
 
 def test_in_place_activations():

@@ -5,7 +5,7 @@ import pytest
 
 import lazygrad as lg
 from lazygrad.nn import functional
-from unit.tensor.against_torch import agree, numbers, numpy_device
+from unit.tensor.against_torch import agree, agree_to_order, numbers, numpy_device
 
 __all__ = ["numpy_device"]
 
@@ -103,6 +103,37 @@ def test_binary_cross_entropy(reduction):
         t,
         w,
     )
+
+
+# At 0 |x| and max(x, 0) have no derivative; far from it exponentials overflow and differences cancel.
+LOGITS = numpy.array([0.0, -0.0, 1e-9, -1e-9, 0.7, -0.7, 5, -5, 25, -25, 120, -120, 700, -700])
+
+
+@pytest.mark.parametrize("target", [0.0, 0.3, 1.0])
+def test_derivatives_of_binary_cross_entropy_with_logits(target):
+    targets = numpy.full(14, target)
+    weights = {"weight": abs(numbers(14, seed=2)), "pos_weight": abs(numbers(1, seed=3))}
+
+    def loss(lib, x, t, **given):
+        tensors = {name: lib.tensor(value) for name, value in given.items()}
+        return lib.nn.functional.binary_cross_entropy_with_logits(x, t, reduction="none", **tensors)
+
+    agree_to_order(3, lambda lib, x: loss(lib, x, lib.tensor(targets)), LOGITS)
+    agree_to_order(3, lambda lib, x: loss(lib, x, lib.tensor(targets), **weights), LOGITS)
+    # The target is differentiated by, too. Its derivatives end; a term that goes on keeps it in all of them.
+    agree_to_order(3, lambda lib, x, t: loss(lib, x, t) + (x * t) ** 3, LOGITS[:8], targets[:8])
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_the_smallest_losses_and_gradients_keep_their_digits(dtype):
+    """On either side: a target of 0 far below 0, a target of 1 far above."""
+    dtype = getattr(lg, dtype)
+    x = lg.tensor([-30.0, 30.0], dtype=dtype, requires_grad=True)
+    loss = functional.binary_cross_entropy_with_logits(x, lg.tensor([0.0, 1.0], dtype=dtype), reduction="none")
+    (slope,) = lg.autograd.grad(loss.sum(), x)
+    small = numpy.exp(-30.0)
+    assert loss.tolist() == pytest.approx([small, small], rel=2.0**-7)
+    assert slope.tolist() == pytest.approx([small, -small], rel=2.0**-7)
 
 
 def test_binary_cross_entropy_at_the_ends():

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 import numpy
 
 from lazygrad import ops
+from lazygrad.ir.composition import meaning
 from lazygrad.ir.index import evaluate, variable
 from lazygrad.ir.layout import Layout, row_major
-from lazygrad.ir.node import Node, all_inputs, topological
+from lazygrad.ir.node import Node, topological
 from lazygrad.kernel.interpret import interpret
 from lazygrad.kernel.machine import Machine
 from lazygrad.kernel.verify import verify
@@ -49,9 +50,9 @@ def reference(roots: Sequence[Node], leaves: Sequence[Node], arrays: Sequence[nu
     """Node by node by the operations' own meaning."""
     known = dict(zip(leaves, arrays, strict=True))
     with numpy.errstate(all="ignore"):
-        for current in topological(roots, all_inputs):
+        for current in topological(roots, meaning):
             if current not in known:
-                known[current] = current.op.numpy(current, *(known[i] for i in current.inputs))
+                known[current] = current.op.numpy(current, *(known[i] for i in meaning(current)))
     return [known[root] for root in roots]
 
 

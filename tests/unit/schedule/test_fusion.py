@@ -7,6 +7,7 @@ import pytest
 from lazygrad import ops
 from lazygrad.autodiff import vjp
 from lazygrad.ir.node import Node
+from lazygrad.nn.functional.window_maximum import Sliding, largest_of_windows
 from lazygrad.ops.movement import Padding, Range, Window
 from unit.schedule.interpreted import CPU, GPU, check
 
@@ -142,6 +143,21 @@ def test_max_pooling_and_its_gradient(machine):
         return [y, *vjp([y], [g], [x])]
 
     check(both, [(2, 4, 9, 9), (2, 4, 4, 4)], machine)
+
+
+def test_pooling_two_axes_is_two_kernels_forward_and_two_backward():
+    """One for each axis; with all taps of all windows stored, the gradient alone would be more than is written."""
+    slidings = [Sliding(axis, 3, 2, 1, 1, 1) for axis in (2, 3)]
+
+    def both(x, g):
+        y, _ = largest_of_windows(x, slidings)
+        return [y, *vjp([y], [g], [x])]
+
+    made = check(both, [(2, 4, 16, 16), (2, 4, 8, 8)])
+    assert len(made.kernels) == 4
+    written = [slot.layout.size * slot.dtype.bits // 8 for slot in made.slots]
+    image = 2 * 4 * 16 * 16 * 4
+    assert sum(written) < 4.2 * image
 
 
 def test_values_that_are_cheap_to_compute_again_are_not_stored():

@@ -89,3 +89,23 @@ def agree(
                 wanted = torch.zeros_like(other) if other.grad is None else other.grad
                 got = lazygrad.zeros_like(one) if one.grad is None else one.grad
                 assert_same(got, wanted, tolerance)
+
+
+def agree_to_order(order: int, function: Callable[..., Any], *inputs: Any, tolerance: float = 1e-9) -> None:
+    """As ``agree`` for one result, and its derivatives up to ``order``: each one's along a random direction, again."""
+    pairs = [both(value) for value in inputs]
+    ours = function(lazygrad, *(one for one, _ in pairs))
+    theirs = function(torch, *(other for _, other in pairs))
+    assert_same(ours, theirs, tolerance)
+    moving = [pair for pair in pairs if isinstance(pair[1], torch.Tensor) and pair[1].requires_grad]
+    for step in range(order):
+        direction = numbers(*theirs.shape, seed=step + 1, dtype=dtype_name(theirs.dtype))
+        ours = _gradients(lazygrad, (ours * lazygrad.tensor(direction)).sum(), [one for one, _ in moving])
+        theirs = _gradients(torch, (theirs * torch.tensor(direction)).sum(), [other for _, other in moving])
+        assert_same(ours, theirs, tolerance)
+
+
+def _gradients(lib: Any, result: Any, inputs: list[Any]) -> Any:
+    """All gradients in one row, differentiable again."""
+    found = lib.autograd.grad(result, inputs, create_graph=True)
+    return lib.cat([gradient.reshape(-1) for gradient in found])

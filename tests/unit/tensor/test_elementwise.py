@@ -6,7 +6,7 @@ import numpy
 import pytest
 
 import lazygrad as lg
-from unit.tensor.against_torch import agree, numbers, torch
+from unit.tensor.against_torch import agree, agree_to_order, numbers, torch
 
 ANYWHERE = "abs neg sign square exp exp2 expm1 sin cos tan atan sinh cosh tanh asinh erf erfc sigmoid relu floor ceil"
 ANYWHERE += " trunc frac round positive isnan isinf isfinite logical_not"
@@ -148,6 +148,12 @@ def test_infinities_and_nan():
     agree(
         lambda lib, x: (lib.logaddexp(x, x), lib.maximum(x, x.flip(0)), lib.minimum(x, x.flip(0))), x, gradients=False
     )
+
+
+def test_derivatives_of_logaddexp_at_equals_and_far_from_them():
+    x = numpy.array([0.0, 0.0, 1.5, -3, 7, 40, 300, 5])
+    y = numpy.array([0.0, -0.0, 1.5, -3, 7, -40, -300, 5 + 1e-9])
+    agree_to_order(3, lambda lib, x, y: lib.logaddexp(x, y), x, y)
 
 
 def test_closeness():

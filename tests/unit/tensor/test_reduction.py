@@ -4,7 +4,11 @@ import numpy
 import pytest
 
 import lazygrad as lg
-from unit.tensor.against_torch import agree, numbers
+from lazygrad import ops
+from lazygrad.ir.node import all_inputs, topological
+from lazygrad.ir.shape import size_of
+from lazygrad.testing.gradcheck import gradcheck
+from unit.tensor.against_torch import agree, agree_to_order, numbers
 
 AXES = [None, 0, -1, (0, 2), (1,)]
 
@@ -29,6 +33,48 @@ def test_products(dim, zeros):
     x = numbers(3, 4)
     x.flat[:zeros] = 0
     agree(lambda lib, x: x.prod() if dim is None else x.prod(dim, keepdim=True), x)
+
+
+@pytest.mark.parametrize("extent", [1, 2, 3, 5, 8, 16, 17, 35])
+@pytest.mark.parametrize("zeros", [0, 1, 2, 3, 4])
+def test_derivatives_of_products_with_zeros(extent, zeros):
+    """Three orders; with as many zeros as the order, some are not zero. The exponential keeps short ones going."""
+    x = numbers(3, extent, low=0.8, high=1.3)
+    places = numpy.random.default_rng(zeros).permutation(extent)[:zeros]
+    x[1, places] = 0
+    agree_to_order(3, lambda lib, x: x.prod(1).exp(), x)
+    agree_to_order(2, lambda lib, x: x.prod(0, keepdim=True).exp(), x.T.copy())
+    agree_to_order(2, lambda lib, x: x.prod().exp(), x)
+
+
+def test_products_over_several_axes_that_are_not_neighbours():
+    x = numbers(2, 3, 2, 5)
+    x[0, 0, 1, 2] = x[1, 1, 0, 2] = x[0, 1, 0, 2] = 0
+
+    def product(x):
+        return ops.prod(x, (0, 2))
+
+    assert gradcheck(product, [ops.buffer(lg.tensor(x)._node.result)], second_order=True)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32"])
+def test_the_gradient_of_a_product_does_not_divide_by_its_factors(dtype):
+    """Where the product is not in the dtype's range, the products of all others may be."""
+    tiny, huge = {"float16": (2.0**-20, 2.0**12)}.get(dtype, (2.0**-100, 2.0**100))
+    for x, wanted in (([tiny, tiny, 2], [2 * tiny, 2 * tiny, 0]), ([huge, 1, huge], [huge, numpy.inf, huge])):
+        given = lg.tensor(x, dtype=getattr(lg, dtype), requires_grad=True)
+        (found,) = lg.autograd.grad(given.prod(), given)
+        assert found.dtype is given.dtype
+        assert found.tolist() == wanted
+
+
+def test_the_gradient_of_a_long_product_takes_few_steps_and_little_memory():
+    x = lg.ones(2**20, requires_grad=True)
+    (found,) = lg.autograd.grad(x.prod(), x)
+    met = topological([found._node], all_inputs)
+    assert len(met) < 20 * 20
+    assert sum(size_of(n.shape) for n in met if n.op.name == "mul") < 3.1 * 2**20
+    assert found.sum().item() == 2**20
 
 
 @pytest.mark.parametrize("name", ["max", "min"])
@@ -61,6 +107,13 @@ def test_positions(name):
 def test_truth():
     x = numpy.array([[0, 1], [0, 0]])
     agree(lambda lib, x: (x.any(), x.all(), x.any(0), x.all(1, keepdim=True), x.count_nonzero(), x.count_nonzero(0)), x)
+
+
+def test_truth_of_uint8_is_uint8():
+    x = numpy.array([[0, 3], [0, 0]], numpy.uint8)
+    agree(lambda lib, x: (x.any(), x.all(), x.any(0), x.all(1, keepdim=True), lib.any(x, 1), x[:0].all(0)), x)
+    for dtype in ("int8", "int64", "bool", "float32"):
+        agree(lambda lib, x: (x.any(), x.all(), x.any(0)), x.astype(dtype))
 
 
 def test_variance_arguments():
