@@ -1,26 +1,23 @@
-"""Axes made few and long: the canonical form of a body's iteration space, and how accesses move along an
-axis.
+"""Axes made few and long: the canonical form of a body's iteration space, and how accesses move along an axis.
 
-``canonical_axes`` comes first in code generation. In: a body as the scheduler wrote it, with axes of the
-tensors it came from. Out: the same body with
+``canonical_axes`` comes first in code generation. In: a body as the scheduler wrote it, with axes of the tensors it
+came from. Out: the same body with
 
-- an axis split where addresses divide by a part of it (``v // d`` and ``v % d`` become two axes), so that
-what is
+- an axis split where addresses divide by a part of it (``v // d`` and ``v % d`` become two axes), so that what is
   contiguous can be seen;
-- two axes merged where everything that mentions them walks through both as through one, so that loops are
-long;
-- stages that walk over axes of the same extents walking over the same axes, so that what they share is one
-value.
+- two axes merged where everything that mentions them walks through both as through one, so that loops are long;
+- stages that walk over axes of the same extents walking over the same axes, so that what they share is one value.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from itertools import pairwise
 
-from lazygrad.ir.index import Atom, Index, Quotient, Variable, substitute
+from lazygrad.ir.index import Index, Quotient, Substitution, Variable, substitute
 from lazygrad.kernel.kernel import Access, Body, Reduction, Stage
-from lazygrad.kernel.substitution import map_axes, stage_indices, substitute_stages
+from lazygrad.kernel.substitution import map_indices, stage_indices, substitute_stages
 
 # Splitting an axis pays when both parts fill vectors or at least loops.
 SMALLEST_SPLIT = 8
@@ -29,8 +26,18 @@ LARGEST_AXIS = 2**31 - 1
 
 
 def canonical_axes(body: Body) -> Body:
-    """The body over few long axes (see above)."""
-    return _share(_merge(_split(body)))
+    """The body over few long axes (see above).
+
+    Where products or accumulators have axes of their own, all axes are sides of matrices, and stay as they are.
+    """
+    if any(part.axes for stage in body.stages for part in (*stage.products, *stage.accumulators)):
+        return body
+    space = _Space(body)
+    while space.split_one():
+        pass
+    while space.merge_one():
+        pass
+    return _share(space.body())
 
 
 def stride(index: Index, axis: Variable) -> int | None:
@@ -50,119 +57,137 @@ def _reads(index: Index, axis: Variable) -> bool:
     pending = [index]
     while pending:
         for atom, _ in pending.pop().terms:
-            if isinstance(atom, Variable):
-                if atom == axis:
-                    return True
-            else:
+            if atom is axis:
+                return True
+            if isinstance(atom, Quotient):
                 pending.append(atom.index)
     return False
 
 
 def _quotients(indices: Sequence[Index]) -> list[Quotient]:
     """Every division inside the indices, once."""
-    found: dict[Atom, None] = {}
+    found: dict[Quotient, None] = {}
     pending = list(indices)
     while pending:
         for atom, _ in pending.pop().terms:
             if isinstance(atom, Quotient) and atom not in found:
                 found[atom] = None
                 pending.append(atom.index)
-    return [atom for atom in found if isinstance(atom, Quotient)]
+    return list(found)
 
 
-# ---- splitting
+class _Space:
+    """A body's axes and indices while they change; the body itself is rewritten once, in the end."""
+
+    def __init__(self, body: Body) -> None:
+        self.given = body
+        self.axes = body.axes
+        self.stage_axes = [stage.axes for stage in body.stages]
+        # From each index as it was written to what it is over the present axes.
+        self.indices = {index: index for stage in body.stages for index in stage_indices(stage)}
+
+    def body(self) -> Body:
+        """The given body over the present axes."""
+        if self.axes == self.given.axes and self.stage_axes == [stage.axes for stage in self.given.stages]:
+            return self.given
+        stages = map_indices(self.given.stages, self.indices.__getitem__)
+        renamed = zip(stages, self.stage_axes, strict=True)
+        return Body(self.axes, tuple(replace(stage, axes=axes) for stage, axes in renamed))
+
+    def _replace(
+        self, values: Mapping[Variable, Index], renamed: Callable[[tuple[Variable, ...]], tuple[Variable, ...]]
+    ) -> None:
+        put = Substitution(values)
+        self.indices = {written: put(index) for written, index in self.indices.items()}
+        self.axes = renamed(self.axes)
+        self.stage_axes = [renamed(axes) for axes in self.stage_axes]
+
+    # ---- splitting
+
+    def split_one(self) -> bool:
+        """Splits the first axis for which that pays; False when there is none."""
+        quotients = _quotients(list(self.indices.values()))
+        if not quotients:
+            return False
+        axes = dict.fromkeys((*self.axes, *(axis for axes in self.stage_axes for axis in axes)))
+        for axis in axes:
+            divisor = _divisor(axis, quotients)
+            if divisor is not None:
+                self._split(axis, divisor)
+                return True
+        return False
+
+    def _split(self, axis: Variable, divisor: int) -> None:
+        outer, inner = Variable(f"{axis.name}o", axis.extent // divisor), Variable(f"{axis.name}i", divisor)
+        value = Index(0, ((outer, 1),)) * divisor + Index(0, ((inner, 1),))
+
+        def renamed(axes: tuple[Variable, ...]) -> tuple[Variable, ...]:
+            return tuple(new for old in axes for new in ((outer, inner) if old is axis else (old,)))
+
+        self._replace({axis: value}, renamed)
+
+    # ---- merging
+
+    def merge_one(self) -> bool:
+        """Merges the first two axes for which that is possible; False when there are none."""
+        indices = dict.fromkeys(self.indices.values())
+        steps: dict[Variable, list[int]] = {}
+        for outer, inner in self._pairs():
+            for axis in (outer, inner):
+                if axis not in steps:
+                    steps[axis] = [index.coefficient(axis) for index in indices]
+            if outer.extent * inner.extent > LARGEST_AXIS:
+                continue
+            if all(far == near * inner.extent for far, near in zip(steps[outer], steps[inner], strict=True)):
+                whole = Variable(f"{outer.name}{inner.name}", outer.extent * inner.extent)
+                flat = Index(0, ((whole, 1),))
+                values = {outer: flat // inner.extent, inner: flat % inner.extent}
+                if not _divides_more(indices, values):
+                    self._merge(outer, inner, whole, values)
+                    return True
+        return False
+
+    def _pairs(self) -> list[tuple[Variable, Variable]]:
+        """Axes that may become one, outer first. Where the order of visits matters, neighbours only."""
+        pairs = [(a, b) for a in self.axes for b in self.axes if a is not b]
+        for axes in dict.fromkeys(self.stage_axes):
+            shared = set(axes)
+            users = [number for number, others in enumerate(self.stage_axes) if not shared.isdisjoint(others)]
+            if any(self.stage_axes[number] != axes for number in users):
+                continue
+            if any(_ordered(self.given.stages[number]) for number in users):
+                pairs.extend(pairwise(axes))
+            else:
+                pairs.extend((a, b) for a in axes for b in axes if a is not b)
+        return pairs
+
+    def _merge(self, outer: Variable, inner: Variable, whole: Variable, values: Mapping[Variable, Index]) -> None:
+        def renamed(axes: tuple[Variable, ...]) -> tuple[Variable, ...]:
+            if outer not in axes:
+                return axes
+            return tuple(whole if axis is inner else axis for axis in axes if axis is not outer)
+
+        self._replace(values, renamed)
 
 
-def _split(body: Body) -> Body:
-    while True:
-        quotients = _quotients([index for stage in body.stages for index in stage_indices(stage)])
-        axes = dict.fromkeys((*body.axes, *(axis for stage in body.stages for axis in stage.axes)))
-        choice = next((found for axis in axes if (found := _divisor(axis, quotients)) is not None), None)
-        if choice is None:
-            return body
-        body = _split_axis(body, *choice)
-
-
-def _divisor(axis: Variable, quotients: Sequence[Quotient]) -> tuple[Variable, int] | None:
+def _divisor(axis: Variable, quotients: Sequence[Quotient]) -> int | None:
     """The smallest divisor of the axis alone that cuts it into two worthwhile parts."""
     whole = Index(0, ((axis, 1),))
     divisors = {q.divisor for q in quotients if q.index == whole and axis.extent % q.divisor == 0}
-    good = [d for d in divisors if d >= SMALLEST_SPLIT and axis.extent // d > 1]
-    return (axis, min(good)) if good else None
-
-
-def _split_axis(body: Body, axis: Variable, divisor: int) -> Body:
-    outer, inner = Variable(f"{axis.name}o", axis.extent // divisor), Variable(f"{axis.name}i", divisor)
-    value = Index(0, ((outer, 1),)) * divisor + Index(0, ((inner, 1),))
-
-    def renamed(axes: tuple[Variable, ...]) -> tuple[Variable, ...]:
-        return tuple(new for old in axes for new in ((outer, inner) if old == axis else (old,)))
-
-    return map_axes(body, renamed, substitute_stages(body.stages, {axis: value}))
-
-
-# ---- merging
-
-
-def _merge(body: Body) -> Body:
-    merged: Body | None = body
-    while merged is not None:
-        body = merged
-        merged = _merge_once(body)
-    return body
-
-
-def _merge_once(body: Body) -> Body | None:
-    for outer, inner in _pairs(body):
-        found = _merge_pair(body, outer, inner)
-        if found is not None:
-            return found
-    return None
-
-
-def _pairs(body: Body) -> list[tuple[Variable, Variable]]:
-    """Axes that may become one, outer first. Where the order of visits matters, neighbours only."""
-    pairs = [(a, b) for a in body.axes for b in body.axes if a != b]
-    lists = dict.fromkeys(stage.axes for stage in body.stages)
-    for axes in lists:
-        users = [stage for stage in body.stages if set(stage.axes) & set(axes)]
-        if any(stage.axes != axes for stage in users):
-            continue
-        if any(_ordered(stage) for stage in users):
-            pairs.extend(pairwise(axes))
-        else:
-            pairs.extend((a, b) for a in axes for b in axes if a != b)
-    return pairs
+    return min((d for d in divisors if d >= SMALLEST_SPLIT and axis.extent // d > 1), default=None)
 
 
 def _ordered(stage: Stage) -> bool:
     return stage.sequential or any(isinstance(a, Reduction) and a.position is not None for a in stage.accumulators)
 
 
-def _merge_pair(body: Body, outer: Variable, inner: Variable) -> Body | None:
-    if outer.extent * inner.extent > LARGEST_AXIS:
-        return None
-    indices = [index for stage in body.stages for index in stage_indices(stage)]
-    if any(index.coefficient(outer) != index.coefficient(inner) * inner.extent for index in indices):
-        return None
-    whole = Variable(f"{outer.name}{inner.name}", outer.extent * inner.extent)
-    flat = Index(0, ((whole, 1),))
-    values = {outer: flat // inner.extent, inner: flat % inner.extent}
-    for index in indices:
-        if not _reads(index, outer) and not _reads(index, inner):
-            continue
-        if len(_quotients([substitute(index, values)])) > len(_quotients([index])):
-            return None
-
-    def renamed(axes: tuple[Variable, ...]) -> tuple[Variable, ...]:
-        if outer not in axes:
-            return axes
-        return tuple(whole if axis == inner else axis for axis in axes if axis != outer)
-
-    return map_axes(body, renamed, substitute_stages(body.stages, values))
-
-
-# ---- sharing
+def _divides_more(indices: Mapping[Index, None], values: Mapping[Variable, Index]) -> bool:
+    """Whether some index has more divisions with the values put in."""
+    return any(
+        len(_quotients([substitute(index, values)])) > len(_quotients([index]))
+        for index in indices
+        if any(_reads(index, axis) for axis in values)
+    )
 
 
 def _share(body: Body) -> Body:
@@ -174,6 +199,6 @@ def _share(body: Body) -> Body:
         if axes != stage.axes:
             renamed = {old: Index(0, ((new, 1),)) for old, new in zip(stage.axes, axes, strict=True)}
             (stage,) = substitute_stages((stage,), renamed)
-            stage = Stage(axes, stage.accumulators, stage.stores, stage.sequential)
+            stage = replace(stage, axes=axes)
         stages.append(stage)
     return Body(body.axes, tuple(stages))

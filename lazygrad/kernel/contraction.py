@@ -156,7 +156,7 @@ def _vector_axis(columns: list[Variable], address: Index, lanes: int, size: int)
         if isinstance(atom, Quotient) and atom.remainder and coefficient == 1:
             inner = atom.index
             if len(inner.terms) == 1 and inner.terms[0][0] in columns and atom.divisor % lanes == 0:
-                return inner.terms[0][0], atom.divisor  # type: ignore[return-value]
+                return inner.terms[0][0], atom.divisor
     return None
 
 

@@ -64,18 +64,16 @@ class Emitter(IndexEmitter):
             if self.recall(current) is not None:
                 pending.pop()
                 continue
-            missing = [i for i in current.inputs if self.recall(i) is None]
+            inputs = [self.recall(i) for i in current.inputs]
+            missing = [i for i, found in zip(current.inputs, inputs, strict=True) if found is None]
             if missing:
                 pending.extend(reversed(missing))
                 continue
             pending.pop()
-            operand = self._emit(current, [self._operand(i) for i in current.inputs])
+            operand = self._emit(current, inputs)
             self.remember(current, operand, operand.depth)
-        return self._operand(value)
-
-    def _operand(self, value: Value) -> Operand:
-        operand: Operand = self.recall(value)
-        return operand
+        result: Operand = self.recall(value)
+        return result
 
     def _emit(self, value: Value, inputs: list[Operand]) -> Operand:
         if value.op == CONSTANT:
@@ -90,12 +88,11 @@ class Emitter(IndexEmitter):
             return self._valid(value.payload)
         if value.op == LOAD:
             return self.load(self.resolve(value.payload, inputs), value.dtype)
-        operand = self.operation(value, inputs)
-        depth = max((i.depth for i in inputs), default=0)
-        operand = operand._replace(depth=depth)
+        text, dtype, wide, _, bits = self.operation(value, inputs)
+        depth = max([i.depth for i in inputs], default=0)
         if value in self.fused:
-            return operand._replace(text=f"({operand.text})")
-        return self.declare(operand)
+            return Operand(f"({text})", dtype, wide, depth, bits)
+        return self.declare(Operand(text, dtype, wide, depth, bits))
 
     def _integer_value(self, value: Value) -> Operand:
         operand = self.index(value.payload)

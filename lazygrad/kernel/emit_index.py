@@ -26,6 +26,9 @@ class Condition(NamedTuple):
     wide: Operand | None
 
 
+_ALWAYS = Condition(None, None)
+
+
 class Address(NamedTuple):
     """``base + lane * stride`` when ``stride`` is a number (0: the same for all); else ``base`` is wide."""
 
@@ -35,6 +38,10 @@ class Address(NamedTuple):
 
 class IndexEmitter(Levels):
     """Emission of integers and conditions."""
+
+    # Whether an index's constant is added first, where all else is still small, or last, where it costs vectors
+    # nothing.
+    constant_first = False
 
     @abstractmethod
     def integer(self, number: int, dtype: DType) -> str:
@@ -63,6 +70,10 @@ class IndexEmitter(Levels):
     @abstractmethod
     def both(self, left: Operand, right: Operand) -> Operand:
         """The conjunction of two bools, either of which may be wide."""
+
+    def term_order(self, wide: int, depth: int) -> tuple[int, int]:
+        """In which order the terms of a sum are added: what is the same for all lanes first."""
+        return wide, depth
 
     # ---- indices
 
@@ -105,7 +116,7 @@ class IndexEmitter(Levels):
         """A variable's base text, or a quotient's named value."""
         if isinstance(atom, Variable):
             binding = self._binding(atom)
-            return Operand(binding.text, binding.dtype, binding.wide and not binding.linear, binding.depth)
+            return Operand(binding.text, binding.dtype, 0 if binding.linear else binding.wide, binding.depth)
         found: Operand | None = self.recall(("atom", atom))
         if found is None:
             found = self._quotient(atom)
@@ -152,7 +163,7 @@ class IndexEmitter(Levels):
     def _sum(self, index: Index, with_lanes: bool) -> Operand:
         """Adds the terms from the outermost level inwards: outer parts are computed in outer loops."""
         dtype = int32 if self._bits(index) == 32 else int64
-        terms: list[tuple[bool, int, str]] = []  # wide, depth, text
+        terms: list[tuple[int, int, str]] = []  # wide, depth, text
         lane_factor = 0
         lane_depth = 0
         for atom, coefficient in index.terms:
@@ -168,7 +179,10 @@ class IndexEmitter(Levels):
             factor = abs(coefficient)
             product = text if factor == 1 else f"{text} * {self.integer(factor, dtype)}"
             terms.append((operand.wide, operand.depth, f"- {product}" if coefficient < 0 else f"+ {product}"))
-        terms.sort(key=lambda term: term[:2])
+        constant = f"{'-' if index.constant < 0 else '+'} {self.integer(abs(index.constant), dtype)}"
+        if index.constant and self.constant_first:
+            terms.append((0, 0, constant))
+        terms.sort(key=lambda term: self.term_order(*term[:2]))
         current = Operand("", dtype)
         parts: list[str] = []
         for wide, depth, text in terms:
@@ -176,10 +190,9 @@ class IndexEmitter(Levels):
                 current = self.declare(current._replace(text=_joined(parts)), "k")
                 parts = [f"+ {current.text}"]
             parts.append(text)
-            current = current._replace(wide=wide or current.wide, depth=max(depth, current.depth))
-        if index.constant or not parts:
-            number = self.integer(abs(index.constant), dtype)
-            parts.append(f"- {number}" if index.constant < 0 else f"+ {number}")
+            current = Operand("", dtype, wide | current.wide, max(depth, current.depth))
+        if not parts or (index.constant and not self.constant_first):
+            parts.append(constant)
         text = _joined(parts)
         if with_lanes and lane_factor:
             numbers = self.lane_numbers(dtype, lane_factor)
@@ -195,7 +208,7 @@ class IndexEmitter(Levels):
     def condition(self, mask: Mask) -> Condition:
         """The mask's two parts, each a conjunction of its bounds."""
         if not mask:
-            return Condition(None, None)
+            return _ALWAYS
         found: Condition | None = self.recall(("mask", mask))
         if found is None:
             bounds = [self._bound(bound) for bound in mask]

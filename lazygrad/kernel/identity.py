@@ -1,7 +1,7 @@
 """When two kernels are one: canonical names, and a key that is the same in every process.
 
-In: a kernel with any names. Out: the kernel whose body axes are i0, i1, ..., stage axes j0, j1, ... (counted
-through the body) and dynamic variables d0, d1, ... in the order in which they are met. Bodies, buffers, scalars and
+In: a kernel with any names. Out: the kernel whose body axes are i0, i1, ..., stage axes j0, j1, ..., axes of products
+and accumulators that no stage has k0, k1, ... (counted through the body) and dynamic variables d0, d1, ... in the order in which they are met. Bodies, buffers, scalars and
 axes keep their order: callers pass arguments by it. The key ignores the kernel's own name.
 """
 
@@ -11,21 +11,18 @@ import hashlib
 
 from lazygrad.ir.index import Bound, Index, Mask, Substitution, Variable, simplify_mask, variables
 from lazygrad.ir.value import INDEX, LOAD, VALID, Value, leaf
-from lazygrad.kernel.kernel import Access, Accumulator, Body, Contraction, Kernel, Reduction, Stage, Store
+from lazygrad.kernel.kernel import Access, Body, Kernel, Stage
+from lazygrad.kernel.mapping import map_stage
 from lazygrad.kernel.printer import print_kernel
-from lazygrad.kernel.walk import ordered_values, stage_values
 
 # Part of every key: raise it when the meaning of a printed kernel changes.
 FORMAT = "kernel 1"
 _UNNAMED = "kernel"
 
 
-def canonical(kernel: Kernel) -> tuple[Kernel, str]:
-    """The kernel with canonical names, and its key."""
-    renamed = Kernel(
-        kernel.name, tuple(_Renaming(body).body() for body in kernel.bodies), kernel.buffers, kernel.scalars
-    )
-    return renamed, key(renamed)
+def canonical(kernel: Kernel) -> Kernel:
+    """The kernel with canonical names."""
+    return Kernel(kernel.name, tuple(_Renaming(body).body() for body in kernel.bodies), kernel.buffers, kernel.scalars)
 
 
 def key(kernel: Kernel) -> str:
@@ -48,7 +45,11 @@ class _Renaming:
             for axis in stage.axes:
                 self._name(axis, "j")
         for stage in body.stages:
-            for value in ordered_values(stage_values(stage)):
+            for part in (*stage.products, *stage.accumulators):
+                for axis in part.axes:
+                    self._name(axis, "k")
+        for stage in body.stages:
+            for value in stage.values:
                 if value.op == LOAD:
                     self._name_dynamic(value.payload)
             for store in stage.stores:
@@ -69,19 +70,19 @@ class _Renaming:
             self._name(variable, "d")
 
     def body(self) -> Body:
+        if all(old is new for old, new in self._variables.items()):
+            return self._body
         stages = tuple(self._stage(stage) for stage in self._body.stages)
-        return Body(tuple(self._variables[axis] for axis in self._body.axes), stages)
+        return Body(self._axes(self._body.axes), stages)
 
     def _stage(self, stage: Stage) -> Stage:
-        for value in ordered_values(stage_values(stage)):
+        for value in stage.values:
             if value not in self._values:
                 self._values[value] = self._value(value)
-        return Stage(
-            tuple(self._variables[axis] for axis in stage.axes),
-            tuple(self._accumulator(accumulator) for accumulator in stage.accumulators),
-            tuple(self._store(store) for store in stage.stores),
-            stage.sequential,
-        )
+        return map_stage(stage, self._values.__getitem__, self._access, self._put, self._axes)
+
+    def _axes(self, axes: tuple[Variable, ...]) -> tuple[Variable, ...]:
+        return tuple(self._variables[axis] for axis in axes)
 
     def _value(self, value: Value) -> Value:
         payload = value.payload
@@ -103,17 +104,3 @@ class _Renaming:
 
     def _mask(self, mask: Mask) -> Mask:
         return simplify_mask(Bound(self._put(bound.index), bound.low, bound.high) for bound in mask)
-
-    def _accumulator(self, accumulator: Accumulator) -> Accumulator:
-        if isinstance(accumulator, Contraction):
-            return Contraction(self._values[accumulator.a], self._values[accumulator.b], accumulator.dtype)
-        position = None if accumulator.position is None else self._put(accumulator.position)
-        return Reduction(accumulator.op, self._values[accumulator.value], accumulator.dtype, position)
-
-    def _store(self, store: Store) -> Store:
-        return Store(
-            self._access(store.access),
-            self._values[store.value],
-            store.mode,
-            tuple(self._values[value] for value in store.dynamic_values),
-        )

@@ -13,14 +13,14 @@ from typing import Any
 
 import numpy
 
-import lazygrad.ops.elementwise  # noqa: F401  (declares the operations)
+import lazygrad.ops  # noqa: F401  (declares the operations)
 from lazygrad.ir import value as kinds
 from lazygrad.ir.index import Index, Mask, Variable, evaluate
 from lazygrad.ir.op import REGISTRY
 from lazygrad.ir.value import Value
-from lazygrad.kernel.kernel import Access, Accumulator, Body, Contraction, Kernel, Stage, Store
+from lazygrad.kernel.kernel import Access, Accumulator, Average, Body, Contraction, Kernel, Product, Reduction, Stage, Store
 from lazygrad.kernel.verify import KernelError
-from lazygrad.kernel.walk import ordered_values, stage_values
+from lazygrad.kernel.walk import stage_values
 
 # Parallel points are taken in portions, so that no intermediate array has many more elements than this.
 PORTION = 1 << 22
@@ -60,7 +60,7 @@ def interpret(
 
 def _portions(body: Body) -> Iterator[dict[Variable, int]]:
     """Values for the outer axes of a body, so that what is left of it fits into one portion."""
-    points = max((_product(stage.axes) for stage in body.stages), default=1) * _product(body.axes)
+    points = max((_product(_loops(stage)) for stage in body.stages), default=1) * _product(body.axes)
     outer = 0
     while points > PORTION and outer < len(body.axes):
         points //= body.axes[outer].extent
@@ -77,8 +77,14 @@ def _product(axes: Sequence[Variable]) -> int:
     return total
 
 
+def _loops(stage: Stage) -> tuple[Variable, ...]:
+    """The stage's axes and behind them those that its products and accumulators have of their own."""
+    own = (axis for part in (*stage.products, *stage.accumulators) for axis in part.axes)
+    return tuple(dict.fromkeys((*stage.axes, *own)))
+
+
 class _Run:
-    """One portion of a body. Every array of values has the body's axes first, then the axes of its stage."""
+    """One portion of a body. Arrays of values have the body's axes first, then the stage's, then its parts' own."""
 
     def __init__(
         self,
@@ -93,8 +99,10 @@ class _Run:
         self.buffers = buffers
         self.arguments = arguments
         self.fixed = fixed
-        self.reduced: list[Any] = []  # with the shape of the body's axes
-        self.shape: tuple[int, ...] = ()
+        self.reduced: list[tuple[Any, tuple[Variable, ...]]] = []  # over the body's axes and the accumulator's own
+        self.products: list[Product] = []
+        self.loops: tuple[Variable, ...] = ()  # all axes of the stage's arrays but the body's
+        self.shape: tuple[int, ...] = ()  # of the body's axes and the stage's
         self.points: dict[Variable, Any] = {}
         self.inner: tuple[int, ...] = ()  # which axes of arrays are the stage's
 
@@ -103,26 +111,36 @@ class _Run:
             self._stage(stage)
 
     def _stage(self, stage: Stage) -> None:
-        axes = (*self.body.axes, *stage.axes)
-        self.shape = tuple(1 if axis in self.fixed else axis.extent for axis in axes)
-        self.inner = tuple(range(len(self.body.axes), len(axes)))
+        self.loops = _loops(stage)
+        axes = (*self.body.axes, *self.loops)
+        rank = len(self.body.axes) + len(stage.axes)
+        self.shape = tuple(1 if axis in self.fixed else axis.extent for axis in axes[:rank])
+        self.inner = tuple(range(len(self.body.axes), rank))
+        self.products += stage.products
         self.points = {}
         for position, axis in enumerate(axes):
             values = numpy.asarray(self.fixed[axis]) if axis in self.fixed else numpy.arange(axis.extent)
             self.points[axis] = values.reshape([-1 if n == position else 1 for n in range(len(axes))])
         results = self._values(stage)
-        self.reduced += [self._accumulated(accumulator, results) for accumulator in stage.accumulators]
+        for found in stage.accumulators:
+            own = tuple(axis for axis in self.loops if axis in found.axes)
+            self.reduced.append((self._accumulated(found, own, results), own))
         for store in stage.stores:
             self._store(store, results)
 
     def _values(self, stage: Stage) -> dict[Value, Any]:
         """The arrays of the stage's roots; others are dropped after their last use."""
         roots = set(stage_values(stage))
-        order = ordered_values(stage_values(stage))
+        order = stage.values
         last = {i: value for value in order for i in value.inputs}
         results: dict[Value, Any] = {}
         for value in order:
-            results[value] = self._value(value, [results[i] for i in value.inputs])
+            if value.op == kinds.PRODUCT:
+                product = self.products[value.payload]
+                inputs = [results[i] for i in product.operands]
+            else:
+                inputs = [results[i] for i in value.inputs]
+            results[value] = self._value(value, inputs)
             for i in set(value.inputs):
                 if last[i] is value and i not in roots:
                     del results[i]
@@ -136,8 +154,9 @@ class _Run:
             case kinds.ARGUMENT:
                 return self.arguments[value.payload]
             case kinds.REDUCED:
-                result = self.reduced[value.payload]
-                return result.reshape(result.shape + (1,) * len(self.inner))
+                return self._reduced(*self.reduced[value.payload])
+            case kinds.PRODUCT:
+                return self._product(self.products[value.payload], *inputs)
             case kinds.INDEX:
                 return numpy.asarray(self._index(value.payload, {})).astype(dtype)
             case kinds.VALID:
@@ -155,12 +174,23 @@ class _Run:
 
     # ---- accumulators
 
-    def _accumulated(self, accumulator: Accumulator, results: Mapping[Value, Any]) -> Any:
+    def _accumulated(self, accumulator: Accumulator, own: Sequence[Variable], results: Mapping[Value, Any]) -> Any:
         dtype = accumulator.dtype.numpy
-        if isinstance(accumulator, Contraction):
-            product = results[accumulator.a].astype(dtype) * results[accumulator.b].astype(dtype)
-            return self._full(product).sum(axis=self.inner, dtype=dtype)
-        values = self._full(results[accumulator.value])
+        operands = [results[value] for value in accumulator.operands]
+        match accumulator:
+            case Contraction():
+                a, b = operands
+                return self._full(a.astype(dtype) * b.astype(dtype), own).sum(axis=self.inner, dtype=dtype)
+            case Average():
+                weights = self._exponentials(operands[0])[1]
+                total = weights.sum(axis=self.inner, keepdims=True)
+                weighted = (weights / numpy.where(total == 0, 1, total)).astype(dtype)
+                weighted = weighted.reshape(weighted.shape + (1,) * (len(self.loops) - len(self.inner)))
+                return self._full(weighted * operands[1], own).sum(axis=self.inner, dtype=dtype)
+            case Reduction(op="logsumexp"):
+                largest, exponentials = self._exponentials(operands[0])
+                return largest + numpy.log(exponentials.sum(axis=self.inner, dtype=dtype))
+        values = self._full(operands[0])
         if accumulator.position is None:
             return _REDUCE[accumulator.op].reduce(values, axis=self.inner, dtype=dtype)
         outer = self.shape[: len(self.body.axes)]
@@ -168,8 +198,35 @@ class _Run:
         positions = self._full(numpy.asarray(self._index(accumulator.position, {}), numpy.int64))
         return numpy.take_along_axis(positions.reshape(*outer, -1), first[..., None], -1)[..., 0]
 
-    def _full(self, array: Any) -> Any:
-        return numpy.broadcast_to(array, self.shape)
+    def _exponentials(self, scores: Any) -> tuple[Any, Any]:
+        """The largest score of each row, or 0 where that is -inf, and the exponentials of how much less each is."""
+        full = self._full(scores)
+        largest = full.max(axis=self.inner, keepdims=True)
+        largest = numpy.where(largest == -numpy.inf, 0, largest).astype(full.dtype)
+        return largest.squeeze(self.inner), numpy.exp(full - largest)
+
+    def _product(self, product: Product, a: Any, b: Any) -> Any:
+        """Of the rank of all values, with an extent of 1 along the product's own axes."""
+        dtype = product.dtype.numpy
+        summed = tuple(len(self.body.axes) + self.loops.index(axis) for axis in product.axes)
+        multiplied = a.astype(dtype) * b.astype(dtype)
+        shape = list(numpy.broadcast_shapes(multiplied.shape, (1,) * (len(self.body.axes) + len(self.loops))))
+        for axis, position in zip(product.axes, summed, strict=True):
+            shape[position] = axis.extent
+        return numpy.broadcast_to(multiplied, shape).sum(axis=summed, dtype=dtype, keepdims=True)
+
+    def _reduced(self, result: Any, own: Sequence[Variable]) -> Any:
+        """An accumulator's results at the points of this stage."""
+        outer = len(self.body.axes)
+        order = [outer + own.index(axis) for axis in self.loops if axis in own]
+        shape = (axis.extent if axis in own else 1 for axis in self.loops)
+        return result.transpose(*range(outer), *order).reshape(*result.shape[:outer], *shape)
+
+    def _full(self, array: Any, own: Sequence[Variable] = ()) -> Any:
+        """At every point of the body's axes and the stage's, and of those named."""
+        behind = self.loops[len(self.inner) :]
+        spread = numpy.broadcast_to(array, (*self.shape, *(axis.extent if axis in own else 1 for axis in behind)))
+        return spread.reshape(*self.shape, *(axis.extent for axis in behind if axis in own))
 
     # ---- memory
 

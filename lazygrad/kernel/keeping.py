@@ -40,7 +40,7 @@ def kept_values(stages: Sequence[Stage], sweeps: Sequence[SweepTiling]) -> list[
         for value in _frontier(stage, known):
             if sweeps[known[value]].vector == sweep.vector and _cost(value, sweep.vector) >= COSTLY:
                 kept.setdefault(value, Kept(value, known[value]))
-        for value in ordered_values(stage_values(stage)):
+        for value in stage.values:
             known.setdefault(value, number)
     rows = sum(each.value.dtype.itemsize * _extent(sweeps[each.producer]) for each in kept.values())
     return list(kept.values()) if rows <= ROW_BYTES else []

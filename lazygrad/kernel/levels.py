@@ -20,13 +20,14 @@ INDENT = "    "
 class Operand(NamedTuple):
     """An expression of the target that may be used anywhere: a name, a literal, or in parentheses.
 
-    ``wide``: one value for each lane. ``depth``: the level where it is known. ``bits``: of a wide bool, the
-    width of the comparison's elements (targets whose masks are integers need it).
+    ``wide``: the dimensions it spans, as bits; 0 is one value for all. Vectors of lanes have one dimension, block
+    programs two (1: rows, 2: columns). ``depth``: the level where it is known. ``bits``: of a wide bool, the width
+    of the comparison's elements (targets whose masks are integers need it).
     """
 
     text: str
     dtype: DType
-    wide: bool = False
+    wide: int = 0
     depth: int = 0
     bits: int = 0
 
@@ -40,19 +41,27 @@ class Binding(NamedTuple):
 
     text: str
     dtype: DType
-    wide: bool
+    wide: int
     depth: int
     linear: bool
     exact: bool
 
 
 class _Level:
-    __slots__ = ("header", "lines", "memory")
+    __slots__ = ("header", "hidden", "lines")
 
-    def __init__(self, header: str) -> None:
+    def __init__(self, header: str | None) -> None:
         self.header = header
-        self.lines: list[str] = []
-        self.memory: dict[Any, Any] = {}
+        self.lines: list[str | _Level] = []  # statements, and the levels closed between them
+        self.hidden: list[tuple[Any, Any]] = []  # keys remembered here, and what they meant outside
+
+    def write(self, to: list[str], indent: str) -> None:
+        """Appends the lines of this level and of those inside it."""
+        for line in self.lines:
+            if isinstance(line, str):
+                to.append(indent + line)
+            else:
+                line.write(to, indent + INDENT)
 
 
 class Levels(ABC):
@@ -65,6 +74,7 @@ class Levels(ABC):
         self.reduced: dict[int, Operand] = {}
         self.bindings: dict[Variable, Binding] = {}
         self._levels = [_Level("")]
+        self._memory: dict[Any, Any] = {}
         self._count = 0
 
     @abstractmethod
@@ -84,21 +94,28 @@ class Levels(ABC):
         """A comment at the innermost level."""
         self.line(f"{self.comment} {text}")
 
-    def open(self, header: str = "{") -> None:
-        """Starts a loop or a plain block."""
+    def open(self, header: str | None = "{") -> None:
+        """Starts a loop or a plain block; with None a level that has bindings and memory, but no text of its own."""
         self._levels.append(_Level(header))
 
     def close(self, footer: str = "}") -> None:
         """Ends the innermost level: its lines go to the end of the one around it."""
         level = self._levels.pop()
+        for key, outside in reversed(level.hidden):
+            if outside is None:
+                del self._memory[key]
+            else:
+                self._memory[key] = outside
         depth = len(self._levels)
         for variable in [v for v, binding in self.bindings.items() if binding.depth >= depth]:
             del self.bindings[variable]
         for number in [n for n, operand in self.reduced.items() if operand.depth >= depth]:
             del self.reduced[number]
         outer = self._levels[-1].lines
-        outer.append(level.header)
-        outer.extend(INDENT + text for text in level.lines)
+        if level.header is None:
+            outer += level.lines
+            return
+        outer += [level.header, level]
         if footer:
             outer.append(footer)
 
@@ -106,7 +123,9 @@ class Levels(ABC):
         """All lines, once every level is closed."""
         if len(self._levels) != 1:
             raise RuntimeError(f"{len(self._levels) - 1} levels of generated code were left open")
-        return tuple(self._levels[0].lines)
+        lines: list[str] = []
+        self._levels[0].write(lines, "")
+        return tuple(lines)
 
     def fresh(self, prefix: str = "t") -> str:
         """A name that was not used before."""
@@ -117,22 +136,19 @@ class Levels(ABC):
         """Gives a loop variable its (int) text at the innermost level; ``wide`` adds the lane's number."""
         if variable in self.bindings:
             raise RuntimeError(f"the axis {variable} is bound already: what is remembered of it would be wrong")
-        self.bindings[variable] = Binding(text, int32, wide and self.lanes > 1, self.depth, True, True)
+        self.bindings[variable] = Binding(text, int32, int(wide and self.lanes > 1), self.depth, True, True)
 
     def declare(self, operand: Operand, prefix: str = "t") -> Operand:
         """Gives the expression a name at its level."""
         name = self.fresh(prefix)
         self.line(self.declaration(operand, name), operand.depth)
-        return operand._replace(text=name)
+        return Operand(name, operand.dtype, operand.wide, operand.depth, operand.bits)
 
     def recall(self, key: Any) -> Any:
         """What is remembered under the key at any open level."""
-        for level in reversed(self._levels):
-            found = level.memory.get(key)
-            if found is not None:
-                return found
-        return None
+        return self._memory.get(key)
 
     def remember(self, key: Any, found: Any, depth: int) -> None:
         """Remembers until the level ends."""
-        self._levels[depth].memory[key] = found
+        self._levels[depth].hidden.append((key, self._memory.get(key)))
+        self._memory[key] = found

@@ -24,7 +24,7 @@ from lazygrad.ir import value as kinds
 from lazygrad.ir.dtype import bool_, float32, int64
 from lazygrad.ir.index import Mask, Variable
 from lazygrad.ir.value import Value
-from lazygrad.kernel.kernel import Access, Accumulator, Body, Contraction, Kernel, Stage, Store
+from lazygrad.kernel.kernel import Access, Accumulator, Average, Body, Contraction, Kernel, Product, Reduction, Stage, Store
 from lazygrad.kernel.walk import ordered_values, stage_values
 
 # A longer expression is cut into lines: for the reader, and so that printing takes linear time.
@@ -40,7 +40,7 @@ _INFIX = {
 _PREFIX = {"neg": "-", "bitwise_not": "~"}
 _PREFIX_LEVEL = 8
 _TIGHTEST = 9
-_TRIVIAL = frozenset({kinds.CONSTANT, kinds.ARGUMENT, kinds.REDUCED})
+_TRIVIAL = frozenset({kinds.CONSTANT, kinds.ARGUMENT, kinds.REDUCED, kinds.PRODUCT})
 
 
 def print_kernel(kernel: Kernel) -> str:
@@ -61,6 +61,7 @@ class _BodyPrinter:
     def __init__(self, body: Body) -> None:
         self.body = body
         self.names = 0
+        self.products = 0
         self.accumulators = 0
         self.text: dict[Value, tuple[str, int]] = {}  # and how tightly its outermost operator binds
 
@@ -80,7 +81,10 @@ class _BodyPrinter:
         uses = dict.fromkeys(order, 0)
         for used in (*roots, *(i for value in order for i in value.inputs)):
             uses[used] += 1
+        products = iter(stage.products)  # printed once their operands are, before what uses them
         for value in order:
+            if value.op == kinds.PRODUCT:
+                lines += [self._product(product) for product in products]
             text, level = self._expression(value)
             if (uses[value] > 1 and value.op not in _TRIVIAL) or len(text) > LONGEST_EXPRESSION:
                 name = f"v{self.names}"
@@ -88,8 +92,10 @@ class _BodyPrinter:
                 lines.append(f"{name} = {text}")
                 text, level = name, _TIGHTEST
             self.text[value] = text, level
+        lines += [self._product(product) for product in products]
         for accumulator in stage.accumulators:
-            lines.append(f"r{self.accumulators}: {accumulator.dtype.name} = {self._accumulator(accumulator)}")
+            own = f" for{_axes(accumulator.axes)}" if accumulator.axes else ""
+            lines.append(f"r{self.accumulators}: {accumulator.dtype.name}{own} = {self._accumulator(accumulator)}")
             self.accumulators += 1
         lines += [self._store(store) for store in stage.stores]
         return lines
@@ -104,6 +110,8 @@ class _BodyPrinter:
                 return f"s{value.payload}", _TIGHTEST
             case kinds.REDUCED:
                 return f"r{value.payload}", _TIGHTEST
+            case kinds.PRODUCT:
+                return f"p{value.payload}", _TIGHTEST
             case kinds.LOAD:
                 return self._access(value.payload, texts), _TIGHTEST
             case kinds.INDEX:
@@ -134,11 +142,25 @@ class _BodyPrinter:
             parts.append(f"where {_mask(access.mask)}")
         return f"b{access.buffer}[{'; '.join(parts)}]"
 
+    def _product(self, product: Product) -> str:
+        number = self.products
+        self.products += 1
+        over = f" over{_axes(product.axes)}" if product.axes else ""
+        return f"p{number}: {product.dtype.name} = {self._multiplied('contract', product)}{over}"
+
     def _accumulator(self, accumulator: Accumulator) -> str:
-        if isinstance(accumulator, Contraction):
-            return f"contract({self.text[accumulator.a][0]}, {self.text[accumulator.b][0]})"
-        position = "" if accumulator.position is None else f" at {accumulator.position!r}"
-        return f"{accumulator.op}({self.text[accumulator.value][0]}{position})"
+        match accumulator:
+            case Contraction():
+                return self._multiplied("contract", accumulator)
+            case Average():
+                return self._multiplied("average", accumulator)
+            case Reduction():
+                position = "" if accumulator.position is None else f" at {accumulator.position!r}"
+                return f"{accumulator.op}({self.text[accumulator.value][0]}{position})"
+
+    def _multiplied(self, name: str, of: Contraction | Average | Product) -> str:
+        operands = ", ".join(self.text[operand][0] for operand in of.operands)
+        return f"{name}({operands}{'' if of.precision == 'highest' else f'; {of.precision} precision'})"
 
     def _store(self, store: Store) -> str:
         target = self._access(store.access, [self.text[value][0] for value in store.dynamic_values])

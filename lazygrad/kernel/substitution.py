@@ -10,8 +10,9 @@ from collections.abc import Callable, Mapping, Sequence
 
 from lazygrad.ir.index import Bound, Index, Mask, Substitution, Variable
 from lazygrad.ir.value import INDEX, LOAD, VALID, Value, leaf
-from lazygrad.kernel.kernel import Access, Accumulator, Body, Contraction, Reduction, Stage, Store
-from lazygrad.kernel.walk import ordered_values, stage_values
+from lazygrad.kernel.kernel import Access, Reduction, Stage
+from lazygrad.kernel.mapping import map_stage
+from lazygrad.kernel.walk import ordered_values
 
 
 def stage_indices(stage: Stage) -> list[Index]:
@@ -22,7 +23,7 @@ def stage_indices(stage: Stage) -> list[Index]:
         found.setdefault(access.address)
         found.update(dict.fromkeys(bound.index for bound in access.mask))
 
-    for value in ordered_values(stage_values(stage)):
+    for value in stage.values:
         if value.op == LOAD:
             add_access(value.payload)
         elif value.op == INDEX:
@@ -38,10 +39,10 @@ def stage_indices(stage: Stage) -> list[Index]:
 
 
 class _Replacement:
-    """One substitution applied to values, accesses and masks, each once."""
+    """A function of indices applied to values, accesses and masks, each once."""
 
-    def __init__(self, values: Mapping[Variable, Index]) -> None:
-        self.index = Substitution(values)
+    def __init__(self, index: Callable[[Index], Index]) -> None:
+        self.index = index
         self._done: dict[Value, Value] = {}
 
     def mask(self, mask: Mask) -> Mask:
@@ -72,30 +73,10 @@ class _Replacement:
 
 def substitute_stages(stages: Sequence[Stage], values: Mapping[Variable, Index]) -> tuple[Stage, ...]:
     """The stages with the variables replaced in everything they compute; their axes are left as they are."""
-    replacement = _Replacement(values)
-    return tuple(_stage(stage, replacement) for stage in stages)
+    return map_indices(stages, Substitution(values))
 
 
-def _stage(stage: Stage, replacement: _Replacement) -> Stage:
-    stores = tuple(
-        Store(
-            replacement.access(store.access),
-            replacement.value(store.value),
-            store.mode,
-            tuple(replacement.value(v) for v in store.dynamic_values),
-        )
-        for store in stage.stores
-    )
-    return Stage(stage.axes, tuple(_accumulator(a, replacement) for a in stage.accumulators), stores, stage.sequential)
-
-
-def _accumulator(accumulator: Accumulator, replacement: _Replacement) -> Accumulator:
-    if isinstance(accumulator, Contraction):
-        return Contraction(replacement.value(accumulator.a), replacement.value(accumulator.b), accumulator.dtype)
-    position = None if accumulator.position is None else replacement.index(accumulator.position)
-    return Reduction(accumulator.op, replacement.value(accumulator.value), accumulator.dtype, position)
-
-
-def map_axes(body: Body, axes: Callable[[tuple[Variable, ...]], tuple[Variable, ...]], stages: Sequence[Stage]) -> Body:
-    """``stages`` in a body whose axis lists are rewritten by ``axes``."""
-    return Body(axes(body.axes), tuple(Stage(axes(s.axes), s.accumulators, s.stores, s.sequential) for s in stages))
+def map_indices(stages: Sequence[Stage], function: Callable[[Index], Index]) -> tuple[Stage, ...]:
+    """The stages with ``function`` applied to each of their :func:`stage_indices`; their axes are left as they are."""
+    put = _Replacement(function)
+    return tuple(map_stage(stage, put.value, put.access, put.index) for stage in stages)

@@ -233,7 +233,7 @@ def reduction_tiling(body: Body, buffers: Sequence[BufferDeclaration], machine: 
 
 
 def _row_vector(stage: Stage, lanes: int) -> Variable | None:
-    if stage.sequential:
+    if stage.one_by_one:
         return None
     return min(stage.axes, key=lambda axis: lane_cost(stage, axis, lanes), default=None)
 
@@ -257,7 +257,7 @@ def _sweep(stage: Stage, lanes: int) -> SweepTiling:
     if keeps_order(stage):
         # argmax takes the first of equal values as it comes: the order of axes stays, the last one has the
         # lanes.
-        vector = stage.axes[-1] if stage.axes and not stage.sequential else None
+        vector = stage.axes[-1] if stage.axes and not stage.one_by_one else None
     if vector is None or vector.extent < lanes or lanes == 1:
         return SweepTiling(stage.axes, None)
     loops = [axis for axis in stage.axes if axis != vector]
@@ -291,7 +291,7 @@ def _column_tiling(
     panel = min(largest, -(-vector.extent * points // tasks))
     panel = min(-(-panel // smallest) * smallest, -(-vector.extent // lanes) * lanes)
     longest = max(elements(stage) for stage in body.stages)
-    sequential = any(stage.sequential for stage in body.stages)
-    row_block = None if longest <= 2 * ROW_BLOCK and not sequential else ROW_BLOCK
+    one_by_one = any(stage.one_by_one for stage in body.stages)
+    row_block = None if longest <= 2 * ROW_BLOCK and not one_by_one else ROW_BLOCK
     splits = [*(Split(axis, 1) for axis in loops), Split(vector, panel)]
     return ColumnTiling(_evened(splits, tasks), vector, lanes, panel, row_block, sweeps)

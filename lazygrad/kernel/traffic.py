@@ -7,15 +7,16 @@ AVX2.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from math import prod
 from typing import NamedTuple
 
 from lazygrad.ir.dtype import DType, bool_
 from lazygrad.ir.index import Variable
-from lazygrad.ir.value import ARGUMENT, CONSTANT, INDEX, LOAD, REDUCED, VALID, Value
+from lazygrad.ir.value import ARGUMENT, CONSTANT, INDEX, LOAD, PRODUCT, REDUCED, VALID, Value
 from lazygrad.kernel.axes import stride
 from lazygrad.kernel.kernel import Access, Stage
-from lazygrad.kernel.walk import ordered_values, stage_values
+from lazygrad.kernel.walk import ordered_values
 
 # A load, extract and insert for a lane that has no neighbour in memory.
 GATHER_COST = 3.0
@@ -25,13 +26,16 @@ SCATTER_COST = 4.0
 MASKED_COST = 4.0
 # Operations that take several times longer than an addition, by the factor.
 SLOW_OPERATIONS = {"div": 4.0, "sqrt": 6.0}
-_LEAVES = frozenset({ARGUMENT, CONSTANT, INDEX, LOAD, REDUCED, VALID})
+# A tiling asks the same of each stage for one axis after the other.
+KNOWN_STAGES = 64
+_LEAVES = frozenset({ARGUMENT, CONSTANT, INDEX, LOAD, PRODUCT, REDUCED, VALID})
 
 
+@lru_cache(maxsize=KNOWN_STAGES)
 def operations(stage: Stage) -> float:
     """Arithmetic of one point of the stage, in additions."""
     return len(stage.accumulators) + sum(
-        SLOW_OPERATIONS.get(value.op, 1.0) for value in ordered_values(stage_values(stage)) if value.op not in _LEAVES
+        SLOW_OPERATIONS.get(value.op, 1.0) for value in stage.values if value.op not in _LEAVES
     )
 
 
@@ -49,10 +53,11 @@ class Touch(NamedTuple):
         return stride(self.access.address, axis)
 
 
-def touches(stage: Stage) -> list[Touch]:
+@lru_cache(maxsize=KNOWN_STAGES)
+def touches(stage: Stage) -> tuple[Touch, ...]:
     """Loads, once each, and stores."""
-    loads = [Touch(v.payload, v.inputs, False) for v in ordered_values(stage_values(stage)) if v.op == LOAD]
-    return [*loads, *(Touch(store.access, store.dynamic_values, True) for store in stage.stores)]
+    loads = [Touch(v.payload, v.inputs, False) for v in stage.values if v.op == LOAD]
+    return (*loads, *(Touch(store.access, store.dynamic_values, True) for store in stage.stores))
 
 
 def _varies(value: Value, axis: Variable) -> bool:
@@ -108,7 +113,7 @@ def lanes_for(stages: Sequence[Stage], dtypes: Sequence[DType], vector_bytes: in
     int64 counts only where no 32-bit number is computed: positions and random bits beside floats use two
     registers.
     """
-    used = {value.dtype for stage in stages for value in ordered_values(stage_values(stage)) if value.op != CONSTANT}
+    used = {value.dtype for stage in stages for value in stage.values if value.op != CONSTANT}
     used |= set(dtypes)
     bits = {dtype.bits for dtype in used if dtype is not bool_}
     floats = {dtype.bits for dtype in used if dtype.is_float}

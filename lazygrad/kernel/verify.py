@@ -9,16 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-import lazygrad.ops.elementwise  # noqa: F401  (declares the operations)
+import lazygrad.ops  # noqa: F401  (declares the operations)
 from lazygrad.ir import value as kinds
-from lazygrad.ir.dtype import DType, accumulator, bool_, int64
+from lazygrad.ir.dtype import DType, accumulator, bool_, float32, int64
 from lazygrad.ir.index import Index, Mask, Variable, variables
 from lazygrad.ir.op import REGISTRY, Family
 from lazygrad.ir.value import Exact, Value
 from lazygrad.kernel.bounds import escape
 from lazygrad.kernel.identity import canonical
-from lazygrad.kernel.kernel import Access, Body, Contraction, Kernel, Reduction, Stage, Store
-from lazygrad.kernel.walk import ordered_values, stage_values
+from lazygrad.kernel.kernel import Access, Accumulator, Average, Body, Contraction, Kernel, Product, Reduction, Stage, Store
+from lazygrad.kernel.walk import ordered_values
 
 _POSITIONS = ("argmax", "argmin")
 _COMPARISONS = ("eq", "ne", "lt", "le")
@@ -37,8 +37,11 @@ def verify(kernel: Kernel) -> None:
     for buffer, declaration in enumerate(kernel.buffers):
         if declaration.written and buffer not in writers:
             raise KernelError(f"kernel {kernel.name}: buffer {buffer} is declared as written, but nothing stores to it")
-    if canonical(kernel)[0] != kernel:
+    if canonical(kernel) != kernel:
         raise KernelError(f"kernel {kernel.name}: its names are not canonical (see lazygrad.kernel.identity)")
+
+
+Axes = tuple[Variable, ...]
 
 
 class _BodyVerifier:
@@ -46,7 +49,9 @@ class _BodyVerifier:
         self.kernel = kernel
         self.body = body
         self.place = place
-        self.results: list[DType] = []  # of the accumulators of stages that have ended
+        self.results: list[tuple[DType, Axes]] = []  # of the accumulators of stages that have ended
+        self.products: list[DType] = []  # through all stages
+        self.known_products = range(0)  # those of this stage, once their operands are
         self.stored: set[int] = set()  # buffers that earlier stages store to
         self.scope: frozenset[Variable] = frozenset()
 
@@ -70,29 +75,47 @@ class _BodyVerifier:
 
     def _stage(self, stage: Stage) -> None:
         self._axes(stage.axes, self.body.axes)
-        self.scope = frozenset((*self.body.axes, *stage.axes))
-        for value in ordered_values(stage_values(stage)):
-            self._value(value)
-        for reduction in stage.accumulators:
-            self._accumulator(reduction)
+        points = (*self.body.axes, *stage.axes)
+        for part in (*stage.products, *stage.accumulators):
+            self._axes(part.axes, points)
+        self.known_products = range(0)
+        for product in stage.products:
+            self._values([product.a], (*self.body.axes, *product.axes))
+            self._values([product.b], (*points, *product.axes))
+            self._multiplied(product)
+        first = len(self.products)
+        self.products += [product.dtype for product in stage.products]
+        for of in stage.accumulators:
+            if of.axes:
+                self._values(of.operands[1:], (*points, *of.axes))
+        self.known_products = range(first, len(self.products))
+        taken = [value for of in stage.accumulators for value in of.operands[: 1 if of.axes else None]]
+        stored = [value for store in stage.stores for value in (*store.dynamic_values, store.value)]
+        self._values([*taken, *stored], points)
+        for of in stage.accumulators:
+            self._accumulator(of)
         for number, store in enumerate(stage.stores):
             place, self.place = self.place, f"{self.place}, store {number}"
             self._store(store)
             self.place = place
-        for reduction in stage.accumulators:
-            is_position = isinstance(reduction, Reduction) and reduction.op in _POSITIONS
-            self.results.append(int64 if is_position else reduction.dtype)
+        for of in stage.accumulators:
+            is_position = isinstance(of, Reduction) and of.op in _POSITIONS
+            self.results.append((int64 if is_position else of.dtype, of.axes))
         self.stored.update(store.access.buffer for store in stage.stores)
 
     # ---- accumulators and stores
 
-    def _accumulator(self, found: Reduction | Contraction) -> None:
-        if isinstance(found, Contraction):
-            if found.a.dtype is not found.b.dtype or found.dtype not in (found.a.dtype, accumulator(found.a.dtype)):
-                self._fail(
-                    f"a contraction of {found.a.dtype.name} and {found.b.dtype.name} cannot be added up in "
-                    f"{found.dtype.name}"
-                )
+    def _multiplied(self, found: Contraction | Average | Product) -> None:
+        a, b = found.operands
+        name = type(found).__name__.lower()
+        if a.dtype is not b.dtype or found.dtype not in (a.dtype, accumulator(a.dtype)):
+            self._fail(f"a {name} of {a.dtype.name} and {b.dtype.name} cannot be added up in {found.dtype.name}")
+        if found.precision != "highest" and a.dtype is not float32:
+            self._fail(f"a {name} of {a.dtype.name} has a precision that only float32 has")
+
+    def _accumulator(self, found: Accumulator) -> None:
+        if not isinstance(found, Reduction):
+            self._multiplied(found)
             return
         if found.value.dtype is not found.dtype:
             self._fail(f"{found.op} takes in {found.value.dtype.name}, but its accumulator is {found.dtype.name}")
@@ -118,6 +141,12 @@ class _BodyVerifier:
 
     # ---- values
 
+    def _values(self, roots: Iterable[Value], scope: Axes) -> None:
+        """All that the roots are made of, where the axes in ``scope`` are known."""
+        self.scope = frozenset(scope)
+        for value in ordered_values(roots):
+            self._value(value)
+
     def _value(self, value: Value) -> None:
         match value.op:
             case kinds.CONSTANT:
@@ -130,7 +159,14 @@ class _BodyVerifier:
             case kinds.REDUCED:
                 if not 0 <= value.payload < len(self.results):
                     self._fail(f"accumulator {value.payload} is read, but no earlier stage of this body has it")
-                self._same(value, self.results[value.payload], f"accumulator {value.payload}")
+                dtype, axes = self.results[value.payload]
+                self._same(value, dtype, f"accumulator {value.payload}")
+                if not self.scope.issuperset(axes):
+                    self._fail(f"accumulator {value.payload} is read outside its axes {_listed(v.name for v in axes)}")
+            case kinds.PRODUCT:
+                if value.payload not in self.known_products:
+                    self._fail(f"product {value.payload} is read, but it is not one of this stage's")
+                self._same(value, self.products[value.payload], f"product {value.payload}")
             case kinds.INDEX:
                 if not value.dtype.is_integer:
                     self._fail(f"an index has the dtype {value.dtype.name}")

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
 from lazygrad.ir.value import Value
-from lazygrad.kernel.kernel import Contraction, Stage
+
+if TYPE_CHECKING:
+    from lazygrad.kernel.kernel import Stage
 
 
 def stage_values(stage: Stage) -> Iterator[Value]:
-    """The values that a stage's accumulators and stores start from, in order."""
+    """The values that a stage's products, accumulators and stores start from, in order."""
+    for product in stage.products:
+        yield from product.operands
     for accumulator in stage.accumulators:
-        if isinstance(accumulator, Contraction):
-            yield accumulator.a
-            yield accumulator.b
-        else:
-            yield accumulator.value
+        yield from accumulator.operands
     for store in stage.stores:
         yield from store.dynamic_values
         yield store.value
@@ -35,8 +36,10 @@ def ordered_values(roots: Iterable[Value]) -> list[Value]:
             for candidate in remaining:
                 if candidate not in seen:
                     seen.add(candidate)
-                    stack.append((candidate, iter(candidate.inputs)))
-                    break
+                    if candidate.inputs:
+                        stack.append((candidate, iter(candidate.inputs)))
+                        break
+                    order.append(candidate)
             else:
                 order.append(current)
                 stack.pop()

@@ -20,7 +20,10 @@ logger = logging.getLogger("lazygrad")
 
 
 class Backend(Protocol):
-    """What an entry point of ``lazygrad.backends`` loads to."""
+    """What an entry point of ``lazygrad.backends`` loads to.
+
+    It may also have ``reason() -> str``: why there is no device, for ``python -m lazygrad info``.
+    """
 
     name: str
     preference: int  # among usable backends the largest is the default

@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 
 from lazygrad import ops
 from lazygrad.ir.layout import strided
-from lazygrad.ir.node import Node, PlaceScope, node, topological
-from lazygrad.ops.elementwise import DETACH, LEAF
-from lazygrad.ops.movement import SLICE
+from lazygrad.ir.node import Node, PlaceScope, topological, with_inputs
+from lazygrad.ops.identity import DETACH, LEAF
+from lazygrad.ops.padding import SLICE
 from lazygrad.ops.source import ARGUMENT, ArgumentHandle
 from lazygrad.runtime.buffer import Buffer
 from lazygrad.schedule import LeafSlot
@@ -100,20 +100,22 @@ def abstract(structure: Structure, device: str) -> AbstractGraph:
     slots: dict[int, LeafSlot] = {}
     arguments: list[Node] = []
     for current, step in zip(structure.order, structure.steps, strict=False):
-        with PlaceScope(current.place):
-            if isinstance(step, int):
-                made.append(made[step])
-            elif step[0] == "leaf":
-                slot = step[1]
-                if slot not in leaves:
+        if isinstance(step, int):
+            made.append(made[step])
+        elif step[0] == "leaf":
+            slot = step[1]
+            if slot not in leaves:
+                with PlaceScope(current.place):
                     leaves[slot] = ops.placeholder(current.shape, current.dtype, device)
-                    slots[slot] = LeafSlot(step[3], step[4])
-                made.append(leaves[slot])
-            elif step[0] == "argument":
+                slots[slot] = LeafSlot(step[3], step[4])
+            made.append(leaves[slot])
+        elif step[0] == "argument":
+            with PlaceScope(current.place):
                 made.append(ops.argument(0, current.dtype, device))
-                arguments.append(made[-1])
-            else:
-                inputs = tuple(made[i] for i in step[2:])
-                made.append(node(step[0], inputs, step[1], None if inputs else device))
+            arguments.append(made[-1])
+        elif current.inputs:
+            made.append(with_inputs(current, tuple([made[i] for i in step[2:]])))
+        else:
+            made.append(current)
     roots = [made[position] for position in structure.steps[-1]]
     return AbstractGraph(roots, {leaves[slot]: slots[slot] for slot in sorted(leaves)}, arguments)

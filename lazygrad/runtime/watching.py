@@ -72,7 +72,7 @@ class _Report:
         moved = sum(buffer.size * buffer.dtype.itemsize for buffer in scheduled.kernel.buffers)
         print(
             f"lazygrad {self.device.name}: {scheduled.kernel.name:40} {took * 1e3:9.3f} ms {moved / 1e6:9.2f} MB "
-            f"{moved / took / 1e9:6.1f} GB/s  {scheduled.place}",
+            f"{moved / took / 1e9:6.1f} GB/s  {scheduled.place or ''}",
             file=sys.stderr,
         )
 

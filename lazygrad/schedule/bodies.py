@@ -55,7 +55,8 @@ def _store(of: Node, point: Point, value: Value, expressions: Expressions, homes
 
 
 def _loops(component: Component, stored: Sequence[Node], expressions: Expressions, homes: Mapping[Node, Home]) -> Body:
-    levels = _levels(component, stored)
+    uses = _uses(component)
+    levels = _levels(component, stored, uses)
     own = axis_variables(component.space)
     inner = atoms([own[axis] for axis in sorted(component.reduced)])
     outer = atoms([own[axis] for axis in component.row_axes])
@@ -72,7 +73,6 @@ def _loops(component: Component, stored: Sequence[Node], expressions: Expression
     stores: list[list[Store]] = [[] for _ in range(depth)]
     last: list[Store] = []
     rows: list[Store] = []
-    uses = _uses(component)
     for member in stored:
         point = component.points[member]
         store = _store(member, point, expressions.element(member, point), expressions, homes)
@@ -104,9 +104,8 @@ def _uses(component: Component) -> dict[Node, frozenset[Node]]:
     return uses
 
 
-def _levels(component: Component, stored: Sequence[Node]) -> dict[Node, int]:
+def _levels(component: Component, stored: Sequence[Node], uses: Mapping[Node, frozenset[Node]]) -> dict[Node, int]:
     """The needed reductions and the sweep in which each is computed."""
-    uses = _uses(component)
     needed: set[Node] = set()
     for member in stored:
         pending = [member] if member.op.family is Family.REDUCE else list(uses[member])
@@ -171,7 +170,8 @@ def _contraction(
     stores = tuple(
         _store(m, component.points[m], expressions.element(m, component.points[m]), expressions, homes) for m in stored
     )
-    summing = Stage(atoms([of_label[label] for label in ordered(inner, by_rows)]), (Contraction(rows, columns, dtype),))
+    contraction = Contraction(rows, columns, dtype, at.precision)
+    summing = Stage(atoms([of_label[label] for label in ordered(inner, by_rows)]), (contraction,))
     return Body(atoms([of_label[label] for label in axes]), (summing, Stage((), (), stores)))
 
 
@@ -192,7 +192,7 @@ def _strides(of: Value) -> dict[Variable, int]:
 
 def _scatter(component: Component, of: Node, expressions: Expressions, homes: Mapping[Node, Home]) -> Body:
     base, index, source = of.inputs
-    axis, mode = of.attributes
+    axis, mode, ordered = of.attributes
     point = list(component.points[of])
     home = homes[of]
     target = variable("j0", of.shape[axis])
@@ -210,11 +210,11 @@ def _scatter(component: Component, of: Node, expressions: Expressions, homes: Ma
     added = Store(
         Access(buffer, home.layout.address(to_point), inside, (place,)),
         expressions.element(source, from_point).cast(of.dtype),
-        "add" if mode == "add" else "set",
+        mode,
         (position,),
     )
     others = atoms([c for a, c in enumerate(point) if a != axis])
     return Body(
         others,
-        (Stage(atoms([target]), (), (copied,)), Stage(atoms([step]), (), (added,), sequential=True)),
+        (Stage(atoms([target]), (), (copied,)), Stage(atoms([step]), (), (added,), sequential=ordered)),
     )

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from lazygrad.ir import value as scalar
 from lazygrad.ir.value import Value
-from lazygrad.kernel.kernel import Accumulator, Body, Contraction, Kernel, Reduction, Stage, Store
+from lazygrad.kernel.kernel import Access, Body, Kernel
+from lazygrad.kernel.mapping import map_stage
 from lazygrad.schedule.cost import BUNDLE_BODIES
 
 if TYPE_CHECKING:
@@ -74,25 +75,10 @@ class _Renumbering:
         self.known: dict[Value, Value] = {}
 
     def body(self, body: Body) -> Body:
-        return Body(body.axes, tuple(self._stage(stage) for stage in body.stages))
+        return Body(body.axes, tuple(map_stage(stage, self.value, self.access) for stage in body.stages))
 
-    def _stage(self, stage: Stage) -> Stage:
-        return replace(
-            stage,
-            accumulators=tuple(self._accumulator(a) for a in stage.accumulators),
-            stores=tuple(self._store(s) for s in stage.stores),
-        )
-
-    def _accumulator(self, accumulator: Accumulator) -> Accumulator:
-        if isinstance(accumulator, Contraction):
-            return replace(accumulator, a=self.value(accumulator.a), b=self.value(accumulator.b))
-        assert isinstance(accumulator, Reduction)
-        return replace(accumulator, value=self.value(accumulator.value))
-
-    def _store(self, store: Store) -> Store:
-        access = store.access._replace(buffer=self.buffers[store.access.buffer])
-        values = tuple(self.value(v) for v in store.dynamic_values)
-        return replace(store, access=access, value=self.value(store.value), dynamic_values=values)
+    def access(self, access: Access) -> Access:
+        return access._replace(buffer=self.buffers[access.buffer])
 
     def value(self, root: Value) -> Value:
         stack = [root]
@@ -107,7 +93,7 @@ class _Renumbering:
                 continue
             payload = current.payload
             if current.op == scalar.LOAD:
-                payload = payload._replace(buffer=self.buffers[payload.buffer])
+                payload = self.access(payload)
             elif current.op == scalar.ARGUMENT:
                 payload = self.scalars[payload]
             inputs = tuple(self.known[i] for i in current.inputs)

@@ -74,6 +74,7 @@ class Grouping:
         self.of: dict[Node, Component] = {}
         self.components: list[Component] = []
         self.order = topological(roots)
+        self.position = {node: position for position, node in enumerate(self.order)}
         self._known_origins: dict[Node, frozenset[Node]] = {}
         for current in self.order:
             self._place(current)
@@ -269,8 +270,8 @@ class Grouping:
         if len(into.points) + len(other.points) > self.body_limit:
             return
         into.reduced = into.reduced or other.reduced
-        into.points = {**other.points, **into.points}
-        into.points = {n: into.points[n] for n in self.order if n in into.points}
+        points = {**other.points, **into.points}
+        into.points = {member: points[member] for member in sorted(points, key=self.position.__getitem__)}
         for member in other.points:
             self.of[member] = into
         other.points = {}

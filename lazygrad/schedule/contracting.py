@@ -14,6 +14,7 @@ from typing import NamedTuple
 from lazygrad.ir.index import Index, Variable
 from lazygrad.ir.map import IndexMap
 from lazygrad.ir.node import Node, topological
+from lazygrad.kernel.machine import Machine
 from lazygrad.ops.contract import CONTRACT, ContractAttributes
 from lazygrad.schedule.components import source_of
 
@@ -42,19 +43,20 @@ class Wishes:
 
 
 def is_windowed(index_map: IndexMap) -> bool:
-    """Sliding windows: some coordinate adds two variables or divides, or there is a mask."""
+    """Sliding windows: some coordinate adds two variables that overlap or divides, or there is a mask."""
     return bool(index_map.mask) or any(
-        len(c.terms) > 1 or any(not isinstance(atom, Variable) for atom, _ in c.terms) for c in index_map.coordinates
+        any(not isinstance(atom, Variable) for atom, _ in c.terms) or (len(c.terms) > 1 and _walks(c) is None)
+        for c in index_map.coordinates
     )
 
 
-def collect_wishes(roots: Sequence[Node]) -> Wishes:
+def collect_wishes(roots: Sequence[Node], machine: Machine) -> Wishes:
     """What all contractions and gathers behind ``roots`` want."""
     wishes = Wishes()
     order = topological(roots)
     for current in order:
         if current.op is CONTRACT and current.result is None:
-            _collect(current, wishes)
+            _collect(current, wishes, machine)
         elif current.op.name == "gather" and current.result is None:
             wishes.in_memory[source_of(current.inputs[0])[0]] = None
     root_set = set(roots)
@@ -79,7 +81,7 @@ def _contraction_sources(current: Node) -> list[Node]:
     return list(found)
 
 
-def _collect(current: Node, wishes: Wishes) -> None:
+def _collect(current: Node, wishes: Wishes, machine: Machine) -> None:
     at: ContractAttributes = current.attributes
     views = [source_of(operand) for operand in current.inputs]
     windowed = [is_windowed(index_map) for _, index_map in views]
@@ -99,22 +101,54 @@ def _collect(current: Node, wishes: Wishes) -> None:
             (max(low, l2), max(high, h2)) for (low, high), (l2, h2) in zip(known, halo, strict=True)
         )
     if windowed[sides.rows]:
-        plain = [axis for axis, c in enumerate(index_map.coordinates) if len(c.terms) == 1 and axis > 0]
+        plain = [
+            axis
+            for axis, c in enumerate(index_map.coordinates)
+            if axis > 0 and (len(c.terms) == 1 or _walks(c) is not None)
+        ]
         if plain:
             wishes.innermost.setdefault(source, plain[0])
+    if machine.flavour == "block":
+        _wish_for_blocks(current, wishes)
+        return
     source, index_map = views[sides.columns]
     labels = at.b if sides.columns == 1 else at.a
     other = at.a if sides.columns == 1 else at.b
     for axis, coordinate in enumerate(index_map.coordinates):
-        variable = _single(coordinate)
+        variable = _walks(coordinate)
         if variable is not None and labels[int(variable.name[1:])] not in other and source.rank > 2:
             wishes.innermost.setdefault(source, axis)
 
 
-def _single(coordinate: Index) -> Variable | None:
-    if len(coordinate.terms) == 1 and coordinate.terms[0][1] == 1 and isinstance(coordinate.terms[0][0], Variable):
-        return coordinate.terms[0][0]
-    return None
+def _wish_for_blocks(current: Node, wishes: Wishes) -> None:
+    """Tiles want neighbours along either side: an axis that is all of a side should lie fastest."""
+    at: ContractAttributes = current.attributes
+    for operand, labels, other in ((current.inputs[0], at.a, at.b), (current.inputs[1], at.b, at.a)):
+        source, index_map = source_of(operand)
+        axis_of: dict[int, int] = {}
+        for axis, coordinate in enumerate(index_map.coordinates):
+            variable = _walks(coordinate)
+            if variable is not None:
+                axis_of[labels[int(variable.name[1:])]] = axis
+        summed = [label for label in labels if label not in at.out]
+        own = [label for label in at.out if label in labels and label not in other]
+        whole = [axis_of[side[0]] for side in (summed, own) if len(side) == 1 and side[0] in axis_of]
+        if whole and source.rank - 1 not in whole:
+            wishes.innermost.setdefault(source, whole[0])
+
+
+def _walks(coordinate: Index) -> Variable | None:
+    """The fastest variable of a coordinate that walks along its axis once: one variable, or an axis cut into several.
+
+    ``64*p + c`` with ``c < 64`` visits each place once, as ``c`` alone does; ``y + k`` and ``2*y`` do not.
+    """
+    step, fastest = 1, None
+    for atom, coefficient in sorted(coordinate.terms, key=lambda term: term[1]):
+        if not isinstance(atom, Variable) or coefficient != step:
+            return None
+        fastest = fastest or atom
+        step *= atom.extent
+    return fastest
 
 
 def _halo(source: Node, index_map: IndexMap) -> Halo:

@@ -27,3 +27,11 @@ PANEL_VECTORS = 2
 PACK_ROWS = 48
 # Rows of an unpacked operand further apart than this fall into the same cache sets and different pages.
 PACK_STRIDE_BYTES = 2048
+
+# Where programs compute tiles of a contraction, one core works on about this many rows and columns; with fewer tiles
+# than cores the sum is cut into pieces of at least this many steps.
+PIECE_TILE = 128
+PIECE_LENGTH = 256
+
+# An operand of block programs is copied when fewer neighbours than this lie side by side: half a transaction.
+SHORTEST_RUN = 16

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from lazygrad.ir.layout import Layout, Part, row_major
-from lazygrad.ir.map import identity
 from lazygrad.ir.node import Node
 from lazygrad.ir.shape import Shape, size_of
 from lazygrad.ops.contract import CONTRACT
-from lazygrad.schedule.components import Component, Kind, source_of
+from lazygrad.ops.movement import VIEW
+from lazygrad.schedule.components import Component, Kind
 from lazygrad.schedule.contracting import Halo, Wishes, natural_order
 from lazygrad.schedule.expressions import Home
 
@@ -65,11 +65,9 @@ def choose_order(
     votes: dict[Order, int] = {}
     for member in component.points:
         for operand in member.inputs:
-            source, index_map = source_of(operand)
-            home = homes.get(source)
-            if home is not None and source.shape == of.shape and index_map == identity(source.shape):
-                order = order_of(home.layout)
-                votes[order] = votes.get(order, 0) + size_of(source.shape) * source.dtype.itemsize
+            if operand in homes and operand.shape == of.shape and operand.op is not VIEW:
+                order = order_of(homes[operand].layout)
+                votes[order] = votes.get(order, 0) + size_of(operand.shape) * operand.dtype.itemsize
     plain = tuple(range(rank))
     if not votes:
         return plain

@@ -11,7 +11,7 @@ from lazygrad.ir.dtype import DType
 from lazygrad.ir.index import Index, variable
 from lazygrad.ir.layout import Layout
 from lazygrad.ir.map import axis_variables
-from lazygrad.ir.node import Node
+from lazygrad.ir.node import Node, Place
 from lazygrad.ir.op import Family
 from lazygrad.ir.shape import Shape
 from lazygrad.kernel.identity import canonical
@@ -30,6 +30,7 @@ from lazygrad.schedule.layouts import home_of, no_halo
 from lazygrad.schedule.splitting import split_long_reductions
 from lazygrad.schedule.staging import stage_operands
 from lazygrad.schedule.storing import choose_stored
+from lazygrad.schedule.sum_splitting import split_long_contractions
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class ScheduledKernel:
     kernel: Kernel
     slots: tuple[int, ...]
     scalars: tuple[int, ...]
-    place: str = ""  # the user's line of what it computes, for messages
+    place: Place | None = None  # the user's line of what it computes, for messages
 
 
 @dataclass(frozen=True)
@@ -115,14 +116,17 @@ class _Planner:
         self.copies: dict[tuple[Node, Layout], Home] = {}
 
     def run(self, given: Sequence[Node]) -> Schedule:
-        roots = split_long_reductions(simplify(given), self.machine)
-        wishes = collect_wishes(roots)
+        roots = simplify(given, self.machine.composites)
+        if self.machine.flavour == "block":
+            roots = split_long_contractions(roots, self.machine)
+        roots = split_long_reductions(roots, self.machine)
+        wishes = collect_wishes(roots, self.machine)
         roots = self._visible(roots, wishes)
         stored_views = [root for root in roots if root.op.family is Family.MOVEMENT]
         required = {n for n in wishes.in_memory if n not in self.homes and n.op.family is not Family.SOURCE}
         grouping = Grouping(roots, stored_views, frozenset(wishes.unfused), self.body_limit)
         stored = choose_stored(roots, required, grouping, self.body_limit)
-        order = _in_order(grouping, stored)
+        order = _in_order(grouping)
         root_set = set(roots)
         for component in order:
             members = [member for member in component.points if member in stored]
@@ -194,23 +198,29 @@ class _Planner:
         """Writes the zeros around a stored node's elements: for each padded axis the slabs below and above.
 
         Slabs are disjoint: axes before the padded one run over elements only, those behind it over their halo too.
+        Two slabs of one size are one body.
         """
         bodies: list[Body] = []
         for axis, (low, high) in enumerate(home.halo):
+            starts: dict[int, list[int]] = {}  # of the slabs of each thickness
             for start, count in ((-low, low), (member.shape[axis], high)):
-                if not count:
-                    continue
+                if count:
+                    starts.setdefault(count, []).append(start)
+            for count in starts:
                 point: list[Index] = []
                 for other, (extent, (before, after)) in enumerate(zip(member.shape, home.halo, strict=True)):
                     if other == axis:
-                        point.append(variable(f"i{other}", count) + start)
+                        point.append(variable(f"i{other}", count))
                     elif other < axis:
                         point.append(variable(f"i{other}", extent))
                     else:
-                        point.append(variable(f"i{other}", extent + before + after) + (-before))
-                access = Access(expressions.buffer(home.slot), home.layout.address(point))
-                store = Store(access, scalar.constant(0, member.dtype))
-                bodies.append(Body(atoms(point), (Stage((), (), (store,)),)))
+                        point.append(variable(f"i{other}", extent + before + after) - before)
+                stores = []
+                for start in starts[count]:
+                    address = home.layout.address([*point[:axis], point[axis] + start, *point[axis + 1 :]])
+                    access = Access(expressions.buffer(home.slot), address)
+                    stores.append(Store(access, scalar.constant(0, member.dtype)))
+                bodies.append(Body(atoms(point), (Stage((), (), tuple(stores)),)))
         return bodies
 
     def _emit(self, name: str, bodies: Sequence[Body], expressions: Expressions, of: Node) -> None:
@@ -222,8 +232,8 @@ class _Planner:
         )
         by_number = {number: argument.dtype for argument, number in self.arguments.items()}
         scalars = tuple(by_number[number] for number in expressions.scalars)
-        kernel, _ = canonical(Kernel(name, tuple(bodies), buffers, scalars))
-        self.kernels.append(ScheduledKernel(kernel, slots, tuple(expressions.scalars), str(of.place or "")))
+        kernel = canonical(Kernel(name, tuple(bodies), buffers, scalars))
+        self.kernels.append(ScheduledKernel(kernel, slots, tuple(expressions.scalars), of.place))
 
     def _next_slot(self) -> int:
         return self.leaf_count + len(self.declared)
@@ -237,22 +247,21 @@ class _Planner:
         return Schedule(tuple(kernels), self.leaf_count, tuple(self.declared), tuple(roots), tuple(last))
 
 
-def _in_order(grouping: Grouping, stored: Mapping[Node, None]) -> list[Component]:
+def _in_order(grouping: Grouping) -> list[Component]:
     """Components so that each comes after those it depends on."""
-    live = grouping.live()
-    done = 0
+    pending = grouping.live()
+    waiting = 0  # bits of the components that are not in the result yet
+    for component in pending:
+        waiting |= component.bits
     result: list[Component] = []
-    pending = live
     while pending:
         rest = []
         for component in pending:
-            needed = component.depends & ~component.bits
-            waiting = any(needed & other.bits and not done & other.bits for other in live)
-            if waiting:
+            if component.depends & waiting & ~component.bits:
                 rest.append(component)
             else:
                 result.append(component)
-                done |= component.bits
+                waiting &= ~component.bits
         assert len(rest) < len(pending), "components depend on each other in a circle"
         pending = rest
     return result

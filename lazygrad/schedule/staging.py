@@ -1,8 +1,9 @@
 """Staging: copies of operands in the form that a contraction reads fast.
 
-Columns are read as whole vectors: where their elements do not lie side by side, or in rows so far apart that caches
-suffer, they are packed into panels [columns / width][sum][width]. Sliding windows over a tensor of the user's, which
-lies row-major and has no halo, read a copy with channels last and zeros around.
+On processors columns are read as whole vectors: where their elements do not lie side by side, or in rows so far apart
+that caches suffer, they are packed into panels [columns / width][sum][width]. Block programs load tiles: an operand
+that has no neighbours along either side of its tile is copied so that it has them. Sliding windows over a tensor of the
+user's, which lies row-major and has no halo, read a copy with channels last and zeros around.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from lazygrad import ops
 from lazygrad.ir import value as scalar
 from lazygrad.ir.dtype import accumulator
 from lazygrad.ir.index import Index, Variable, substitute
-from lazygrad.ir.layout import Layout, Part
+from lazygrad.ir.layout import Layout, Part, row_major
 from lazygrad.ir.map import IndexMap, axis_variables, identity
 from lazygrad.ir.node import Node
 from lazygrad.ir.shape import size_of
@@ -24,7 +25,7 @@ from lazygrad.kernel.machine import Machine
 from lazygrad.ops.contract import ContractAttributes
 from lazygrad.schedule.components import source_of
 from lazygrad.schedule.contracting import Halo, Sides, Wishes, is_windowed
-from lazygrad.schedule.cost import PACK_ROWS, PACK_STRIDE_BYTES, PANEL_VECTORS
+from lazygrad.schedule.cost import PACK_ROWS, PACK_STRIDE_BYTES, PANEL_VECTORS, SHORTEST_RUN
 from lazygrad.schedule.expressions import Expressions, Home
 from lazygrad.schedule.layouts import no_halo, with_halo
 
@@ -55,35 +56,44 @@ def stage_operands(
     at: ContractAttributes = product.attributes
     operands = [Operand(x, labels) for x, labels in zip(product.inputs, (at.a, at.b), strict=True)]
     copies: list[Copy] = []
-    if machine.flavour != "cpu":
+    if machine.flavour == "gpu":
         return operands, copies
     rows, columns = operands[sides.rows], operands[sides.columns]
     copied: dict[Node, Home] = {}
-    row_copy = _copied_rows(rows, wishes, homes)
+    row_copy = _copied_rows(rows, wishes, homes, widened=machine.flavour == "cpu")
     if row_copy is not None:
         copies.append(row_copy)
         copied[row_copy.node] = Home(-1, row_copy.layout, row_copy.halo)
         _, index_map = source_of(rows.node)
         operands[sides.rows] = Operand(ops.view(row_copy.node, index_map), rows.labels)
+    known = {**homes, **copied}
+    if machine.flavour == "block":
+        for side, other in ((sides.rows, sides.columns), (sides.columns, sides.rows)):
+            order = _row_strides(operands[sides.rows], known)
+            if _is_scattered(operands[side], operands[other], order, known):
+                operands[side], copy = _gathered(operands[side], operands[other], order, at)
+                copies.append(copy)
+        return operands, copies
     own_rows = size_of(
         [e for label, e in zip(rows.labels, rows.node.shape, strict=True) if label not in columns.labels]
     )
     if not _lie_side_by_side(columns, rows, own_rows, homes, machine):
-        packed, copy = _pack(
-            columns, operands[sides.rows], _row_strides(operands[sides.rows], {**homes, **copied}), at, machine
-        )
+        packed, copy = _pack(columns, operands[sides.rows], _row_strides(operands[sides.rows], known), at, machine)
         copies.append(copy)
         operands[sides.columns] = packed
     return operands, copies
 
 
-def _copied_rows(rows: Operand, wishes: Wishes, homes: Mapping[Node, Home]) -> Copy | None:
-    """A copy of what the rows are read from: with a halo and channels last for windows, widened for half floats."""
+def _copied_rows(rows: Operand, wishes: Wishes, homes: Mapping[Node, Home], widened: bool) -> Copy | None:
+    """A copy of what the rows are read from: with a halo and channels last for windows.
+
+    ``widened``: half floats are copied as the type they are accumulated in.
+    """
     source, index_map = source_of(rows.node)
     home = homes.get(source)
     if home is None:
         return None
-    half = accumulator(source.dtype) is not source.dtype
+    half = widened and accumulator(source.dtype) is not source.dtype
     halo = no_halo(source.shape)
     order = tuple(range(source.rank))
     if is_windowed(index_map) and (source in wishes.halos or source in wishes.innermost):
@@ -95,7 +105,8 @@ def _copied_rows(rows: Operand, wishes: Wishes, homes: Mapping[Node, Home]) -> C
     layout = with_halo(source.shape, order, halo)
     if not half and ((home.layout == layout and home.halo == halo) or home.halo != no_halo(source.shape)):
         return None
-    return Copy(_widened(ops.view(source, identity(source.shape))), layout, halo)
+    node = ops.view(source, identity(source.shape))
+    return Copy(_widened(node) if half else node, layout, halo)
 
 
 def _widened(x: Node) -> Node:
@@ -146,18 +157,18 @@ def _row_strides(rows: Operand, homes: Mapping[Node, Home]) -> dict[int, int]:
     return {label: by_name.get(f"i{axis}", 0) for axis, label in enumerate(rows.labels)}
 
 
-def _pack(
-    columns: Operand, rows: Operand, row_strides: Mapping[int, int], at: ContractAttributes, machine: Machine
-) -> tuple[Operand, Copy]:
-    """The columns as [batch][panel][sum][width of a panel], the sum in the order in which rows are walked."""
-    source, index_map = source_of(columns.node)
-    axis_of = {label: axis for axis, label in enumerate(columns.labels)}
-    batch = [label for label in columns.labels if label in rows.labels and label in at.out]
-    summed = [label for label in rows.labels if label in columns.labels and label not in at.out]
-    summed.sort(key=lambda label: -row_strides.get(label, 0))
-    free = [label for label in at.out if label in columns.labels and label not in rows.labels]
-    labels = (*batch, *summed, *free)
-    shape = tuple(columns.node.shape[axis_of[label]] for label in labels)
+def _classes(of: Operand, other: Operand, at: ContractAttributes) -> tuple[list[int], list[int], list[int]]:
+    """The operand's labels: batch, summed, its own."""
+    batch = [label for label in of.labels if label in other.labels and label in at.out]
+    summed = [label for label in other.labels if label in of.labels and label not in at.out]
+    return batch, summed, [label for label in at.out if label in of.labels and label not in other.labels]
+
+
+def _reordered(of: Operand, labels: Labels) -> Node:
+    """A view of what the operand is read from whose axes are the labels in this order."""
+    source, index_map = source_of(of.node)
+    axis_of = {label: axis for axis, label in enumerate(of.labels)}
+    shape = tuple(of.node.shape[axis_of[label]] for label in labels)
     new = axis_variables(shape)
     values: dict[Variable, Index] = {
         Variable(f"i{axis_of[label]}", shape[position]): new[position]
@@ -166,7 +177,56 @@ def _pack(
     }
     coordinates = tuple(substitute(c, values) for c in index_map.coordinates)
     mask = tuple(type(b)(substitute(b.index, values), b.low, b.high) for b in index_map.mask)
-    node = _widened(ops.view(source, IndexMap(shape, coordinates, mask)))
+    return ops.view(source, IndexMap(shape, coordinates, mask))
+
+
+def _is_scattered(of: Operand, other: Operand, order: Mapping[int, int], homes: Mapping[Node, Home]) -> bool:
+    """Whether neighbours along neither side of the operand's tiles lie side by side, and a copy could mend it.
+
+    ``order``: the sum is walked along its labels in the order of these strides.
+    """
+    access = _plain_load(Expressions(homes, {}).element(of.node, axis_variables(of.node.shape)))
+    if access is None:
+        return False
+    extents = dict(zip(of.labels, of.node.shape, strict=True))
+    own = [label for label in of.labels if label not in other.labels]
+    others = [e for label, e in zip(other.labels, other.node.shape, strict=True) if label not in of.labels]
+    summed = [label for label in of.labels if label in other.labels]
+    longest = max(size_of([extents[label] for label in side]) for side in (own, summed))
+    if size_of(others) < PACK_ROWS or longest < SHORTEST_RUN:
+        return False
+    strides = _row_strides(of, homes)
+    return max(_run(own, strides, extents, strides), _run(summed, order, extents, strides)) < SHORTEST_RUN
+
+
+def _run(labels: list[int], order: Mapping[int, int], extents: Mapping[int, int], strides: Mapping[int, int]) -> int:
+    """How many elements along these labels, walked in the order given, follow each other in memory."""
+    run = 1
+    for label in sorted((x for x in labels if extents[x] > 1), key=lambda label: order.get(label, 0)):
+        if strides.get(label) != run:
+            break
+        run *= extents[label]
+    return run
+
+
+def _gathered(of: Operand, other: Operand, order: Mapping[int, int], at: ContractAttributes) -> tuple[Operand, Copy]:
+    """The operand as [batch][sum][own]: rows of neighbours that block programs load at once."""
+    batch, summed, own = _classes(of, other, at)
+    summed.sort(key=lambda label: -order.get(label, 0))
+    labels = (*batch, *summed, *own)
+    node = _reordered(of, labels)
+    return Operand(node, labels), Copy(node, row_major(node.shape), no_halo(node.shape))
+
+
+def _pack(
+    columns: Operand, rows: Operand, row_strides: Mapping[int, int], at: ContractAttributes, machine: Machine
+) -> tuple[Operand, Copy]:
+    """The columns as [batch][panel][sum][width of a panel], the sum in the order in which rows are walked."""
+    batch, summed, free = _classes(columns, rows, at)
+    summed.sort(key=lambda label: -row_strides.get(label, 0))
+    labels = (*batch, *summed, *free)
+    node = _widened(_reordered(columns, labels))
+    shape = node.shape
     width = PANEL_VECTORS * machine.lanes(node.dtype.itemsize)
     wide = [position for position in range(len(labels) - len(free), len(labels)) if shape[position] > 1]
     parts: list[Part] = []

@@ -33,7 +33,6 @@ def choose_stored(
     stored: dict[Node, None] = {}
     always = {*roots, *required}
     closures: dict[Node, Closure] = {}
-    position = {member: i for i, member in enumerate(grouping.order)}
     for current in grouping.order:
         component = grouping.component(current)
         if component is None:
@@ -43,7 +42,7 @@ def choose_stored(
             stored[current] = None
             closure = Closure(0, frozenset((current,)), 0)
         elif any(c is not component for c, _ in readers.get(current, ())):
-            stored.update(dict.fromkeys(sorted(closure.results, key=position.__getitem__)))
+            stored.update(dict.fromkeys(sorted(closure.results, key=grouping.position.__getitem__)))
         closures[current] = closure
     return stored
 
