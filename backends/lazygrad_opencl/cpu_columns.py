@@ -14,7 +14,6 @@ from lazygrad.ir.index import Variable
 from lazygrad.ir.value import REDUCED
 from lazygrad.kernel.kernel import Reduction, Stage
 from lazygrad.kernel.tiling import ColumnTiling
-from lazygrad.kernel.walk import ordered_values, stage_values
 from lazygrad_opencl.accumulate import Accumulate, Running, as_reduction
 from lazygrad_opencl.cpu_loops import Span, open_block, open_loop, open_tasks, open_vectors
 from lazygrad_opencl.emitter import OpenCLEmitter
@@ -81,7 +80,7 @@ class _Panel:
         for stage, loops in zip(stages, self.tiling.sweeps, strict=True):
             number = len(self.totals)
             totals = [self._array(as_reduction(a), number + i, slots) for i, a in enumerate(stage.accumulators)]
-            outer, blocked, inner = _cut(loops, 1 if stage.sequential else row_block)
+            outer, blocked, inner = _cut(loops, 1 if stage.one_by_one else row_block)
             self._sweep(stage, totals, outer, (blocked, row_block) if blocked else None, inner)
             self.totals.extend(totals)
 
@@ -144,7 +143,7 @@ class _Panel:
 
 def _used_results(stage: Stage) -> set[int]:
     """The numbers of earlier reductions that the stage reads."""
-    return {value.payload for value in ordered_values(stage_values(stage)) if value.op == REDUCED}
+    return {value.payload for value in stage.values if value.op == REDUCED}
 
 
 def _cut(loops: Sequence[Variable], row_block: int) -> tuple[Sequence[Variable], Variable | None, Sequence[Variable]]:

@@ -15,7 +15,6 @@ from lazygrad.ir.value import LOAD, Value
 from lazygrad.kernel.axes import stride
 from lazygrad.kernel.emit import Operand
 from lazygrad.kernel.kernel import Stage
-from lazygrad.kernel.walk import ordered_values, stage_values
 from lazygrad_opencl.emitter import OpenCLEmitter
 from lazygrad_opencl.types import LANE_NAMES, memory_type
 
@@ -23,7 +22,7 @@ from lazygrad_opencl.types import LANE_NAMES, memory_type
 def turnable_loads(stage: Stage, vector: Variable, inner: Variable) -> list[Value]:
     """The stage's loads that can be loaded along ``inner`` and turned to lie along ``vector``."""
     found = []
-    for value in ordered_values(stage_values(stage)):
+    for value in stage.values:
         if value.op != LOAD or value.dtype is bool_ or value.payload.mask or value.payload.dynamic:
             continue
         address = value.payload.address

@@ -193,9 +193,10 @@ def _bare(text: str) -> str:
     """The expression without the parentheses around all of it."""
     if not (text.startswith("(") and text.endswith(")")):
         return text
-    nesting = 0
-    for position, letter in enumerate(text):
-        nesting += {"(": 1, ")": -1}.get(letter, 0)
-        if nesting == 0 and position < len(text) - 1:
+    inner = text[1:-1]
+    open_here = 0
+    for part in inner.split(")")[:-1]:  # up to each closing parenthesis
+        open_here += part.count("(") - 1
+        if open_here < 0:
             return text
-    return text[1:-1]
+    return inner

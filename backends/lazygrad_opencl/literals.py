@@ -8,6 +8,8 @@ import numpy
 
 from lazygrad.ir.dtype import DType, bfloat16, bool_, float16, float32, int64
 
+_LARGEST_SINGLE = float(numpy.finfo(numpy.float32).max)
+
 
 def literal(number: bool | int | float, dtype: DType) -> str:
     """A literal, in parentheses where it is negative or a call."""
@@ -30,9 +32,12 @@ def _integral(number: int, dtype: DType) -> str:
 def _floating(number: float, dtype: DType) -> str:
     if math.isnan(number):
         return "as_float(0x7fc00000)" if dtype is float32 else "as_double(0x7ff8000000000000L)"
-    with numpy.errstate(over="ignore"):
-        rounded = numpy.float32(number) if dtype is float32 else numpy.float64(number)
-    if numpy.isinf(rounded):
+    if dtype is float32 and abs(number) <= _LARGEST_SINGLE:
+        rounded = numpy.float32(number)
+    else:
+        with numpy.errstate(over="ignore"):
+            rounded = dtype.numpy.type(number)
+    if math.isinf(rounded):
         text = "as_float(0x7f800000)" if dtype is float32 else "as_double(0x7ff0000000000000L)"
         return f"(-{text})" if number < 0 else text
     text = str(rounded)

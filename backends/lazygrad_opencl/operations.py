@@ -81,7 +81,7 @@ class Operations:
             text = self._arithmetic(name, dtype, inputs, wide)
         return Operand(text, dtype, wide, bits=bits if wide else 0)
 
-    def _arithmetic(self, name: str, dtype: DType, inputs: Sequence[Operand], wide: bool) -> str:
+    def _arithmetic(self, name: str, dtype: DType, inputs: Sequence[Operand], wide: int) -> str:
         texts = [i.text for i in inputs]
         if wide and not (dtype.bits >= 32):
             texts = [self.broadcast(i).text for i in inputs]
@@ -108,7 +108,7 @@ class Operations:
             return f"{function}({texts[0]}, {texts[1]})"
         return self._function(name, texts)
 
-    def wrapping(self, sign: str, dtype: DType, texts: Sequence[str], wide: bool) -> str:
+    def wrapping(self, sign: str, dtype: DType, texts: Sequence[str], wide: int) -> str:
         """Integers wrap around: C promises it for unsigned ones (and compilers keep it for vectors)."""
         if wide or dtype not in (int32, int64):
             return f"{texts[0]} {sign} {texts[1]}"
@@ -129,7 +129,7 @@ class Operations:
             name = "rint"
         return f"{name}({', '.join(texts)})"
 
-    def _compare(self, name: str, inputs: Sequence[Operand], wide: bool) -> tuple[str, int]:
+    def _compare(self, name: str, inputs: Sequence[Operand], wide: int) -> tuple[str, int]:
         if not wide:
             return f"{inputs[0].text} {_COMPARE[name]} {inputs[1].text}", 0
         if inputs[0].dtype is bool_:
@@ -139,7 +139,7 @@ class Operations:
         x, y = (self.broadcast(i).text for i in inputs)
         return f"{x} {_COMPARE[name]} {y}", inputs[0].dtype.bits
 
-    def _logic(self, name: str, inputs: Sequence[Operand], wide: bool) -> tuple[str, int]:
+    def _logic(self, name: str, inputs: Sequence[Operand], wide: int) -> tuple[str, int]:
         if name == "bitwise_not":
             return (f"~{inputs[0].text}", inputs[0].bits) if wide else (f"!{inputs[0].text}", 0)
         if name not in _BITS:
@@ -154,7 +154,7 @@ class Operations:
         text, bits = self._logic("bitwise_and", (left, right), wide)
         return Operand(text, bool_, wide, max(left.depth, right.depth), bits)
 
-    def _where(self, inputs: Sequence[Operand], wide: bool) -> tuple[str, int]:
+    def _where(self, inputs: Sequence[Operand], wide: int) -> tuple[str, int]:
         condition, yes, no = inputs
         if not wide:
             return f"{condition.text} ? {yes.text} : {no.text}", 0
@@ -168,7 +168,7 @@ class Operations:
             condition = self.mask(condition, bits)
         return f"{condition.text} ? {yes.text} : {no.text}", bits if yes.dtype is bool_ else 0
 
-    def _shift(self, value: Value, inputs: Sequence[Operand], wide: bool) -> str:
+    def _shift(self, value: Value, inputs: Sequence[Operand], wide: int) -> str:
         """A count outside the width gives what shifting one by one would; C leaves that open."""
         x, count = inputs
         bits = value.dtype.bits
@@ -208,7 +208,7 @@ class Operations:
     def _kind(self, dtype: DType, like: Operand) -> str:
         return self.wide_type(dtype) if like.wide else register_type(dtype)
 
-    def _plain(self, text: str, kind: str, wide: bool) -> str:
+    def _plain(self, text: str, kind: str, wide: int) -> str:
         return f"__builtin_convertvector({text}, {kind})" if wide else f"({kind}){text}"
 
     def _cast(self, x: Operand, dtype: DType) -> tuple[str, int]:

@@ -29,6 +29,15 @@ from lazygrad_opencl.types import argument_type, memory_type
 # Threads of one group on graphics processors; a multiple of every known warp or wave.
 GPU_WORK_GROUP = 256
 SCRATCH_ALIGNMENT = 128
+# What the compilers for graphics processors have as fast built-in functions of floats. Not tanh: OpenCL lets it
+# miss 1 by some bits for large arguments, and then 1 - tanh(x) is not 0 and infinity times it not nan.
+NATIVE = frozenset(
+    {
+        "acos", "asin", "atan", "atan2", "ceil", "cos", "cosh", "erf", "exp", "exp2", "expm1", "floor",
+        "fmod", "isfinite", "isinf", "isnan", "log", "log10", "log1p", "log2", "pow", "round", "rsqrt",
+        "sin", "sinh", "tan", "trunc",
+    }
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -45,10 +54,11 @@ class GeneratedSource:
 def generate(kernel: Kernel, capabilities: Capabilities) -> GeneratedSource:
     """The kernel's function; it needs :func:`prelude` before it."""
     machine = capabilities.machine
-    size = 1 if machine.flavour == "cpu" else _power_of_two(min(GPU_WORK_GROUP, machine.work_group_limit))
+    cpu = machine.flavour == "cpu"
+    size = 1 if cpu else _power_of_two(min(GPU_WORK_GROUP, machine.work_group_limit))
     codes = []
     for number, body in enumerate(kernel.bodies):
-        context = BodyContext(kernel, expand(body, machine.flavour), number, machine, size)
+        context = BodyContext(kernel, expand(body, frozenset() if cpu else NATIVE), number, machine, size)
         codes.append(choose(context)(context))
     scratch = 0
     starts = []
@@ -57,7 +67,7 @@ def generate(kernel: Kernel, capabilities: Capabilities) -> GeneratedSource:
         scratch += -(-code.scratch_bytes // SCRATCH_ALIGNMENT) * SCRATCH_ALIGNMENT
     lines = [
         *_signature(kernel, size, scratch > 0),
-        *_frame(kernel, codes, starts, machine.flavour == "cpu"),
+        *_frame(kernel, codes, starts, cpu),
         "}",
     ]
     groups = sum(code.work_groups for code in codes)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy
 import pytest
 
@@ -574,6 +576,19 @@ def test_scatter_keeps_its_order_and_its_mask(launcher, flavour, dtype, mode):
     where_to = numpy.random.default_rng(5).integers(-1, 6, 20)
     data = numpy.round(numbers(240) * 4)
     launcher.check(kernel, [data.astype(numpy.float32), where_to, zeros(60, dtype)], flavour)
+
+
+@pytest.mark.parametrize("flavour", FLAVOURS)
+@pytest.mark.parametrize("columns", [2, 64])
+def test_additions_in_any_order_are_made_in_order(launcher, flavour, columns):
+    """There are no atomic additions here: the code is that of a sequential stage."""
+    ordered = scatter_add(40, columns, 7)
+    (body,) = ordered.bodies
+    first, added = body.stages
+    free = replace(ordered, bodies=(Body(body.axes, (first, replace(added, sequential=False))),))
+    assert generate(free, capabilities(flavour)).text == generate(ordered, capabilities(flavour)).text
+    where_to = numpy.random.default_rng(4).integers(0, 7, 40)
+    launcher.check(free, [numbers(40 * columns), where_to, numbers(7 * columns, seed=1)], flavour)
 
 
 # ---- text

@@ -1,0 +1,199 @@
+"""An opened CUDA device: a context with one stream, a pool of memory, compiled programs.
+
+Work is submitted and not waited for; only ``to_host`` and ``synchronize`` wait. In-order execution is what makes it
+safe to hand memory out again while submitted work still uses it.
+"""
+
+from __future__ import annotations
+
+import atexit
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from threading import Lock
+from typing import Any, Protocol
+
+import numpy
+
+from lazygrad.ir.dtype import DType
+from lazygrad.ir.layout import row_major
+from lazygrad.ir.node import user_place
+from lazygrad.kernel.kernel import Kernel
+from lazygrad.runtime import Buffer, Capabilities, CompilingDevice, Pool, profile
+from lazygrad.runtime.arrange import row_major_array
+from lazygrad.runtime.statistics import total
+from lazygrad_triton.binaries import Binary, Target
+from lazygrad_triton.capabilities import compute_capability, cuda_capabilities
+from lazygrad_triton.compiling import Compiler, Request
+from lazygrad_triton.context import Context, Function, Memory
+from lazygrad_triton.devices import FoundDevice
+from lazygrad_triton.driver import DriverError
+from lazygrad_triton.generated import GeneratedSource
+from lazygrad_triton.graphs import Graph
+from lazygrad_triton.profile import Profile
+from lazygrad_triton.programs import TritonProgram
+from lazygrad_triton.signature import signature
+from lazygrad_triton.staging import Staging
+
+logger = logging.getLogger("lazygrad")
+
+# From a kernel and what the device can do to a file of Triton functions.
+Generator = Callable[[Kernel, Capabilities], GeneratedSource]
+
+
+class Builder(Protocol):
+    """What makes binaries of generated files."""
+
+    def build(self, requests: Sequence[Request]) -> Sequence[tuple[Binary, ...]]:
+        """The binaries of each request, one for each launch."""
+
+
+class TritonDevice(CompilingDevice):
+    """One CUDA device. ``profile`` is None when nobody asked for times.
+
+    ``generator`` makes the source of a kernel and ``builder`` its machine code; tests give their own.
+    """
+
+    def __init__(self, found: FoundDevice, generator: Generator | None = None, builder: Builder | None = None) -> None:
+        self.information = found.information
+        self.name = found.information.name
+        self.capabilities = cuda_capabilities(found.attributes)
+        self.dtypes = self.capabilities.dtypes
+        self.context = Context(found.driver, found.handle)
+        self.launch_kernel = found.driver.bindings.cuLaunchKernel
+        self.pool = Pool(self, self.name, found.memory)
+        self.profile = Profile(self.context) if profile.is_wanted() else None
+        if self.profile is not None:
+            profile.at_exit(self.name, self._runs)
+        self._generator = generator
+        self._builder = builder or Compiler(Target("cuda", compute_capability(found.attributes)))
+        self._staging = Staging(self.context)
+        self._programs: dict[Kernel, TritonProgram] = {}
+        self._lock = Lock()
+        self._scratch: Any = None
+        self._recording: Graph | None = None
+        # A script may end while kernels still run; their memory must not go first.
+        atexit.register(self._finish)
+
+    # ---- memory
+
+    def allocate(self, size: int) -> Memory:
+        return self.context.allocate(size)
+
+    def free(self, memory: Memory) -> None:
+        self.context.free(memory)
+
+    def scratch(self, size: int) -> Memory:
+        """Memory that one kernel uses while it runs; all share it, because they run one after the other."""
+        if self._scratch is None or self._scratch.memory.size < size:
+            self._scratch = self.pool.take(size)
+        memory: Memory = self._scratch.memory
+        return memory
+
+    # ---- programs
+
+    def compile(self, kernels: Sequence[Kernel]) -> Sequence[TritonProgram]:
+        with self._lock:
+            missing = [kernel for kernel in dict.fromkeys(kernels) if kernel not in self._programs]
+            sources = [self._generate(kernel) for kernel in missing]
+            requests = [
+                Request(kernel.name, source, signature(kernel)) for kernel, source in zip(missing, sources, strict=True)
+            ]
+            built = self._builder.build(requests) if requests else ()
+            for kernel, source, binaries in zip(missing, sources, built, strict=True):
+                self._programs[kernel] = self._program(kernel, source, binaries)
+            return [self._programs[kernel] for kernel in kernels]
+
+    def _program(self, kernel: Kernel, source: GeneratedSource, aligned_binaries: Sequence[Binary]) -> TritonProgram:
+        def load(aligned: bool) -> Sequence[Function]:
+            binaries = aligned_binaries
+            if not aligned:
+                (binaries,) = self._builder.build([Request(kernel.name, source, signature(kernel), aligned=False)])
+            return [self.context.load(binary) for binary in binaries]
+
+        return TritonProgram(self, kernel, source.launches, load)
+
+    def source(self, kernel: Kernel) -> str:
+        return self._generate(kernel).text
+
+    def _generate(self, kernel: Kernel) -> GeneratedSource:
+        if self._generator is None:
+            from lazygrad_triton.source import generate
+
+            self._generator = generate
+        return self._generator(kernel, self.capabilities)
+
+    def begin_timing(self) -> Any:
+        """Called by programs before a launch. None where no times are taken."""
+        return None if self.profile is None or self._recording is not None else self.profile.begin()
+
+    def end_timing(self, kernel: str, start: Any) -> None:
+        """Called by programs after it."""
+        if self.profile is not None:
+            self.profile.end(kernel, start)
+
+    def synchronize(self) -> None:
+        self._refuse_while_recording("wait for the device")
+        self.context.synchronize()
+        if self.profile is not None:
+            self.profile.collect()
+
+    def _runs(self) -> Sequence[profile.Run]:
+        self.synchronize()
+        return self.profile.runs if self.profile is not None else ()
+
+    def _finish(self) -> None:
+        try:
+            self.context.synchronize()
+        except DriverError as error:
+            logger.error("%s: %s", self.name, error)
+
+    # ---- recording
+
+    @contextmanager
+    def capture(self) -> Iterator[Graph]:
+        """Records the launches inside the block into a graph, which can be replayed after it.
+
+        What belongs to the graph and what the caller must keep is said in ``lazygrad_triton.graphs``. Nothing can be
+        copied or waited for inside the block; RuntimeError says so.
+        """
+        self._refuse_while_recording("record")
+        pool = self.pool
+        graph = Graph(self.context, Pool(self, self.name, pool.limit))
+        graph.begin()
+        self._recording, self.pool = graph, graph.pool
+        succeeded = False
+        try:
+            yield graph
+            succeeded = True
+        finally:
+            self._recording, self.pool = None, pool
+            graph.end(succeeded, self._scratch)
+
+    def _refuse_while_recording(self, what: str) -> None:
+        if self._recording is not None:
+            raise RuntimeError(f"{self.name} cannot {what} while it records launches")
+
+    # ---- transfers
+
+    def from_host(self, array: numpy.ndarray[Any, Any], dtype: DType) -> Buffer:
+        self._refuse_while_recording("copy from the host")
+        flat = numpy.ascontiguousarray(array, dtype.numpy).reshape(-1).view(numpy.uint8)
+        allocation = self.pool.take(flat.nbytes, user_place())
+        if flat.nbytes:
+            self.context.activate()
+            self._staging.upload(allocation.memory.address, flat)
+            total.host_to_device_transfers += 1
+            total.host_to_device_bytes += flat.nbytes
+        return Buffer(allocation, array.shape, dtype, self.name, row_major(array.shape))
+
+    def to_host(self, buffer: Buffer) -> numpy.ndarray[Any, Any]:
+        self._refuse_while_recording("copy to the host")
+        flat = numpy.empty(buffer.layout.size, buffer.dtype.numpy)
+        if flat.nbytes:
+            self.context.activate()
+            start = buffer.allocation.memory.address + buffer.offset * flat.itemsize
+            self._staging.download(flat.view(numpy.uint8), start)
+            total.device_to_host_transfers += 1
+            total.device_to_host_bytes += flat.nbytes
+        return row_major_array(flat, buffer.layout)
