@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy
 
+from lazygrad.ir.composition import meaning
 from lazygrad.ir.dtype import DTYPES, DType
 from lazygrad.ir.layout import row_major
 from lazygrad.ir.node import Node, topological
@@ -33,10 +34,10 @@ class NumpyDevice(EvaluatingDevice):
         """Nothing is ever pending."""
 
     def evaluate(self, roots: Sequence[Node]) -> None:
-        order = topological(roots)
+        order = topological(roots, _read)
         uses: dict[Node, int] = {}
         for current in order:
-            for i in current.inputs if current.result is None else ():
+            for i in _read(current):
                 uses[i] = uses.get(i, 0) + 1
         for root in roots:
             uses[root] = uses.get(root, 0) + 1
@@ -46,13 +47,18 @@ class NumpyDevice(EvaluatingDevice):
                 if current.result is not None:
                     arrays[current] = current.result.allocation.memory
                     continue
-                arrays[current] = current.op.numpy(current, *(arrays[i] for i in current.inputs))
-                for i in current.inputs:
+                arrays[current] = current.op.numpy(current, *(arrays[i] for i in _read(current)))
+                for i in _read(current):
                     uses[i] -= 1
                     if not uses[i]:
                         del arrays[i]
         for root in roots:
             root.result = _buffer(numpy.array(arrays[root], root.dtype.numpy, order="C"), root.dtype)
+
+
+def _read(of: Node) -> tuple[Node, ...]:
+    """The nodes whose elements ``of`` is evaluated from."""
+    return () if of.result is not None else meaning(of)
 
 
 def _buffer(array: numpy.ndarray[Any, Any], dtype: DType) -> Buffer:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from lazygrad.ir.dtype import DType, bool_, int32, int64
 from lazygrad.ir.index import Index
 from lazygrad.kernel.emit import Emitter, Operand
-from lazygrad.kernel.kernel import Accumulator, Contraction, Reduction
+from lazygrad.kernel.kernel import Reduction
 from lazygrad_opencl.literals import literal
 from lazygrad_opencl.operations import Operations
 from lazygrad_opencl.types import LANE_NAMES, register_type
@@ -44,14 +44,6 @@ class Running(NamedTuple):
         """The value as an operand."""
         bits = MASK_BITS if self.wide and self.dtype is bool_ else 0
         return Operand(self.value, self.dtype, self.wide, depth, bits)
-
-
-def as_reduction(accumulator: Accumulator) -> Reduction:
-    """A contraction as the sum of products that it is."""
-    if not isinstance(accumulator, Contraction):
-        return accumulator
-    product = accumulator.a.cast(accumulator.dtype) * accumulator.b.cast(accumulator.dtype)
-    return Reduction("sum", product, accumulator.dtype)
 
 
 def identity(reduction: Reduction) -> bool | int | float:

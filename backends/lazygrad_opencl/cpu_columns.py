@@ -12,9 +12,10 @@ from collections.abc import Sequence
 
 from lazygrad.ir.index import Variable
 from lazygrad.ir.value import REDUCED
+from lazygrad.kernel.forms import as_reduction
 from lazygrad.kernel.kernel import Reduction, Stage
 from lazygrad.kernel.tiling import ColumnTiling
-from lazygrad_opencl.accumulate import Accumulate, Running, as_reduction
+from lazygrad_opencl.accumulate import Accumulate, Running
 from lazygrad_opencl.cpu_loops import Span, open_block, open_loop, open_tasks, open_vectors
 from lazygrad_opencl.emitter import OpenCLEmitter
 from lazygrad_opencl.skeleton import BodyCode, BodyContext

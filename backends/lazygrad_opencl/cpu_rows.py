@@ -13,10 +13,11 @@ from lazygrad.ir.dtype import DType, bool_
 from lazygrad.ir.index import Index, Variable
 from lazygrad.ir.value import Value
 from lazygrad.kernel.emit import Operand
+from lazygrad.kernel.forms import as_reduction
 from lazygrad.kernel.keeping import kept_values
 from lazygrad.kernel.kernel import Stage
 from lazygrad.kernel.tiling import SUM_BLOCK, RowTiling, SweepTiling
-from lazygrad_opencl.accumulate import Accumulate, Running, as_reduction
+from lazygrad_opencl.accumulate import Accumulate, Running
 from lazygrad_opencl.cpu_loops import open_loop, open_tasks, open_vectors
 from lazygrad_opencl.emitter import OpenCLEmitter
 from lazygrad_opencl.skeleton import BodyCode, BodyContext

@@ -13,9 +13,10 @@ from math import prod
 
 from lazygrad.ir.index import Variable
 from lazygrad.kernel.axes import canonical_axes
+from lazygrad.kernel.forms import as_reduction
 from lazygrad.kernel.group_tiling import GroupTiling, group_tiling
 from lazygrad.kernel.kernel import Stage
-from lazygrad_opencl.accumulate import Accumulate, Running, as_reduction
+from lazygrad_opencl.accumulate import Accumulate, Running
 from lazygrad_opencl.emitter import OpenCLEmitter
 from lazygrad_opencl.gpu_digits import bind_digits
 from lazygrad_opencl.skeleton import BodyCode, BodyContext

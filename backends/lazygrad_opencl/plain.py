@@ -7,8 +7,9 @@ numbered row by row and shared among work-groups (processors) or work-items (gra
 from __future__ import annotations
 
 from lazygrad.ir.index import Variable
+from lazygrad.kernel.forms import as_reduction
 from lazygrad.kernel.kernel import Stage
-from lazygrad_opencl.accumulate import Accumulate, as_reduction
+from lazygrad_opencl.accumulate import Accumulate
 from lazygrad_opencl.emitter import OpenCLEmitter
 from lazygrad_opencl.skeleton import BodyCode, BodyContext
 

@@ -1,7 +1,7 @@
 """From generated files to machine code, compiled once and kept on disk.
 
-In: generated sources. Out: a ``Binary`` for each launch of each. On disk, below ``<cache>/triton/<target and version>/``,
-lie
+In: generated sources. Out: a ``Binary`` for each launch of each. On disk, below
+``<cache>/triton/<target and version>/``, lie
 
     <kernel>_<hash>.py           the generated file, for people
     <function>_<hash>.binary     the machine code of a function, its assembly and what a launch needs to know
@@ -142,9 +142,7 @@ class Compiler:
         )
 
 
-def compile_source(
-    kernel: Kernel, source: GeneratedSource, target: Target, aligned: bool = True
-) -> tuple[Binary, ...]:
+def compile_source(kernel: Kernel, source: GeneratedSource, target: Target, aligned: bool = True) -> tuple[Binary, ...]:
     """The binaries of one kernel's file, one for each launch, for any target; no device is needed."""
     (binaries,) = Compiler(target).build([Request(kernel.name, source, signature(kernel), aligned)])
     return binaries

@@ -116,7 +116,5 @@ class Context:
         if binary.shared > ORDINARY_SHARED_MEMORY:
             attributes = driver.bindings.CUfunction_attribute
             driver.cuFuncSetCacheConfig(handle, driver.bindings.CUfunc_cache.CU_FUNC_CACHE_PREFER_SHARED)
-            driver.cuFuncSetAttribute(
-                handle, attributes.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, binary.shared
-            )
+            driver.cuFuncSetAttribute(handle, attributes.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, binary.shared)
         return Function(handle, module, binary)

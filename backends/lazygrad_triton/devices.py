@@ -33,7 +33,7 @@ def missing_triton() -> str:
     version = versions.installed_version()
     if version is None:
         return "Triton is not installed; pip install 'lazygrad[triton]' (there are packages for Linux)"
-    if not versions.is_served(version):
+    if versions.numbers(version) < versions.OLDEST:
         oldest = ".".join(map(str, versions.OLDEST))
         return f"Triton {version} is too old; pip install 'triton>={oldest}'"
     return ""

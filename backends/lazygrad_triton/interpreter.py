@@ -14,7 +14,8 @@ import inspect
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import lru_cache
+from functools import cache, lru_cache
+from itertools import pairwise
 from threading import RLock
 from types import FunctionType
 from typing import Any, NamedTuple
@@ -46,7 +47,7 @@ language_lock = RLock()
 
 
 class Buffer(NamedTuple):
-    """A pointer argument: the buffer's bytes, its element type as Triton writes it, and the bytes that may be touched."""
+    """A pointer argument: a buffer's bytes, the pointer's type as Triton writes it, which bytes may be touched."""
 
     bytes: Array
     type: str
@@ -136,7 +137,7 @@ def _argument(argument: Buffer | Number, memory: AddressSpace) -> Any:
     return tl.tensor(TensorHandle(numpy.array([argument.value]).astype(element_type(kind)), kind), kind)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _type(name: str) -> Any:
     names = {"i": "int", "u": "uint", "fp": "float", "bf": "bfloat"}
     letters = name.rstrip("0123456789")
@@ -272,7 +273,7 @@ def _scan(input: Any, axis: int, combine_fn: Callable[..., Any], reverse: bool =
     results = [data.copy() for data in arrays]
     positions = range(arrays[0].shape[-1])
     order = list(reversed(positions)) if reverse else list(positions)
-    for before, position in zip(order, order[1:], strict=False):
+    for before, position in pairwise(order):
         combined = _combined(
             combine_fn, [data[..., before] for data in results], [data[..., position] for data in arrays], types
         )

@@ -9,14 +9,13 @@ interpreter computes otherwise than hardware (bfloat16, shifts, NaN) are correct
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 import ml_dtypes
 import numpy
 import triton.language as tl
-from triton.runtime.interpreter import InterpreterBuilder, TensorHandle, _get_np_dtype
+from triton.runtime.interpreter import InterpreterBuilder, InterpreterOptions, TensorHandle, _get_np_dtype
 
 from lazygrad_triton.interpreter_memory import AddressSpace, Array
 from lazygrad_triton.versions import splat_arguments
@@ -24,7 +23,7 @@ from lazygrad_triton.versions import splat_arguments
 _BFLOAT16 = numpy.dtype(ml_dtypes.bfloat16)
 
 
-class Divergence(Exception):  # noqa: N818  (nothing went wrong: the programs have to part)
+class Divergence(Exception):
     """Control flow depends on a value that is not the same in all programs that run at once."""
 
     def __init__(self, values: Array) -> None:
@@ -32,7 +31,7 @@ class Divergence(Exception):  # noqa: N818  (nothing went wrong: the programs ha
         self.values = values
 
 
-@lru_cache(maxsize=None)
+@cache
 def element_type(dtype: Any) -> numpy.dtype[Any]:
     """The NumPy type in which the interpreter holds elements."""
     found: numpy.dtype[Any] = _get_np_dtype(dtype)
@@ -73,7 +72,7 @@ class BlockBuilder(InterpreterBuilder):  # type: ignore[misc]
     def __init__(self) -> None:
         super().__init__()
         # Checks of integer overflow cost more than the additions they check.
-        self.options = replace(self.options, sanitize_overflow=False)
+        self.options: Any = InterpreterOptions(sanitize_overflow=False)
         self.memory = AddressSpace()
         self.programs = numpy.zeros(1, numpy.int32)
         self.program_count = 1

@@ -66,9 +66,7 @@ class AddressSpace:
             self._journal.append((view, index, view[index]))
             view[index] = spread[live].astype(dtype, copy=False)
 
-    def add_atomically(
-        self, addresses: Array, values: Array, mask: Array | None, dtype: numpy.dtype[Any]
-    ) -> Array:
+    def add_atomically(self, addresses: Array, values: Array, mask: Array | None, dtype: numpy.dtype[Any]) -> Array:
         """Adds where the mask is True. Returns what was there before any of the additions."""
         arrays = [array for array in (addresses, mask, values) if array is not None]
         shape = numpy.broadcast_shapes(*(array.shape for array in arrays))

@@ -2,7 +2,8 @@
 
 The text is the same for both: what the decorator ``triton.jit`` makes of a function is put aside. The compiler gets
 Triton's own object of each function. The interpreter gets a plain function in which assignments turn numbers into
-tensors, as Triton's interpreter rewrites them, and conditions are asked for explicitly. Errors show the text's lines, whether the file could be written or not.
+tensors, as Triton's interpreter rewrites them, and conditions are asked for explicitly. Errors show the text's lines,
+whether the file could be written or not.
 """
 
 from __future__ import annotations
@@ -64,11 +65,11 @@ def single_expressions(text: str) -> dict[str, str]:
 class _Rewriter(ast.NodeTransformer):
     """Drops decorators, converts what is assigned, and asks for what is a condition."""
 
-    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:  # noqa: N802
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
         node.decorator_list = []
         return self.generic_visit(node)
 
-    def visit_Assign(self, node: ast.Assign) -> ast.AST:  # noqa: N802
+    def visit_Assign(self, node: ast.Assign) -> ast.AST:
         self.generic_visit(node)
         node.value = _call(_CONVERSION, node.value)
         return node
@@ -78,14 +79,14 @@ class _Rewriter(ast.NodeTransformer):
         node.test = _call(_TRUTH, node.test)
         return node  # type: ignore[no-any-return]
 
-    visit_If = visit_While = visit_IfExp = _condition  # noqa: N815
+    visit_If = visit_While = visit_IfExp = _condition
 
-    def visit_BoolOp(self, node: ast.BoolOp) -> ast.AST:  # noqa: N802
+    def visit_BoolOp(self, node: ast.BoolOp) -> ast.AST:
         self.generic_visit(node)
         node.values = [_call(_TRUTH, value) for value in node.values]
         return node
 
-    def visit_UnaryOp(self, node: ast.UnaryOp) -> ast.AST:  # noqa: N802
+    def visit_UnaryOp(self, node: ast.UnaryOp) -> ast.AST:
         self.generic_visit(node)
         if isinstance(node.op, ast.Not):
             node.operand = _call(_TRUTH, node.operand)

@@ -41,7 +41,7 @@ Loader = Callable[[bool], Sequence[Function]]
 
 
 class TritonProgram(Program):
-    """The functions of one kernel. Those for offsets that are no multiples of 16 are made when they are first needed."""
+    """The functions of one kernel; those for offsets that are no multiples of 16 are made when they are needed."""
 
     def __init__(self, device: TritonDevice, kernel: Kernel, launches: Sequence[Launch], load: Loader) -> None:
         self.kernel = kernel
@@ -116,7 +116,9 @@ class TritonProgram(Program):
             device.end_timing(self.kernel.name, start)
         total.kernels_launched += 1
 
-    def _pack_large(self, buffers: Sequence[Any], offsets: Sequence[int], scalars: Sequence[bool | int | float]) -> None:
+    def _pack_large(
+        self, buffers: Sequence[Any], offsets: Sequence[int], scalars: Sequence[bool | int | float]
+    ) -> None:
         """Packs scalars among which are numbers beyond float32."""
         fitting = [
             rounded_to_float32(scalar) if dtype is float32 else scalar

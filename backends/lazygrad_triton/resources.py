@@ -6,7 +6,6 @@ switched on; AMD's compiler writes the numbers into its assembly.
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import re
 import subprocess
@@ -15,8 +14,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from lazygrad_triton.binaries import Binary
+from lazygrad_triton.versions import assembler
 
-_BLACKWELL = 100
 _PTX_TARGET = re.compile(r"^\.target\s+(\w+)", re.MULTILINE)
 _NVIDIA = {
     "registers": r"Used (\d+) registers",
@@ -73,17 +72,8 @@ def _assembler_report(binary: Binary) -> str:
     with tempfile.TemporaryDirectory(prefix="lazygrad-triton-") as folder:
         source = Path(folder, "kernel.ptx")
         source.write_text(binary.assembly)
-        command = [str(_assembler(int(binary.target.architecture))), "-v", f"--gpu-name={match[1]}", str(source)]
+        command = [*assembler(int(binary.target.architecture)), "-v", f"--gpu-name={match[1]}", str(source)]
         done = subprocess.run([*command, "-o", os.devnull], capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(f"{' '.join(command)} failed: {done.stderr}")
     return done.stderr
-
-
-def _assembler(architecture: int) -> Path:
-    found = importlib.util.find_spec("triton")
-    if found is None or found.origin is None:
-        raise RuntimeError("Triton is not installed, and the assembler with it; pip install 'lazygrad[triton]'")
-    folder = Path(found.origin).parent / "backends" / "nvidia" / "bin"
-    newer = folder / "ptxas-blackwell"
-    return newer if architecture >= _BLACKWELL and newer.exists() else folder / "ptxas"

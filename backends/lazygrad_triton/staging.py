@@ -18,6 +18,7 @@ import numpy
 
 from lazygrad_triton.context import Context
 
+
 class Ring(NamedTuple):
     """How many bytes a chunk has, and how many chunks there are at most."""
 
@@ -38,7 +39,9 @@ class _Chunk:
 
     def __init__(self, context: Context, size: int) -> None:
         self.address = context.allocate_pinned(size)
-        self.bytes: Bytes = numpy.frombuffer((ctypes.c_uint8 * size).from_address(self.address), numpy.uint8)
+        self.bytes: Bytes = numpy.frombuffer(
+            memoryview((ctypes.c_uint8 * size).from_address(self.address)), numpy.uint8
+        )
         self.done = context.event()
 
 

@@ -20,28 +20,32 @@ _VERSION = re.compile(r"^__version__ *= *['\"]([^'\"]+)['\"]", re.MULTILINE)
 @lru_cache(maxsize=1)
 def installed_version() -> str | None:
     """The version of the Triton that an import would find, without importing it; None when there is none."""
-    found = importlib.util.find_spec("triton")
-    if found is None or found.origin is None:
-        return None
-    match = _VERSION.search(Path(found.origin).read_text())
+    found = _package()
+    match = _VERSION.search((found / "__init__.py").read_text()) if found is not None else None
     return match[1] if match is not None else None
 
 
-def is_served(version: str) -> bool:
-    """Whether the version is not too old.
+def _package() -> Path | None:
+    """Triton's folder."""
+    found = importlib.util.find_spec("triton")
+    return None if found is None or found.origin is None else Path(found.origin).parent
 
-    >>> is_served("3.2.0"), is_served("3.10.1+git"), is_served("3.1.0")
-    (True, True, False)
+
+def numbers(version: str) -> tuple[int, int]:
+    """A version's first two numbers.
+
+    >>> numbers("3.10.1+git") > OLDEST, numbers("3.1.0") > OLDEST
+    (True, False)
     """
-    numbers = re.match(r"(\d+)\.(\d+)", version)
-    return numbers is not None and (int(numbers[1]), int(numbers[2])) >= OLDEST
+    match = re.match(r"(\d+)\.(\d+)", version)
+    return (int(match[1]), int(match[2])) if match is not None else (0, 0)
 
 
 # ---- compiling
 
 
 def ast_source(function: Any, signature: Mapping[str, str], divisible: Sequence[int]) -> Any:
-    """The function with its parameters' types; those numbered in ``divisible`` are multiples of 16 (3.2: another way)."""
+    """The function with its parameters' types; those numbered in ``divisible`` are multiples of 16."""
     from triton.compiler import ASTSource
 
     try:
@@ -65,10 +69,20 @@ def skip_hash_of_compiler() -> None:
 
 
 def scratch_areas(metadata: Mapping[str, Any]) -> tuple[int, ...]:
-    """Bytes for each program of the areas whose pointers follow the arguments: none in 3.2, one from 3.3, two from 3.5."""
-    return tuple(
-        int(metadata[name]) for name in ("global_scratch_size", "profile_scratch_size") if name in metadata
-    )
+    """Bytes for each program of the areas whose pointers follow the arguments: 3.2 has none, 3.3 one, 3.5 two."""
+    return tuple(int(metadata[name]) for name in ("global_scratch_size", "profile_scratch_size") if name in metadata)
+
+
+def assembler(architecture: int) -> tuple[str, ...]:
+    """The command of NVIDIA's assembler inside Triton as it uses it: one or two of them, with or without an option."""
+    folder, version = _package(), installed_version()
+    if folder is None or version is None:
+        raise RuntimeError("Triton is not installed, and the assembler with it; pip install 'lazygrad[triton]'")
+    tools = folder / "backends" / "nvidia" / "bin"
+    newer = tools / "ptxas-blackwell"
+    takes_newer = architecture >= (90 if numbers(version) >= (3, 9) else 100)
+    command = str(newer if takes_newer and newer.exists() else tools / "ptxas")
+    return (command, "--regAllocOptLevel=2") if numbers(version) >= (3, 7) else (command,)
 
 
 # ---- interpreting

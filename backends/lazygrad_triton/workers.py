@@ -42,7 +42,7 @@ class Worker:
 
     def __init__(self) -> None:
         # The process and this one share the file's position: after it is emptied, what follows begins at its start.
-        self._said: IO[bytes] = tempfile.TemporaryFile()
+        self._said: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 (closed when the process has ended)
         start = _START.format(path=sys.path, folder=str(Path(__file__).parent))
         self._process = subprocess.Popen(
             [sys.executable, "-c", start], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._said

@@ -68,12 +68,14 @@ def _devices() -> Table:
         table.caption = escape(str(error))
     for name in available_backends():
         try:
-            found = backend(name).devices()
+            loaded = backend(name)
+            found = loaded.devices()
         except Exception as error:
             table.add_row(name, "cannot be used", "", escape(str(error)))
             continue
         if not found:
-            table.add_row(name, "no device", "", "")
+            reason = getattr(loaded, "reason", None)
+            table.add_row(name, "no device", "", escape(reason()) if reason is not None else "")
         for each in found:
             star = "*" if each.name == default else ""
             table.add_row(each.name + star, escape(each.description), escape(each.driver), _abilities(each.name))

@@ -109,6 +109,7 @@ def row_major(coordinates: Sequence[Index], shape: Shape) -> Index:
     return combination(0, parts)
 
 
+@lru_cache(maxsize=4096)
 def reshape_map(shape: Shape, source_shape: Shape) -> IndexMap:
     """The view that a row-major reshape is."""
     flat = row_major(axis_variables(shape), shape)

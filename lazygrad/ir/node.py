@@ -184,8 +184,11 @@ def topological(roots: Iterable[Node], inputs: Callable[[Node], tuple[Node, ...]
             for candidate in remaining:
                 if candidate not in seen:
                     seen.add(candidate)
-                    stack.append((candidate, iter(edges(candidate))))
-                    break
+                    below = edges(candidate)
+                    if below:
+                        stack.append((candidate, iter(below)))
+                        break
+                    order.append(candidate)
             else:
                 order.append(current)
                 stack.pop()

@@ -11,11 +11,11 @@ came from. Out: the same body with
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
-from lazygrad.ir.index import Index, Quotient, Substitution, Variable, substitute
+from lazygrad.ir.index import Index, Quotient, Substitution, Variable, combination
 from lazygrad.kernel.kernel import Access, Body, Reduction, Stage
 from lazygrad.kernel.substitution import map_indices, stage_indices, substitute_stages
 
@@ -95,10 +95,9 @@ class _Space:
         return Body(self.axes, tuple(replace(stage, axes=axes) for stage, axes in renamed))
 
     def _replace(
-        self, values: Mapping[Variable, Index], renamed: Callable[[tuple[Variable, ...]], tuple[Variable, ...]]
+        self, indices: dict[Index, Index], renamed: Callable[[tuple[Variable, ...]], tuple[Variable, ...]]
     ) -> None:
-        put = Substitution(values)
-        self.indices = {written: put(index) for written, index in self.indices.items()}
+        self.indices = indices
         self.axes = renamed(self.axes)
         self.stage_axes = [renamed(axes) for axes in self.stage_axes]
 
@@ -119,32 +118,25 @@ class _Space:
 
     def _split(self, axis: Variable, divisor: int) -> None:
         outer, inner = Variable(f"{axis.name}o", axis.extent // divisor), Variable(f"{axis.name}i", divisor)
-        value = Index(0, ((outer, 1),)) * divisor + Index(0, ((inner, 1),))
+        put = Substitution({axis: combination(0, ((Index(0, ((outer, 1),)), divisor), (Index(0, ((inner, 1),)), 1)))})
 
         def renamed(axes: tuple[Variable, ...]) -> tuple[Variable, ...]:
             return tuple(new for old in axes for new in ((outer, inner) if old is axis else (old,)))
 
-        self._replace({axis: value}, renamed)
+        self._replace({written: put(index) for written, index in self.indices.items()}, renamed)
 
     # ---- merging
 
     def merge_one(self) -> bool:
         """Merges the first two axes for which that is possible; False when there are none."""
-        indices = dict.fromkeys(self.indices.values())
-        steps: dict[Variable, list[int]] = {}
-        for outer, inner in self._pairs():
-            for axis in (outer, inner):
-                if axis not in steps:
-                    steps[axis] = [index.coefficient(axis) for index in indices]
-            if outer.extent * inner.extent > LARGEST_AXIS:
-                continue
-            if all(far == near * inner.extent for far, near in zip(steps[outer], steps[inner], strict=True)):
-                whole = Variable(f"{outer.name}{inner.name}", outer.extent * inner.extent)
-                flat = Index(0, ((whole, 1),))
-                values = {outer: flat // inner.extent, inner: flat % inner.extent}
-                if not _divides_more(indices, values):
-                    self._merge(outer, inner, whole, values)
-                    return True
+        pairs = self._pairs()
+        steps = {
+            axis: [index.coefficient(axis) for index in self.indices.values()]
+            for axis in dict.fromkeys(axis for pair in pairs for axis in pair)
+        }
+        for outer, inner in pairs:
+            if steps[outer] == [step * inner.extent for step in steps[inner]] and self._merge(outer, inner):
+                return True
         return False
 
     def _pairs(self) -> list[tuple[Variable, Variable]]:
@@ -161,13 +153,25 @@ class _Space:
                 pairs.extend((a, b) for a in axes for b in axes if a is not b)
         return pairs
 
-    def _merge(self, outer: Variable, inner: Variable, whole: Variable, values: Mapping[Variable, Index]) -> None:
+    def _merge(self, outer: Variable, inner: Variable) -> bool:
+        """Puts one axis in the place of two; False when some index would have more divisions then."""
+        if outer.extent * inner.extent > LARGEST_AXIS:
+            return False
+        whole = Variable(f"{outer.name}{inner.name}", outer.extent * inner.extent)
+        flat = Index(0, ((whole, 1),))
+        put = Substitution({outer: flat // inner.extent, inner: flat % inner.extent})
+        merged = {written: put(index) for written, index in self.indices.items()}
+        for written, index in self.indices.items():
+            if merged[written] is not index and len(_quotients([merged[written]])) > len(_quotients([index])):
+                return False
+
         def renamed(axes: tuple[Variable, ...]) -> tuple[Variable, ...]:
             if outer not in axes:
                 return axes
             return tuple(whole if axis is inner else axis for axis in axes if axis is not outer)
 
-        self._replace(values, renamed)
+        self._replace(merged, renamed)
+        return True
 
 
 def _divisor(axis: Variable, quotients: Sequence[Quotient]) -> int | None:
@@ -179,15 +183,6 @@ def _divisor(axis: Variable, quotients: Sequence[Quotient]) -> int | None:
 
 def _ordered(stage: Stage) -> bool:
     return stage.sequential or any(isinstance(a, Reduction) and a.position is not None for a in stage.accumulators)
-
-
-def _divides_more(indices: Mapping[Index, None], values: Mapping[Variable, Index]) -> bool:
-    """Whether some index has more divisions with the values put in."""
-    return any(
-        len(_quotients([substitute(index, values)])) > len(_quotients([index]))
-        for index in indices
-        if any(_reads(index, axis) for axis in values)
-    )
 
 
 def _share(body: Body) -> Body:

@@ -179,10 +179,13 @@ class IndexEmitter(Levels):
             factor = abs(coefficient)
             product = text if factor == 1 else f"{text} * {self.integer(factor, dtype)}"
             terms.append((operand.wide, operand.depth, f"- {product}" if coefficient < 0 else f"+ {product}"))
-        constant = f"{'-' if index.constant < 0 else '+'} {self.integer(abs(index.constant), dtype)}"
+        constant = ""
+        if index.constant or not terms:
+            constant = f"{'-' if index.constant < 0 else '+'} {self.integer(abs(index.constant), dtype)}"
         if index.constant and self.constant_first:
             terms.append((0, 0, constant))
-        terms.sort(key=lambda term: self.term_order(*term[:2]))
+        if len(terms) > 1:
+            terms.sort(key=lambda term: self.term_order(*term[:2]))
         current = Operand("", dtype)
         parts: list[str] = []
         for wide, depth, text in terms:

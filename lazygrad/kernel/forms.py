@@ -30,8 +30,10 @@ def pointwise(body: Body) -> Body:
 
 def as_reduction(accumulator: Accumulator) -> Reduction:
     """A contraction as the sum of products that it is."""
-    if not isinstance(accumulator, Contraction):
+    if isinstance(accumulator, Reduction):
         return accumulator
+    if not isinstance(accumulator, Contraction):
+        raise TypeError(f"{type(accumulator).__name__} is not a reduction of one value")
     product = accumulator.a.cast(accumulator.dtype) * accumulator.b.cast(accumulator.dtype)
     return Reduction("sum", product, accumulator.dtype)
 

@@ -1,8 +1,9 @@
 """When two kernels are one: canonical names, and a key that is the same in every process.
 
 In: a kernel with any names. Out: the kernel whose body axes are i0, i1, ..., stage axes j0, j1, ..., axes of products
-and accumulators that no stage has k0, k1, ... (counted through the body) and dynamic variables d0, d1, ... in the order in which they are met. Bodies, buffers, scalars and
-axes keep their order: callers pass arguments by it. The key ignores the kernel's own name.
+and accumulators that no stage has k0, k1, ... (counted through the body) and dynamic variables d0, d1, ... in the order
+in which they are met. Bodies, buffers, scalars and axes keep their order: callers pass arguments by it. The key ignores
+the kernel's own name.
 """
 
 from __future__ import annotations

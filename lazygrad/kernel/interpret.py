@@ -18,7 +18,18 @@ from lazygrad.ir import value as kinds
 from lazygrad.ir.index import Index, Mask, Variable, evaluate
 from lazygrad.ir.op import REGISTRY
 from lazygrad.ir.value import Value
-from lazygrad.kernel.kernel import Access, Accumulator, Average, Body, Contraction, Kernel, Product, Reduction, Stage, Store
+from lazygrad.kernel.kernel import (
+    Access,
+    Accumulator,
+    Average,
+    Body,
+    Contraction,
+    Kernel,
+    Product,
+    Reduction,
+    Stage,
+    Store,
+)
 from lazygrad.kernel.verify import KernelError
 from lazygrad.kernel.walk import stage_values
 
@@ -218,15 +229,15 @@ class _Run:
     def _reduced(self, result: Any, own: Sequence[Variable]) -> Any:
         """An accumulator's results at the points of this stage."""
         outer = len(self.body.axes)
-        order = [outer + own.index(axis) for axis in self.loops if axis in own]
-        shape = (axis.extent if axis in own else 1 for axis in self.loops)
-        return result.transpose(*range(outer), *order).reshape(*result.shape[:outer], *shape)
+        order = (*range(outer), *(outer + own.index(axis) for axis in self.loops if axis in own))
+        shape = (*result.shape[:outer], *(axis.extent if axis in own else 1 for axis in self.loops))
+        return result.transpose(order).reshape(shape)
 
     def _full(self, array: Any, own: Sequence[Variable] = ()) -> Any:
         """At every point of the body's axes and the stage's, and of those named."""
         behind = self.loops[len(self.inner) :]
         spread = numpy.broadcast_to(array, (*self.shape, *(axis.extent if axis in own else 1 for axis in behind)))
-        return spread.reshape(*self.shape, *(axis.extent for axis in behind if axis in own))
+        return spread.reshape((*self.shape, *(axis.extent for axis in behind if axis in own)))
 
     # ---- memory
 

@@ -66,7 +66,7 @@ class Reduction:
 
     ``dtype`` is the accumulator's type, to which ``value`` is converted already. argmax and argmin give the
     position ``position`` (int64) of the first extreme value. NaN wins over every number in max, min, argmax,
-    argmin. logsumexp is the logarithm of the sum of exponentials.
+    argmin. logsumexp is the logarithm of the sum of exponentials, -inf where all values are.
     """
 
     axes: ClassVar[tuple[Variable, ...]] = ()  # its result is one for each point of the body
@@ -192,7 +192,10 @@ class Stage:
 
 @dataclass(frozen=True)
 class Body:
-    """Independent parallel points and what happens at each. Accumulators and products are numbered through all stages."""
+    """Independent parallel points and what happens at each.
+
+    Accumulators are numbered through all stages, and so are products.
+    """
 
     axes: tuple[Variable, ...]
     stages: tuple[Stage, ...]

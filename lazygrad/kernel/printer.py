@@ -24,7 +24,18 @@ from lazygrad.ir import value as kinds
 from lazygrad.ir.dtype import bool_, float32, int64
 from lazygrad.ir.index import Mask, Variable
 from lazygrad.ir.value import Value
-from lazygrad.kernel.kernel import Access, Accumulator, Average, Body, Contraction, Kernel, Product, Reduction, Stage, Store
+from lazygrad.kernel.kernel import (
+    Access,
+    Accumulator,
+    Average,
+    Body,
+    Contraction,
+    Kernel,
+    Product,
+    Reduction,
+    Stage,
+    Store,
+)
 from lazygrad.kernel.walk import ordered_values, stage_values
 
 # A longer expression is cut into lines: for the reader, and so that printing takes linear time.

@@ -17,7 +17,18 @@ from lazygrad.ir.op import REGISTRY, Family
 from lazygrad.ir.value import Exact, Value
 from lazygrad.kernel.bounds import escape
 from lazygrad.kernel.identity import canonical
-from lazygrad.kernel.kernel import Access, Accumulator, Average, Body, Contraction, Kernel, Product, Reduction, Stage, Store
+from lazygrad.kernel.kernel import (
+    Access,
+    Accumulator,
+    Average,
+    Body,
+    Contraction,
+    Kernel,
+    Product,
+    Reduction,
+    Stage,
+    Store,
+)
 from lazygrad.kernel.walk import ordered_values
 
 _POSITIONS = ("argmax", "argmin")

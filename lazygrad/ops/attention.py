@@ -17,7 +17,6 @@ a bias [*batch, M, N], any of whose extents may be 1, of that dtype or of the sc
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from lazygrad.ir.dtype import DType, accumulator
 from lazygrad.ir.node import Node, node

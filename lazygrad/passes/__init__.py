@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Sequence
 
 from lazygrad.ir.node import Node
 from lazygrad.passes.algebra import simplify_algebra
-from lazygrad.passes.composites import replace_composites
+from lazygrad.passes.composites import none_kept, replace_composites
 from lazygrad.passes.contractions import fold_into_contractions, replace_degenerate_contractions
 from lazygrad.passes.identities import drop_identities
 from lazygrad.passes.indexing import drop_empty_scatters
@@ -31,9 +31,9 @@ PIPELINE: tuple[Pass, ...] = (
 )
 
 
-def simplify(roots: Sequence[Node], composites: Collection[str] = ()) -> list[Node]:
-    """The same values by fewer and canonical nodes. ``composites`` are those that the device computes itself."""
-    current = replace_composites(roots, composites)
+def simplify(roots: Sequence[Node], kept: Callable[[Node], bool] = none_kept) -> list[Node]:
+    """The same values by fewer and canonical nodes. ``kept`` are the composites that the device computes itself."""
+    current = replace_composites(roots, kept)
     for one_pass in PIPELINE:
         current = one_pass(current)
     return current

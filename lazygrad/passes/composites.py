@@ -6,15 +6,20 @@ of computing it again say, is gone with it.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Sequence
 
 from lazygrad.ir.composition import composition
 from lazygrad.ir.node import Node, topological
 from lazygrad.passes.rewrite import rewrite
 
 
-def replace_composites(roots: Sequence[Node], kept: Collection[str] = ()) -> list[Node]:
-    """The same values without composites but those whose operation's name is in ``kept``."""
+def none_kept(composite: Node) -> bool:
+    """What devices say that compute no composite whole."""
+    return False
+
+
+def replace_composites(roots: Sequence[Node], kept: Callable[[Node], bool] = none_kept) -> list[Node]:
+    """The same values without composites, but for those that are ``kept``."""
 
     def rule(changed: Node, original: Node) -> Node | None:
         return composition(changed) if _is_replaced(changed, kept) else None
@@ -25,5 +30,5 @@ def replace_composites(roots: Sequence[Node], kept: Collection[str] = ()) -> lis
     return current
 
 
-def _is_replaced(of: Node, kept: Collection[str]) -> bool:
-    return of.op.composition is not None and of.result is None and of.op.name not in kept
+def _is_replaced(of: Node, kept: Callable[[Node], bool]) -> bool:
+    return of.op.composition is not None and of.result is None and not kept(of)

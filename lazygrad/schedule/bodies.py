@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import count
 from typing import cast
 
 from lazygrad.ir import value as scalar
-from lazygrad.ir.index import Bound, Index, Variable, variable, variables
+from lazygrad.ir.index import Bound, Index, Substitution, Variable, variable, variables
 from lazygrad.ir.map import axis_variables
 from lazygrad.ir.node import Node
 from lazygrad.ir.op import Family
@@ -14,7 +15,8 @@ from lazygrad.ir.value import Value
 from lazygrad.kernel.kernel import Access, Accumulator, Body, Contraction, ReduceName, Reduction, Stage, Store
 from lazygrad.ops.contract import CONTRACT, ContractAttributes
 from lazygrad.ops.reduce import ARGMAX, ARGMIN
-from lazygrad.schedule.components import Component, Kind, Point, source_of
+from lazygrad.schedule.attention_bodies import attention_body
+from lazygrad.schedule.components import Component, Kind, Point, atoms, source_of
 from lazygrad.schedule.contracting import Sides
 from lazygrad.schedule.expressions import Expressions, Home, compute_dtype
 from lazygrad.schedule.staging import Operand
@@ -33,39 +35,36 @@ def build_body(
     expressions.computed_here(set(stored))
     match component.kind:
         case Kind.LOOPS:
-            return _loops(component, stored, expressions, homes)
+            return _loops(component, stored, expressions)
         case Kind.CONTRACT:
             assert operands is not None
-            return _contraction(component, stored, expressions, homes, sides, operands)
+            return _contraction(component, stored, expressions, sides, operands)
         case Kind.SCATTER:
             return _scatter(component, stored[0], expressions, homes)
+        case Kind.STREAM:
+            return attention_body(component, stored, expressions)
 
 
-def atoms(point: Sequence[Index]) -> tuple[Variable, ...]:
-    """The loop variables of an axis list; extents of 1 have none."""
-    return tuple(cast(Variable, index.terms[0][0]) for index in point if index.terms)
-
-
-def _store(of: Node, point: Point, value: Value, expressions: Expressions, homes: Mapping[Node, Home]) -> Store:
-    home = homes[of]
-    return Store(Access(expressions.buffer(home.slot), home.layout.address(point)), value.cast(of.dtype))
+def loop_point(extents: Sequence[int], letter: str = "i") -> Point:
+    """Loop variables of these extents, as kernels number them: an axis of extent 1 has none."""
+    numbers = count()
+    return tuple(variable(f"{letter}{next(numbers)}", extent) if extent > 1 else Index(0) for extent in extents)
 
 
 # ---- pointwise, reductions, fused rows
 
 
-def _loops(component: Component, stored: Sequence[Node], expressions: Expressions, homes: Mapping[Node, Home]) -> Body:
+def _loops(component: Component, stored: Sequence[Node], expressions: Expressions) -> Body:
     uses = _uses(component)
     levels = _levels(component, stored, uses)
-    own = axis_variables(component.space)
-    inner = atoms([own[axis] for axis in sorted(component.reduced)])
-    outer = atoms([own[axis] for axis in component.row_axes])
+    loops = _Axes(component)
+    outer, inner = loops.outer, loops.inner
     depth = 1 + max(levels.values(), default=-1)
     accumulators: list[list[Accumulator]] = [[] for _ in range(depth)]
     number = 0
     for level in range(depth):
         for reduction in (r for r, at_level in levels.items() if at_level == level):
-            accumulators[level].append(_reduction(reduction, component, expressions))
+            accumulators[level].append(_reduction(reduction, loops, expressions))
         for reduction in (r for r, at_level in levels.items() if at_level == level):
             dtype = compute_dtype(reduction.dtype)
             expressions.results[reduction] = scalar.leaf(scalar.REDUCED, dtype, number)
@@ -74,8 +73,8 @@ def _loops(component: Component, stored: Sequence[Node], expressions: Expression
     last: list[Store] = []
     rows: list[Store] = []
     for member in stored:
-        point = component.points[member]
-        store = _store(member, point, expressions.element(member, point), expressions, homes)
+        point = loops.point(member)
+        store = expressions.store(member, point)
         needs = 1 + max((levels[r] for r in uses[member]), default=-1)
         if member.op.family is Family.REDUCE or not any(v in inner for c in point for v in variables(c)):
             rows.append(store)
@@ -89,6 +88,24 @@ def _loops(component: Component, stored: Sequence[Node], expressions: Expression
     if rows:
         stages.append(Stage((), (), tuple(rows)))
     return Body(outer, tuple(stages))
+
+
+class _Axes:
+    """A component's loops under the names that they have in a kernel (see lazygrad/kernel/identity.py)."""
+
+    def __init__(self, component: Component) -> None:
+        self._points = component.points
+        self._space = axis_variables(component.space)
+        outer = loop_point([component.space[axis] for axis in component.row_axes], "i")
+        inner = loop_point([component.space[axis] for axis in sorted(component.reduced)], "j")
+        self.outer, self.inner = atoms(outer), atoms(inner)
+        given = [self._space[axis] for axis in (*component.row_axes, *sorted(component.reduced))]
+        named = (index for index in (*outer, *inner) if index.terms)
+        self._named = Substitution(dict(zip(atoms(given), named, strict=True)))
+
+    def point(self, of: Node) -> Point:
+        """The point of a member; of what is not a member, the loops themselves."""
+        return tuple(self._named(coordinate) for coordinate in self._points.get(of, self._space))
 
 
 def _uses(component: Component) -> dict[Node, frozenset[Node]]:
@@ -121,9 +138,9 @@ def _levels(component: Component, stored: Sequence[Node], uses: Mapping[Node, fr
     return levels
 
 
-def _reduction(of: Node, component: Component, expressions: Expressions) -> Reduction:
+def _reduction(of: Node, loops: _Axes, expressions: Expressions) -> Reduction:
     (operand,) = of.inputs
-    point = component.points.get(operand, axis_variables(component.space))
+    point = loops.point(operand)
     position: Index | None = None
     if of.op in (ARGMAX, ARGMIN):
         position = point[of.attributes.axes[0]]
@@ -138,7 +155,6 @@ def _contraction(
     component: Component,
     stored: Sequence[Node],
     expressions: Expressions,
-    homes: Mapping[Node, Home],
     sides: Mapping[Node, Sides],
     operands: Sequence[Operand],
 ) -> Body:
@@ -167,9 +183,7 @@ def _contraction(
     axes = [*ordered(batch, by_rows), *ordered(only_rows, by_rows), *ordered(only_columns, by_columns)]
     dtype = compute_dtype(product.dtype)
     expressions.results[product] = scalar.leaf(scalar.REDUCED, dtype, 0)
-    stores = tuple(
-        _store(m, component.points[m], expressions.element(m, component.points[m]), expressions, homes) for m in stored
-    )
+    stores = tuple(expressions.store(member, component.points[member]) for member in stored)
     contraction = Contraction(rows, columns, dtype, at.precision)
     summing = Stage(atoms([of_label[label] for label in ordered(inner, by_rows)]), (contraction,))
     return Body(atoms([of_label[label] for label in axes]), (summing, Stage((), (), stores)))

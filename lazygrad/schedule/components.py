@@ -11,8 +11,9 @@ Dependencies between components are kept transitively closed in bit sets, so tha
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from enum import Enum
+from typing import cast
 
 from lazygrad.ir.index import Index, Variable, variables
 from lazygrad.ir.map import IndexMap, at, axis_variables, identity, is_bijection, reshape_map
@@ -23,6 +24,7 @@ from lazygrad.ops.contract import CONTRACT
 from lazygrad.ops.indexing import SCATTER
 from lazygrad.ops.movement import VIEW
 from lazygrad.ops.reduce import ARGMAX, ARGMIN
+from lazygrad.schedule import streaming
 
 Point = tuple[Index, ...]
 # Siblings are looked for among values with at most so many origins: more means there is no common one to share.
@@ -35,6 +37,7 @@ class Kind(Enum):
     LOOPS = "loops"  # pointwise, reductions, fused rows
     CONTRACT = "contract"
     SCATTER = "scatter"
+    STREAM = "stream"  # a composite that the device computes whole, or several that run through the same
 
 
 class Component:
@@ -57,6 +60,11 @@ class Component:
         return f"<component {self.number} {self.kind.value} {list(self.space)} reduces {sorted(self.reduced)}>"
 
 
+def atoms(point: Sequence[Index]) -> tuple[Variable, ...]:
+    """The loop variables of an axis list; extents of 1 have none."""
+    return tuple(cast(Variable, index.terms[0][0]) for index in point if index.terms)
+
+
 def source_of(operand: Node) -> tuple[Node, IndexMap]:
     """What an input reads: the node behind its view, and the view's map."""
     if operand.op is VIEW:
@@ -76,6 +84,7 @@ class Grouping:
         self.order = topological(roots)
         self.position = {node: position for position, node in enumerate(self.order)}
         self._known_origins: dict[Node, frozenset[Node]] = {}
+        self._streams: dict[Hashable, Component] = {}  # by the products that they run through
         for current in self.order:
             self._place(current)
             self._origins(current)
@@ -106,6 +115,8 @@ class Grouping:
             joined = self._join_elementwise(current, inputs)
         elif family is Family.REDUCE:
             joined = self._join_reduction(current, inputs[0])
+        elif family is Family.COMPOSITE:
+            joined = self._join_stream(current, needed)
         if joined is None:
             joined = self._open(current, inputs)
         self._depend(joined, needed & ~joined.bits)
@@ -118,12 +129,17 @@ class Grouping:
             kind = Kind.SCATTER
         elif current.op.family is Family.REDUCE:
             space = current.inputs[0].shape
+        elif current.op.family is Family.COMPOSITE:
+            kind, space = Kind.STREAM, streaming.rows(current)
         made = Component(len(self.components), kind, space)
         self.components.append(made)
         own = axis_variables(space)
         if current.op.family is Family.REDUCE:
             made.reduced = frozenset(current.attributes.axes)
             made.points[current] = tuple(own[axis] for axis in made.row_axes)
+        elif kind is Kind.STREAM:
+            made.points[current] = streaming.point(current)
+            self._streams[streaming.products(current)] = made
         else:
             made.points[current] = own
         self.of[current] = made
@@ -135,7 +151,7 @@ class Grouping:
             component = self.of.get(source)
             if component is None or any(component is c for c, _ in candidates):
                 continue
-            if component.kind is Kind.SCATTER or len(component.points) >= self.body_limit:
+            if component.kind in (Kind.SCATTER, Kind.STREAM) or len(component.points) >= self.body_limit:
                 continue
             if component.kind is Kind.CONTRACT and current in self.unfused:
                 continue
@@ -195,6 +211,15 @@ class Grouping:
         if not component.reduced:
             component.reduced = frozenset(reduced)
         component.points[current] = kept
+        self.of[current] = component
+        return component
+
+    def _join_stream(self, current: Node, needed: int) -> Component | None:
+        """The stream through the same products, unless the node has to wait for it."""
+        component = self._streams.get(streaming.products(current))
+        if component is None or needed & component.bits:
+            return None
+        component.points[current] = streaming.point(current)
         self.of[current] = component
         return component
 

@@ -14,8 +14,10 @@ from typing import NamedTuple
 from lazygrad.ir.index import Index, Variable
 from lazygrad.ir.map import IndexMap
 from lazygrad.ir.node import Node, topological
+from lazygrad.ir.op import Family
 from lazygrad.kernel.machine import Machine
 from lazygrad.ops.contract import CONTRACT, ContractAttributes
+from lazygrad.schedule import streaming
 from lazygrad.schedule.components import source_of
 
 Halo = tuple[tuple[int, int], ...]
@@ -51,7 +53,7 @@ def is_windowed(index_map: IndexMap) -> bool:
 
 
 def collect_wishes(roots: Sequence[Node], machine: Machine) -> Wishes:
-    """What all contractions and gathers behind ``roots`` want."""
+    """What all contractions, streams and gathers behind ``roots`` want."""
     wishes = Wishes()
     order = topological(roots)
     for current in order:
@@ -59,6 +61,8 @@ def collect_wishes(roots: Sequence[Node], machine: Machine) -> Wishes:
             _collect(current, wishes, machine)
         elif current.op.name == "gather" and current.result is None:
             wishes.in_memory[source_of(current.inputs[0])[0]] = None
+        elif current.op.family is Family.COMPOSITE and current.result is None:
+            _collect_streamed(current, wishes)
     root_set = set(roots)
     for current in order:
         if current in root_set and any(not is_natural(s, wishes) for s in _contraction_sources(current)):
@@ -118,6 +122,18 @@ def _collect(current: Node, wishes: Wishes, machine: Machine) -> None:
         variable = _walks(coordinate)
         if variable is not None and labels[int(variable.name[1:])] not in other and source.rank > 2:
             wishes.innermost.setdefault(source, axis)
+
+
+def _collect_streamed(current: Node, wishes: Wishes) -> None:
+    """Matrices of streams lie in memory, their rows' elements side by side."""
+    for matrix in streaming.matrices(current):
+        source, index_map = source_of(matrix)
+        wishes.in_memory[source] = None
+        along = f"i{matrix.rank - 1}"
+        for axis, coordinate in enumerate(index_map.coordinates):
+            fastest = _walks(coordinate)
+            if fastest is not None and fastest.name == along:
+                wishes.innermost.setdefault(source, axis)
 
 
 def _wish_for_blocks(current: Node, wishes: Wishes) -> None:

@@ -9,6 +9,9 @@ RECOMPUTE_LIMIT = 8.0
 # A value that needs more full-size loads than this is stored rather than computed again from them.
 RECOMPUTE_LOADS = 2
 
+# A stream would load a stored element again at each of its points; up to this cost it computes it there instead.
+STREAMED_COST = 4.0
+
 # One kernel's body: past this many operations compile time grows faster than anything saved by fusing.
 BODY_LIMIT = 160
 

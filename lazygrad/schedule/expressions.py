@@ -19,7 +19,7 @@ from lazygrad.ir.node import Node
 from lazygrad.ir.op import Family
 from lazygrad.ir.value import Value
 from lazygrad.kernel.expansions.philox import philox4x32
-from lazygrad.kernel.kernel import Access
+from lazygrad.kernel.kernel import Access, Store
 from lazygrad.ops.indexing import GATHER
 from lazygrad.ops.movement import VIEW
 from lazygrad.schedule.components import Point
@@ -102,6 +102,12 @@ class Expressions:
 
     def _in_memory(self, of: Node) -> bool:
         return of in self.homes and of not in self._computed_here
+
+    def store(self, of: Node, point: Point) -> Store:
+        """Writes the element of ``of`` at ``point`` where it belongs."""
+        value = self.element(of, point)
+        home = self.homes[of]
+        return Store(Access(self.buffer(home.slot), home.layout.address(point)), value.cast(of.dtype))
 
     def computed_here(self, nodes: set[Node]) -> None:
         """Members of this body that are stored by it: used from registers, never loaded back."""

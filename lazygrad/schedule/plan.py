@@ -8,9 +8,7 @@ from dataclasses import dataclass
 from lazygrad import ops
 from lazygrad.ir import value as scalar
 from lazygrad.ir.dtype import DType
-from lazygrad.ir.index import Index, variable
 from lazygrad.ir.layout import Layout
-from lazygrad.ir.map import axis_variables
 from lazygrad.ir.node import Node, Place
 from lazygrad.ir.op import Family
 from lazygrad.ir.shape import Shape
@@ -20,9 +18,9 @@ from lazygrad.kernel.machine import Machine
 from lazygrad.ops.contract import CONTRACT
 from lazygrad.ops.movement import VIEW
 from lazygrad.passes import simplify
-from lazygrad.schedule.bodies import atoms, build_body
+from lazygrad.schedule.bodies import build_body, loop_point
 from lazygrad.schedule.bundles import bundle
-from lazygrad.schedule.components import Component, Grouping, Kind
+from lazygrad.schedule.components import Component, Grouping, Kind, atoms
 from lazygrad.schedule.contracting import Halo, Wishes, collect_wishes, is_natural
 from lazygrad.schedule.cost import BODY_LIMIT
 from lazygrad.schedule.expressions import Expressions, Home
@@ -30,6 +28,7 @@ from lazygrad.schedule.layouts import home_of, no_halo
 from lazygrad.schedule.splitting import split_long_reductions
 from lazygrad.schedule.staging import stage_operands
 from lazygrad.schedule.storing import choose_stored
+from lazygrad.schedule.streaming import is_streamed
 from lazygrad.schedule.sum_splitting import split_long_contractions
 
 
@@ -116,7 +115,7 @@ class _Planner:
         self.copies: dict[tuple[Node, Layout], Home] = {}
 
     def run(self, given: Sequence[Node]) -> Schedule:
-        roots = simplify(given, self.machine.composites)
+        roots = simplify(given, lambda composite: is_streamed(composite, self.machine))
         if self.machine.flavour == "block":
             roots = split_long_contractions(roots, self.machine)
         roots = split_long_reductions(roots, self.machine)
@@ -179,7 +178,7 @@ class _Planner:
             self.homes[node] = known
             return
         expressions = Expressions(self.homes, self.arguments)
-        point = axis_variables(node.shape)
+        point = loop_point(node.shape)
         self.homes.pop(node, None)
         value = expressions.element(node, point).cast(node.dtype)
         home = Home(self._next_slot(), layout, halo)
@@ -207,20 +206,16 @@ class _Planner:
                 if count:
                     starts.setdefault(count, []).append(start)
             for count in starts:
-                point: list[Index] = []
-                for other, (extent, (before, after)) in enumerate(zip(member.shape, home.halo, strict=True)):
-                    if other == axis:
-                        point.append(variable(f"i{other}", count))
-                    elif other < axis:
-                        point.append(variable(f"i{other}", extent))
-                    else:
-                        point.append(variable(f"i{other}", extent + before + after) - before)
+                behind = list(zip(member.shape, home.halo, strict=True))[axis + 1 :]
+                wide = [extent + before + after for extent, (before, after) in behind]
+                loops = loop_point((*member.shape[:axis], count, *wide))
+                rest = [index - before for index, (_, (before, _)) in zip(loops[axis + 1 :], behind, strict=True)]
                 stores = []
                 for start in starts[count]:
-                    address = home.layout.address([*point[:axis], point[axis] + start, *point[axis + 1 :]])
+                    address = home.layout.address([*loops[:axis], loops[axis] + start, *rest])
                     access = Access(expressions.buffer(home.slot), address)
                     stores.append(Store(access, scalar.constant(0, member.dtype)))
-                bodies.append(Body(atoms(point), (Stage((), (), tuple(stores)),)))
+                bodies.append(Body(atoms(loops), (Stage((), (), tuple(stores)),)))
         return bodies
 
     def _emit(self, name: str, bodies: Sequence[Body], expressions: Expressions, of: Node) -> None:

@@ -1,6 +1,6 @@
 """What is stored: for every value that another kernel needs, whether it goes through memory or is computed again.
 
-Roots, contractions, reductions, scatters and everything that the operand stage asked for are stored. Any other
+Roots, contractions, streams, reductions, scatters and everything that the operand stage asked for are stored. Any other
 value is computed again inside each kernel that needs it, while that is cheaper than a store and its loads.
 """
 
@@ -12,8 +12,9 @@ from typing import NamedTuple
 from lazygrad.ir.node import Node
 from lazygrad.ir.op import Family
 from lazygrad.ir.shape import size_of
-from lazygrad.schedule.components import Component, Grouping, source_of
-from lazygrad.schedule.cost import RECOMPUTE_LIMIT, RECOMPUTE_LOADS
+from lazygrad.schedule import streaming
+from lazygrad.schedule.components import Component, Grouping, Kind, source_of
+from lazygrad.schedule.cost import RECOMPUTE_LIMIT, RECOMPUTE_LOADS, STREAMED_COST
 
 
 class Closure(NamedTuple):
@@ -22,7 +23,7 @@ class Closure(NamedTuple):
     cost: float
     loads: frozenset[Node]
     size: int
-    results: frozenset[Node] = frozenset()  # reductions and contractions inside, which exist in one kernel only
+    results: frozenset[Node] = frozenset()  # reductions, contractions, streams inside, which exist in one kernel only
 
 
 def choose_stored(
@@ -63,7 +64,7 @@ def _closure(current: Node, known: dict[Node, Closure], stored: dict[Node, None]
     loads: frozenset[Node] = frozenset()
     size = 1
     results: frozenset[Node] = frozenset()
-    if current.op.family in (Family.REDUCE, Family.CONTRACT) or current.op.name == "scatter":
+    if current.op.family in (Family.REDUCE, Family.CONTRACT, Family.COMPOSITE) or current.op.name == "scatter":
         results |= {current}
     for operand in current.inputs:
         source, _ = source_of(operand)
@@ -99,6 +100,8 @@ def _must_store(
     only_reader = len({c.number for c, _ in outside}) == 1 and not any(c is component for c, _ in readers)
     if only_reader and repeated <= 1:
         return False  # computed once either way: a store would only add traffic
+    if closure.cost <= STREAMED_COST and all(c.kind is Kind.STREAM for c, _ in outside):
+        return full > RECOMPUTE_LOADS
     return closure.cost * max(repeated, 1.0) > RECOMPUTE_LIMIT or full > RECOMPUTE_LOADS
 
 
@@ -106,4 +109,6 @@ def _iterations(component: Component, member: Node) -> int:
     """How often a kernel evaluates one member's inputs."""
     if member.op.family is Family.REDUCE:
         return size_of(member.inputs[0].shape)
+    if component.kind is Kind.STREAM:
+        return streaming.iterations(member)
     return size_of(member.shape)

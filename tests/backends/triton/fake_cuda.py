@@ -1,3 +1,4 @@
+# ruff: noqa: N802 (the functions have the driver's names)
 """CUDA's driver in memory: what ``cuda.bindings.driver`` offers of what the backend uses, with NumPy as the device.
 
 Work is put into the stream and runs only when somebody waits for it, so whatever is used before it is ready, or used

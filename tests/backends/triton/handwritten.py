@@ -32,12 +32,12 @@ def source(
     names = ", ".join(signature(kernel).types)
     launches = tuple(launches) or (Launch(f"{kernel.name}_kernel", programs, warps),)
     head = f"# {kernel.name}\nimport triton\nimport triton.language as tl\n"
-    text = head + "".join(
-        f"\n\n@triton.jit\n{part.strip()}\n" for part in library.split("\n\n") if part.strip()
-    )
+    text = head + "".join(f"\n\n@triton.jit\n{part.strip()}\n" for part in library.split("\n\n") if part.strip())
     for launch in launches:
         lines = body.strip("\n").split("\n")
-        text += f"\n\n@triton.jit\ndef {launch.function}({names}):\n" + "\n".join(f"    {line}" for line in lines) + "\n"
+        text += (
+            f"\n\n@triton.jit\ndef {launch.function}({names}):\n" + "\n".join(f"    {line}" for line in lines) + "\n"
+        )
     return GeneratedSource(text, launches)
 
 

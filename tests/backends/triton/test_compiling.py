@@ -35,12 +35,17 @@ AMPERE = Target("cuda", 80)
 MI300 = Target("hip", "gfx942", 64)
 TESTS = Path(__file__).parents[2]
 COPY = Kernel(
-    "copy", (), (BufferDeclaration(float32, 4096, movable=True), BufferDeclaration(float32, 4096, written=True)), (float32,)
+    "copy",
+    (),
+    (BufferDeclaration(float32, 4096, movable=True), BufferDeclaration(float32, 4096, written=True)),
+    (float32,),
 )
 COPY_SOURCE = source(
     COPY, "i = tl.program_id(0) * 1024 + tl.arange(0, 1024)\ntl.store(b1 + i, tl.load(b0 + o0 + i) * s0)", 4, 4
 )
-PRODUCT = Kernel("product", (), (*(BufferDeclaration(bfloat16, 64 * 64),) * 2, BufferDeclaration(float32, 64 * 64, True)))
+PRODUCT = Kernel(
+    "product", (), (*(BufferDeclaration(bfloat16, 64 * 64),) * 2, BufferDeclaration(float32, 64 * 64, True))
+)
 PRODUCT_SOURCE = source(
     PRODUCT,
     """
@@ -94,6 +99,8 @@ def test_loads_are_narrow_where_nothing_is_promised():
 
 
 def test_amd():
+    if versions.numbers(versions.installed_version()) < (3, 3):
+        pytest.skip("Triton 3.2 has no linker for AMD, it looks for ROCm's")
     (binary,) = compile_source(COPY, COPY_SOURCE, MI300)
     assert binary.code.startswith(b"\x7fELF")
     assert (binary.function, binary.threads) == ("copy_kernel", 256)
@@ -128,7 +135,7 @@ tl.store(b1 + 16384 + i, a - b)
     assert used.stack > 1000
     cubin = tmp_path / "cubin"
     cubin.write_bytes(binary.code)
-    tool = resources._assembler(90).with_name("cuobjdump")
+    tool = Path(versions.assembler(90)[0]).with_name("cuobjdump")
     told = subprocess.run([tool, "--dump-resource-usage", cubin], capture_output=True, text=True, check=True).stdout
     assert f"REG:{used.registers} STACK:{used.stack} " in told
 
@@ -184,7 +191,9 @@ def process(cache: Path, factors: str, **more: str) -> tuple[list[int], str]:
 
 def test_a_second_process_compiles_only_what_is_new(cache, tmp_path):
     others = tmp_path / "own cache of Triton"
-    (built, loaded, imported, workers), warned = process(cache, "2,3", TRITON_CACHE_DIR=str(others), TRITON_INTERPRET="1")
+    (built, loaded, imported, workers), warned = process(
+        cache, "2,3", TRITON_CACHE_DIR=str(others), TRITON_INTERPRET="1"
+    )
     assert (built, loaded, imported, warned) == (2, 0, False, "")
     assert workers >= 1
     assert process(cache, "3,2") == ([0, 2, False, 0], "")

@@ -177,7 +177,9 @@ def test_scalars_of_every_dtype(cuda, dtype):
         dtype.name, 0.1
     )
     out = int64 if not dtype.is_float else float64 if dtype is float64 else float32
-    device = open_device(lambda k, c: source(k, each(f"i.to({'tl.int64' if out is int64 else 'tl.float32'}) * 0 + s0")), cuda)
+    device = open_device(
+        lambda k, c: source(k, each(f"i.to({'tl.int64' if out is int64 else 'tl.float32'}) * 0 + s0")), cuda
+    )
     result = run(device, kernel("scalar", (dtype,), out=out), X, scalars=[value], out=out)
     half = {float16: numpy.float16, bfloat16: ml_dtypes.bfloat16}.get(dtype)
     expected = float(half(value)) if half else int(value) if not dtype.is_float else out.numpy.type(value)
@@ -186,7 +188,9 @@ def test_scalars_of_every_dtype(cuda, dtype):
 
 def test_offsets_choose_the_variant(cuda):
     builder = FakeBuilder()
-    device = open_device(lambda k, c: source(k, each("tl.load(b0 + o0 + i, mask=i + o0 < 64, other=-1.0)")), cuda, builder)
+    device = open_device(
+        lambda k, c: source(k, each("tl.load(b0 + o0 + i, mask=i + o0 < 64, other=-1.0)")), cuda, builder
+    )
     moving = Kernel(
         "moving", (), (BufferDeclaration(float32, SIZE, movable=True), BufferDeclaration(float32, SIZE, written=True))
     )
@@ -313,14 +317,16 @@ def test_a_launch_that_fails_names_the_kernel_and_the_line(cuda):
     with pytest.raises(DriverError) as caught:
         program.launch([out.allocation.memory] * 2, (), ())
     message = str(caught.value)
-    assert message.startswith("cuLaunchKernel failed for kernel times2 (1 blocks of 32 threads, 0 bytes of shared memory)")
+    assert message.startswith(
+        "cuLaunchKernel failed for kernel times2 (1 blocks of 32 threads, 0 bytes of shared memory)"
+    )
     assert f"launched at {__file__}:" in message
     assert message.endswith("CUDA_ERROR_INVALID_HANDLE (invalid handle)")
 
 
 def test_a_kernel_that_fails_while_it_runs(cuda):
     device = open_device(lambda k, c: source(k, each("tl.load(b0 + i + 100000)")), cuda)
-    with pytest.raises(DriverError, match="CUDA_ERROR_ILLEGAL_ADDRESS .*; a kernel that was launched before did this"):
+    with pytest.raises(DriverError, match=r"CUDA_ERROR_ILLEGAL_ADDRESS .*; a kernel that was launched before did this"):
         run(device, times(2), X)
     assert "loads from buffer 0 at element 100063 of 64" in str(cuda.raised)
     cuda.raised = None

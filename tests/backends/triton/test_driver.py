@@ -78,7 +78,7 @@ def test_no_library(monkeypatch):
 
 def test_a_library_that_the_bindings_do_not_find(monkeypatch):
     class Unfound(FakeCuda):
-        def cuInit(self, flags):
+        def cuInit(self, flags):  # noqa: N802
             raise RuntimeError("Failed to dlopen libcuda.so.1")
 
     bind(monkeypatch, Unfound())

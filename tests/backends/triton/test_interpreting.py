@@ -161,7 +161,9 @@ def test_wrong_arguments_are_refused():
 
 def test_an_error_names_the_line_of_the_file(cache):
     opened = InterpretingDevice(lambda k, c: source(k, each("tl.load(b0 + i) + missing")))
-    with pytest.raises(RuntimeError, match=r"wrong_kernel failed in Triton's interpreter at .*\.py:9: NameError") as caught:
+    with pytest.raises(
+        RuntimeError, match=r"wrong_kernel failed in Triton's interpreter at .*\.py:9: NameError"
+    ) as caught:
         run(opened, kernel("wrong"), X)
     path = Path(str(caught.value).split(" at ")[1].split(":9:")[0])
     assert "missing" in path.read_text().splitlines()[8]

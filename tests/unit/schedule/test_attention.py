@@ -56,5 +56,5 @@ def test_heads_that_share_a_key_share_its_memory():
         k, v = (ops.expand(ops.reshape(x, (2, 1, 20, 16)), (2, 3, 20, 16)) for x in (k, v))
         return attention(q, k, v)
 
-    made = check(build, [SHAPES[0], (2, 20, 16), (2, 20, 16)])
-    assert sum(slot.layout.size for slot in made.slots if slot.shape[-2:] == (20, 16)) <= 2 * 2 * 3 * 20 * 16
+    made = check(build, [SHAPES[0], (2, 20, 16), (2, 20, 16)], GPU)
+    assert not [slot for slot in made.slots if set(slot.shape[-2:]) == {16, 20}]
