@@ -33,6 +33,11 @@ VARIABLES: tuple[EnvironmentVariable, ...] = (
         "LAZYGRAD_CACHE", "the folder of compiled kernels and checkpoints", "lazygrad in the user's cache folder"
     ),
     EnvironmentVariable(
+        "LAZYGRAD_TUNE",
+        "1 measures several block sizes of each new kernel on the device and keeps the fastest on disk (Triton)",
+        "0, what was found before serves, else a heuristic",
+    ),
+    EnvironmentVariable(
         "LAZYGRAD_OPENCL_FLAVOUR",
         "cpu or gpu: the kind of code made for OpenCL devices, whatever they are (to test one on the other)",
         "what the device is",

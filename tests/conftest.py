@@ -2,12 +2,15 @@
 
 ``device`` runs a test on every device, ``compiled_device`` on every one but the reference, ``native_device`` on those
 of them that run the code made for what they are. OpenCL appears twice: as
-what the device is, and with the code for graphics processors forced onto it, under the name of ``forced_gpu``.
+what the device is, and with the code for graphics processors forced onto it, under the name of ``forced_gpu``. Where
+Triton is installed, its interpreter comes last; it takes milliseconds a launch, so ``tests/scale`` goes without it.
 """
 
 import os
+from collections.abc import Sequence
 from functools import lru_cache
 from importlib.metadata import EntryPoint
+from importlib.util import find_spec
 
 os.environ.setdefault("LAZYGRAD_DEVICE", "numpy")
 
@@ -16,6 +19,7 @@ import pytest
 from lazygrad.runtime import registry
 
 FORCED_GPU = "opencl_as_gpu"
+INTERPRETER = "triton:interpret"
 
 
 @lru_cache(maxsize=1)
@@ -33,14 +37,24 @@ def devices() -> tuple[str, ...]:
         known = registry._entry_points()
         known.setdefault(FORCED_GPU, EntryPoint(FORCED_GPU, "forced_gpu:backend", registry.GROUP))
         names.append(f"{FORCED_GPU}:0")
-    return tuple(sorted(names, key=lambda name: (name != "numpy:0", name)))
+    names.sort(key=lambda name: (name != "numpy:0", name))
+    if find_spec("triton") is not None:
+        names.append(INTERPRETER)
+    return tuple(names)
+
+
+def native(names: Sequence[str]) -> list[str]:
+    """Those that run the code made for what they are."""
+    return [name for name in names if not name.startswith(FORCED_GPU) and name != INTERPRETER]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    known = devices()
+    if "scale" in metafunc.definition.path.parent.parts:
+        known = tuple(name for name in known if name != INTERPRETER)
     if "device" in metafunc.fixturenames:
-        metafunc.parametrize("device", devices())
+        metafunc.parametrize("device", known)
     if "native_device" in metafunc.fixturenames:
-        native = [name for name in devices()[1:] if not name.startswith(FORCED_GPU)]
-        metafunc.parametrize("native_device", native)
+        metafunc.parametrize("native_device", native(known[1:]))
     if "compiled_device" in metafunc.fixturenames:
-        metafunc.parametrize("compiled_device", devices()[1:])
+        metafunc.parametrize("compiled_device", known[1:])

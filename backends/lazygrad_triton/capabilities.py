@@ -22,7 +22,13 @@ LOAD_BYTES = 16
 # The one generation whose warps multiply matrices in fours.
 HOPPER = 90
 INTERPRETED_CORES = 4
-
+# What streams compute (see lazygrad_triton.streaming).
+COMPOSITES = frozenset(
+    {
+        "attention", "attention_logsumexp", "attention_query_gradient", "attention_key_gradient",
+        "attention_value_gradient",
+    }
+)  # fmt: skip
 
 # What is asked of a device, by the driver's names.
 ATTRIBUTES = (
@@ -60,6 +66,7 @@ def cuda_capabilities(attributes: Mapping[str, int]) -> Capabilities:
             registers=attributes["MAX_REGISTERS_PER_MULTIPROCESSOR"],
             matrix_units=units,
             compute_capability=capability,
+            composites=COMPOSITES,
         )
     )
 
@@ -77,6 +84,7 @@ def interpreter_capabilities() -> Capabilities:
             work_group_limit=1024,
             matrix_units="warp",
             compute_capability=OLDEST_CAPABILITY,
+            composites=COMPOSITES,
         )
     )
 

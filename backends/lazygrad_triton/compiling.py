@@ -12,7 +12,6 @@ What is on disk is found without importing Triton. What is not is compiled by Tr
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -34,7 +33,6 @@ from lazygrad_triton.workers import Workers
 OPTIONS = {"enable_fp_fusion": True}
 # Nobody reads more of a compiler's output than this.
 MESSAGE_LINES = 60
-logger = logging.getLogger("lazygrad")
 _workers = Workers()
 
 

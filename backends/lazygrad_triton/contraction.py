@@ -16,13 +16,14 @@ from lazygrad.ir.dtype import bfloat16, float32, float64, int32
 from lazygrad.ir.index import Variable
 from lazygrad.ir.value import LOAD, Value
 from lazygrad.kernel.axes import canonical_axes, stride
-from lazygrad.kernel.block_contraction import BlockContraction, block_contraction
+from lazygrad.kernel.block_contraction import BlockContraction, block_contraction, contraction_sizes
+from lazygrad.kernel.block_size import BlockSize
 from lazygrad.kernel.emit import Operand
-from lazygrad.kernel.kernel import Contraction
+from lazygrad.kernel.kernel import Body, Contraction
 from lazygrad.kernel.walk import ordered_values
-from lazygrad.settings import Precision
 from lazygrad_triton import reduction
 from lazygrad_triton.emitter import BOTH, COLUMNS, ROWS, TritonEmitter
+from lazygrad_triton.operations import dot
 from lazygrad_triton.program import BodyContext, Phase
 from lazygrad_triton.types import HALVES, block_type
 
@@ -30,22 +31,33 @@ from lazygrad_triton.types import HALVES, block_type
 DOT_TYPES = (*HALVES, float32, float64)
 # Neighbouring programs share this many tiles of rows, so that their operands meet in the second-level cache.
 GROUPED_TILES = 8
-# How float32 operands are multiplied; for "medium" they are rounded to bfloat16 before.
-_PRECISION: dict[Precision, str] = {"highest": "ieee", "high": "tf32", "medium": "ieee"}
 
 
 def generate_body(context: BodyContext) -> list[Phase]:
     """One phase of tiles; sums of products where a matrix unit would mostly idle, or cannot compute them."""
     body = canonical_axes(context.body)
-    stage = body.stages[0]
-    (contraction,) = stage.accumulators
-    assert isinstance(contraction, Contraction)
-    if len(body.stages) != 2 or stage.stores or body.stages[1].accumulators or contraction.dtype not in DOT_TYPES:
-        return reduction.generate_body(context)
-    form = block_contraction(body, context.machine)
+    form = block_contraction(body, context.machine, context.size) if _has_tiles(body) else None
     if form is None:
         return reduction.generate_body(context)
+    (contraction,) = body.stages[0].accumulators
+    assert isinstance(contraction, Contraction)
     return [_Tiles(replace(context, body=body), contraction, form).generate()]
+
+
+def sizes(context: BodyContext) -> list[BlockSize]:
+    """Other tiles."""
+    body = canonical_axes(context.body)
+    if not _has_tiles(body) or block_contraction(body, context.machine) is None:
+        return reduction.sizes(context)
+    return contraction_sizes(body, context.machine)
+
+
+def _has_tiles(body: Body) -> bool:
+    """Whether ``tl.dot`` computes the body's sums, and all else happens after them."""
+    (contraction,) = body.stages[0].accumulators
+    if len(body.stages) != 2 or body.stages[0].stores or body.stages[1].accumulators:
+        return False
+    return contraction.dtype in DOT_TYPES
 
 
 class _Tiles:
@@ -74,10 +86,7 @@ class _Tiles:
         emitter.open(f"for {self.step} in range(0, {blocks}):")
         left = self._operand(a, ROWS, (form.rows, form.depth))
         right = self._operand(b, COLUMNS, (form.depth, form.columns))
-        emitter.line(
-            f"{sums} = tl.dot({left}, {right}, {sums}, "
-            f'input_precision="{_PRECISION[form.precision]}", out_dtype={accumulator})'
-        )
+        emitter.line(f"{sums} = {dot(left, right, self.contraction.dtype, form.precision, sums)}")
         emitter.close()
         emitter.guards.update(guards)
         emitter.load_guards.clear()

@@ -19,7 +19,7 @@ from lazygrad.ir.dtype import DType
 from lazygrad.ir.layout import row_major
 from lazygrad.ir.node import user_place
 from lazygrad.kernel.kernel import Kernel
-from lazygrad.runtime import Buffer, Capabilities, CompilingDevice, Pool, profile
+from lazygrad.runtime import HEURISTIC, Alternative, Buffer, Capabilities, CompilingDevice, Pool, profile
 from lazygrad.runtime.arrange import row_major_array
 from lazygrad.runtime.statistics import total
 from lazygrad_triton.binaries import Binary, Target
@@ -37,6 +37,7 @@ from lazygrad_triton.staging import Staging
 
 logger = logging.getLogger("lazygrad")
 
+MILLISECONDS = 1000  # in a second: the driver's unit of time
 # From a kernel and what the device can do to a file of Triton functions.
 Generator = Callable[[Kernel, Capabilities], GeneratedSource]
 
@@ -54,6 +55,8 @@ class TritonDevice(CompilingDevice):
     ``generator`` makes the source of a kernel and ``builder`` its machine code; tests give their own.
     """
 
+    is_tunable = True
+
     def __init__(self, found: FoundDevice, generator: Generator | None = None, builder: Builder | None = None) -> None:
         self.information = found.information
         self.name = found.information.name
@@ -68,7 +71,9 @@ class TritonDevice(CompilingDevice):
         self._generator = generator
         self._builder = builder or Compiler(Target("cuda", compute_capability(found.attributes)))
         self._staging = Staging(self.context)
-        self._programs: dict[Kernel, TritonProgram] = {}
+        self._programs: dict[tuple[Kernel, Alternative], TritonProgram] = {}
+        self._latest: dict[Kernel, Alternative] = {}
+        self._clock: tuple[Any, Any] | None = None
         self._lock = Lock()
         self._scratch: Any = None
         self._recording: Graph | None = None
@@ -93,16 +98,41 @@ class TritonDevice(CompilingDevice):
     # ---- programs
 
     def compile(self, kernels: Sequence[Kernel]) -> Sequence[TritonProgram]:
+        return self.compile_alternatives(kernels, [HEURISTIC] * len(kernels))
+
+    def compile_alternatives(self, kernels: Sequence[Kernel], chosen: Sequence[Alternative]) -> Sequence[TritonProgram]:
         with self._lock:
-            missing = [kernel for kernel in dict.fromkeys(kernels) if kernel not in self._programs]
-            sources = [self._generate(kernel) for kernel in missing]
+            wanted = list(zip(kernels, chosen, strict=True))
+            missing = [each for each in dict.fromkeys(wanted) if each not in self._programs]
+            sources = [self._generate(kernel, alternative) for kernel, alternative in missing]
             requests = [
-                Request(kernel.name, source, signature(kernel)) for kernel, source in zip(missing, sources, strict=True)
+                Request(kernel.name, source, signature(kernel))
+                for (kernel, _), source in zip(missing, sources, strict=True)
             ]
             built = self._builder.build(requests) if requests else ()
-            for kernel, source, binaries in zip(missing, sources, built, strict=True):
-                self._programs[kernel] = self._program(kernel, source, binaries)
-            return [self._programs[kernel] for kernel in kernels]
+            for each, source, binaries in zip(missing, sources, built, strict=True):
+                self._programs[each] = self._program(each[0], source, binaries)
+            self._latest.update(wanted)
+            return [self._programs[each] for each in wanted]
+
+    def alternatives(self, kernel: Kernel) -> Sequence[Alternative]:
+        from lazygrad_triton.source import alternatives
+
+        return alternatives(kernel, self.capabilities)
+
+    def seconds(self, run: Callable[[], None], before: Callable[[], None] | None = None) -> float:
+        context = self.context
+        context.activate()
+        if self._clock is None:
+            self._clock = context.event(timed=True), context.event(timed=True)
+        start, end = self._clock
+        if before is not None:
+            before()
+        context.record(start)
+        run()
+        context.record(end)
+        context.wait(end)
+        return float(context.driver.cuEventElapsedTime(start, end)) / MILLISECONDS
 
     def _program(self, kernel: Kernel, source: GeneratedSource, aligned_binaries: Sequence[Binary]) -> TritonProgram:
         def load(aligned: bool) -> Sequence[Function]:
@@ -114,14 +144,14 @@ class TritonDevice(CompilingDevice):
         return TritonProgram(self, kernel, source.launches, load)
 
     def source(self, kernel: Kernel) -> str:
-        return self._generate(kernel).text
+        return self._generate(kernel, self._latest.get(kernel, HEURISTIC)).text
 
-    def _generate(self, kernel: Kernel) -> GeneratedSource:
-        if self._generator is None:
-            from lazygrad_triton.source import generate
+    def _generate(self, kernel: Kernel, alternative: Alternative) -> GeneratedSource:
+        if self._generator is not None:
+            return self._generator(kernel, self.capabilities)
+        from lazygrad_triton.source import generate
 
-            self._generator = generate
-        return self._generator(kernel, self.capabilities)
+        return generate(kernel, self.capabilities, alternative)
 
     def begin_timing(self) -> Any:
         """Called by programs before a launch. None where no times are taken."""

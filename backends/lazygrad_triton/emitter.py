@@ -44,6 +44,7 @@ class TritonEmitter(Emitter):
         self.flat = flat
         self.guards: dict[int, Operand] = {}
         self.load_guards: dict[int, Operand] = {}
+        self.extents: dict[int, int] = {}  # of the block's dimensions
 
     # ---- small things
 
@@ -119,6 +120,7 @@ class TritonEmitter(Emitter):
 
     def range(self, start: str, count: int, dimension: int, dtype: DType = int32) -> Operand:
         """The numbers start, start + 1, ... along a dimension, as a named block at the innermost level."""
+        self.extents[dimension] = count
         text = f"tl.arange(0, {count})"
         if not self.flat:
             text += "[:, None]" if dimension == ROWS else "[None, :]"
@@ -197,13 +199,13 @@ class TritonEmitter(Emitter):
             text += " != 0"
         return self.declare(Operand(text, dtype, wide, depth), "x")
 
-    def _place(self, access: Access, guards: dict[int, Operand]) -> tuple[Operand, Operand | None]:
-        """The pointer, and the mask where there is any."""
+    def _place(self, access: Access, guards: dict[int, Operand], dimensions: int = 0) -> tuple[Operand, Operand | None]:
+        """The pointer, and the mask where there is any, for what spans at least these dimensions."""
         address = self.index(access.address)
         text = f"b{access.buffer}" if address.text == "0" else f"(b{access.buffer} + {address.text})"
         pointer = address._replace(text=text)
         uniform, wide = self.condition(access.mask)
-        spans = address.wide | (wide.wide if wide is not None else 0)
+        spans = dimensions | address.wide | (wide.wide if wide is not None else 0)
         parts = [part for part in (uniform, wide) if part is not None]
         parts += [guard for dimension, guard in guards.items() if dimension & spans]
         mask: Operand | None = None
@@ -219,14 +221,20 @@ class TritonEmitter(Emitter):
         return pointer, mask
 
     def write(self, access: Access, mode: str, value: Operand) -> None:
-        """A masked store; "add" is atomic."""
-        pointer, mask = self._place(access, self.guards)
-        text = self._stored(access, value)
+        """A masked store; "add" is atomic, once for each point of the block wherever it goes."""
+        dimensions = ROWS * (ROWS in self.extents) | COLUMNS * (COLUMNS in self.extents) if mode == "add" else 0
+        pointer, mask = self._place(access, self.guards, dimensions)
         options = f", mask={_bare(mask.text)}" if mask is not None else ""
         if mode == "add":
+            text = self._stored(access, value)
+            if dimensions & ~pointer.wide:
+                shape = f"({', '.join(str(self.extents.get(d, 1)) for d in (ROWS, COLUMNS))})"
+                if self.flat:
+                    shape = f"({self.extents[ROWS]},)"
+                pointer = pointer._replace(text=f"tl.broadcast_to({_bare(pointer.text)}, {shape})")
             self.line(f"tl.atomic_add({_bare(pointer.text)}, {text}{options})")
             return
-        self.line(f"tl.store({_bare(pointer.text)}, {text}{options})")
+        self.line(f"tl.store({_bare(pointer.text)}, {self._stored(access, value)}{options})")
 
     def write_in_order(self, access: Access, mode: str, value: Operand) -> None:
         """A store that later ones must not overtake: all threads wait for it."""

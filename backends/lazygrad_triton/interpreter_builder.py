@@ -85,6 +85,9 @@ class BlockBuilder(InterpreterBuilder):  # type: ignore[misc]
     def get_null_value(self, type: Any) -> Any:
         return TensorHandle(numpy.zeros(1, element_type(type)), type.scalar)
 
+    def get_int1_ty(self) -> Any:
+        return tl.int1
+
     def get_bf16(self, value: float) -> Any:
         return _held(numpy.array([value], numpy.float32), tl.bfloat16)
 

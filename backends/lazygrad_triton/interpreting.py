@@ -17,7 +17,16 @@ from lazygrad.ir.dtype import DType
 from lazygrad.ir.layout import row_major
 from lazygrad.ir.node import user_place
 from lazygrad.kernel.kernel import Kernel
-from lazygrad.runtime import Buffer, Capabilities, CompilingDevice, DeviceInformation, Pool, Program
+from lazygrad.runtime import (
+    HEURISTIC,
+    Alternative,
+    Buffer,
+    Capabilities,
+    CompilingDevice,
+    DeviceInformation,
+    Pool,
+    Program,
+)
 from lazygrad.runtime.arrange import row_major_array
 from lazygrad.runtime.cache import Store
 from lazygrad.runtime.statistics import total
@@ -42,44 +51,42 @@ class InterpretedProgram(Program):
         self.kernel = kernel
         self._file = InterpretedFile(source.text, path)
         self._launches = source.launches
-        self._parameters = signature(kernel).parameters
+        self._types = tuple(signature(kernel).types.values())
+        self._counts = (len(kernel.buffers), sum(buffer.movable for buffer in kernel.buffers), len(kernel.scalars))
 
     def launch(self, buffers: Sequence[Any], offsets: Sequence[int], scalars: Sequence[bool | int | float]) -> None:
         """Runs to the end. RuntimeError names the kernel and the line of its file that failed."""
-        arguments = interpreter_arguments(self.kernel, buffers, offsets, scalars)
+        if (len(buffers), len(offsets), len(scalars)) != self._counts:
+            wanted = self._counts
+            raise TypeError(
+                f"kernel {self.kernel.name} takes {wanted[0]} buffers, {wanted[1]} offsets and {wanted[2]} scalars, "
+                f"got {len(buffers)}, {len(offsets)} and {len(scalars)}"
+            )
+        arguments = self._arguments(buffers, offsets, scalars)
         for launch in self._launches:
             self._file.launch(launch.function, launch.programs, arguments)
         total.kernels_launched += 1
 
-
-def interpreter_arguments(
-    kernel: Kernel, buffers: Sequence[Any], offsets: Sequence[int], scalars: Sequence[bool | int | float]
-) -> list[interpreter.Buffer | interpreter.Number]:
-    """The arguments of the kernel's functions: buffers are byte arrays that begin where pointers point."""
-    movable = sum(declared.movable for declared in kernel.buffers)
-    if (len(buffers), len(offsets), len(scalars)) != (len(kernel.buffers), movable, len(kernel.scalars)):
-        raise TypeError(
-            f"kernel {kernel.name} takes {len(kernel.buffers)} buffers, {movable} offsets and {len(kernel.scalars)} "
-            f"scalars, got {len(buffers)}, {len(offsets)} and {len(scalars)}"
-        )
-    parameters = iter(signature(kernel).parameters)
-    starts = iter(offsets)
-    found: list[interpreter.Buffer | interpreter.Number] = []
-    for memory, declared in zip(buffers, kernel.buffers, strict=True):
-        itemsize = declared.dtype.itemsize
-        first = next(starts) * itemsize if declared.movable else 0
-        last = first + declared.size * itemsize
-        found.append(interpreter.Buffer(memory, next(parameters).type, first, last, declared.written))
-    for offset in offsets:
-        found.append(interpreter.Number(offset, next(parameters).type))
-    for scalar, dtype in zip(scalars, kernel.scalars, strict=True):
-        rounded = numpy.asarray(scalar).astype(dtype.numpy).item()
-        found.append(interpreter.Number(rounded, next(parameters).type))
-    return found
+    def _arguments(
+        self, buffers: Sequence[Any], offsets: Sequence[int], scalars: Sequence[bool | int | float]
+    ) -> list[interpreter.Buffer | interpreter.Number]:
+        types, starts = iter(self._types), iter(offsets)
+        found: list[interpreter.Buffer | interpreter.Number] = []
+        for memory, declared in zip(buffers, self.kernel.buffers, strict=True):
+            itemsize = declared.dtype.itemsize
+            first = next(starts) * itemsize if declared.movable else 0
+            last = first + declared.size * itemsize
+            found.append(interpreter.Buffer(memory, next(types), first, last, declared.written))
+        found += [interpreter.Number(offset, next(types)) for offset in offsets]
+        for scalar, dtype in zip(scalars, self.kernel.scalars, strict=True):
+            found.append(interpreter.Number(numpy.asarray(scalar).astype(dtype.numpy).item(), next(types)))
+        return found
 
 
 class InterpretingDevice(CompilingDevice):
     """NumPy's memory and Triton's interpreter. ``generator`` makes the source of a kernel; tests give their own."""
+
+    is_tunable = True
 
     def __init__(self, generator: Generator | None = None) -> None:
         self.name = NAME
@@ -89,7 +96,8 @@ class InterpretingDevice(CompilingDevice):
         self.dtypes = self.capabilities.dtypes
         self.pool = Pool(self, NAME)
         self._generator = generator
-        self._programs: dict[Kernel, InterpretedProgram] = {}
+        self._programs: dict[tuple[Kernel, Alternative], InterpretedProgram] = {}
+        self._latest: dict[Kernel, Alternative] = {}
         self._lock = Lock()
         self._store = Store("triton", "interpret")
 
@@ -119,21 +127,33 @@ class InterpretingDevice(CompilingDevice):
         """Launches have run when they return."""
 
     def compile(self, kernels: Sequence[Kernel]) -> Sequence[InterpretedProgram]:
+        return self.compile_alternatives(kernels, [HEURISTIC] * len(kernels))
+
+    def compile_alternatives(
+        self, kernels: Sequence[Kernel], chosen: Sequence[Alternative]
+    ) -> Sequence[InterpretedProgram]:
         with self._lock:
-            for kernel in kernels:
-                if kernel not in self._programs:
-                    source = self._generate(kernel)
+            wanted = list(zip(kernels, chosen, strict=True))
+            for kernel, alternative in wanted:
+                if (kernel, alternative) not in self._programs:
+                    source = self._generate(kernel, alternative)
                     path = keep(self._store, kernel.name, source.text)
-                    self._programs[kernel] = InterpretedProgram(kernel, source, path)
+                    self._programs[kernel, alternative] = InterpretedProgram(kernel, source, path)
                     total.kernels_built += 1
-            return [self._programs[kernel] for kernel in kernels]
+                self._latest[kernel] = alternative
+            return [self._programs[each] for each in wanted]
+
+    def alternatives(self, kernel: Kernel) -> Sequence[Alternative]:
+        from lazygrad_triton.source import alternatives
+
+        return alternatives(kernel, self.capabilities)
 
     def source(self, kernel: Kernel) -> str:
-        return self._generate(kernel).text
+        return self._generate(kernel, self._latest.get(kernel, HEURISTIC)).text
 
-    def _generate(self, kernel: Kernel) -> GeneratedSource:
-        if self._generator is None:
-            from lazygrad_triton.source import generate
+    def _generate(self, kernel: Kernel, alternative: Alternative) -> GeneratedSource:
+        if self._generator is not None:
+            return self._generator(kernel, self.capabilities)
+        from lazygrad_triton.source import generate
 
-            self._generator = generate
-        return self._generator(kernel, self.capabilities)
+        return generate(kernel, self.capabilities, alternative)

@@ -74,12 +74,19 @@ class _Rewriter(ast.NodeTransformer):
         node.value = _call(_CONVERSION, node.value)
         return node
 
-    def _condition(self, node: Any) -> ast.AST:
+    def visit_If(self, node: ast.If) -> ast.AST:
+        return self._conditional(node)
+
+    def visit_While(self, node: ast.While) -> ast.AST:
+        return self._conditional(node)
+
+    def visit_IfExp(self, node: ast.IfExp) -> ast.AST:
+        return self._conditional(node)
+
+    def _conditional(self, node: ast.If | ast.While | ast.IfExp) -> ast.AST:
         self.generic_visit(node)
         node.test = _call(_TRUTH, node.test)
-        return node  # type: ignore[no-any-return]
-
-    visit_If = visit_While = visit_IfExp = _condition
+        return node
 
     def visit_BoolOp(self, node: ast.BoolOp) -> ast.AST:
         self.generic_visit(node)

@@ -7,12 +7,15 @@ from collections.abc import Callable, Sequence
 from lazygrad.ir.dtype import DType, bfloat16, bool_, float32, float64, int32
 from lazygrad.ir.value import CONSTANT, Value
 from lazygrad.kernel.emit import Operand
+from lazygrad.settings import Precision
 from lazygrad_triton.literals import plain, typed
 from lazygrad_triton.types import HALVES, block_type
 
 # Names that Triton computes itself, as accurately as our own expansions do. Its exp, log and tanh are fast
 # approximations or missing, so they are expanded.
 NATIVE = frozenset({"ceil", "cos", "erf", "floor", "sin"})
+# Fast approximations that streams use: weights are products of many roundings anyway.
+FAST = frozenset({"exp", "exp2"})
 
 _INFIX = {
     "add": "+", "sub": "-", "mul": "*", "bitwise_and": "&", "bitwise_or": "|", "bitwise_xor": "^",
@@ -20,6 +23,8 @@ _INFIX = {
 }  # fmt: skip
 _BOOL_COMPARE = {"eq": "(x ^ y) == False", "ne": "x ^ y", "lt": "(x == False) & y", "le": "(x == False) | y"}
 _INTEGER_FUNCTIONS = {"floor_divide": "floor_divide", "remainder": "remainder", "pow": "power"}
+# How float32 is multiplied by matrix units; for "medium" it is rounded to bfloat16 before.
+_DOT: dict[Precision, str] = {"highest": "ieee", "high": "tf32", "medium": "ieee"}
 # Types whose Python literals keep their value and type next to a value of the type.
 _LITERALS = (int32, float32)
 
@@ -54,7 +59,7 @@ def operation(value: Value, inputs: Sequence[Operand], use: Callable[[str], str]
     if dtype.is_integer and name in _INTEGER_FUNCTIONS:
         function = _INTEGER_FUNCTIONS[name] + ("" if dtype.is_signed else "_unsigned")
         return f"{use(function)}({', '.join(texts)})"
-    if name in NATIVE:
+    if name in NATIVE or name in FAST:
         return f"tl.{name}({', '.join(texts)})"
     raise RuntimeError(f"the operation {name!r} has no meaning for {dtype.name} in Triton")
 
@@ -90,6 +95,12 @@ def _shift(value: Value, texts: Sequence[str]) -> str:
     inside = f"({count} >= 0) & ({count} <= {bits - 1})"
     beyond = f"{x} >> {typed(bits - 1, value.dtype)}" if not left and value.dtype.is_signed else "0"
     return f"tl.where({inside}, {x} {sign} ({count} & {typed(bits - 1, value.dtype)}), {beyond})"
+
+
+def dot(left: str, right: str, dtype: DType, precision: Precision, sums: str = "") -> str:
+    """A product of blocks as matrices in the accumulator's type, added to ``sums``."""
+    added = f"{sums}, " if sums else ""
+    return f'tl.dot({left}, {right}, {added}input_precision="{_DOT[precision]}", out_dtype={block_type(dtype)})'
 
 
 def cast(text: str, source: DType, target: DType) -> str:

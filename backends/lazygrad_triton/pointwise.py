@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from math import prod
 
-from lazygrad.kernel.block_tiling import BlockTiling, pointwise_blocks
+from lazygrad.kernel.block_size import BlockSize
+from lazygrad.kernel.block_tiling import BlockTiling, pointwise_blocks, pointwise_sizes
 from lazygrad.kernel.forms import pointwise
 from lazygrad_triton.emitter import COLUMNS, ROWS, TritonEmitter
 from lazygrad_triton.program import BodyContext, Phase
@@ -15,12 +16,17 @@ def generate_body(context: BodyContext) -> list[Phase]:
     """One phase: a flat block of neighbours, or a tile where loads and stores run along different axes."""
     body = pointwise(context.body)
     context = replace(context, body=body)
-    tiling = pointwise_blocks(body, context.machine)
+    tiling = pointwise_blocks(body, context.machine, context.size)
     emitter = context.emitter(flat=not tiling.column_axes)
     bind_tile(emitter, tiling)
     for store in body.stages[0].stores:
         emitter.store(store)
     return [Phase(emitter.finish(), tiling.programs, tiling.warps)]
+
+
+def sizes(context: BodyContext) -> list[BlockSize]:
+    """Other tiles of points."""
+    return pointwise_sizes(pointwise(context.body), context.machine)
 
 
 def bind_tile(emitter: TritonEmitter, tiling: BlockTiling) -> None:

@@ -13,7 +13,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import count
+from typing import NamedTuple
 
+from lazygrad.kernel.block_size import BlockSize
 from lazygrad.kernel.kernel import Body, BufferDeclaration
 from lazygrad.kernel.machine import Machine
 from lazygrad_triton.emitter import TritonEmitter
@@ -24,7 +26,8 @@ class BodyContext:
     """One body, with its by-name functions expanded already, and what it is generated for.
 
     ``used`` collects the library functions of the whole file, ``names`` numbers its names: all are different, since
-    Triton wants a name that several branches assign to have one type.
+    Triton wants a name that several branches assign to have one type. ``size``: a tuner's choice; None: the
+    heuristic's.
     """
 
     body: Body
@@ -32,6 +35,7 @@ class BodyContext:
     machine: Machine
     used: dict[str, None] = field(default_factory=dict)
     names: Iterator[int] = field(default_factory=lambda: count(1))
+    size: BlockSize | None = None
 
     def emitter(self, flat: bool = False) -> TritonEmitter:
         """A new emitter; ``flat`` for blocks of one dimension."""
@@ -48,4 +52,13 @@ class Phase:
     stages: int = 1
 
 
-Skeleton = Callable[[BodyContext], list[Phase]]
+def heuristic_alone(context: BodyContext) -> list[BlockSize]:
+    """The sizes of a skeleton that has no alternatives."""
+    return []
+
+
+class Skeleton(NamedTuple):
+    """How a kind of body is written, and the sizes besides the heuristic's that may be tried for it."""
+
+    generate_body: Callable[[BodyContext], list[Phase]]
+    sizes: Callable[[BodyContext], list[BlockSize]] = heuristic_alone

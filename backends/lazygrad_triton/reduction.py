@@ -16,7 +16,8 @@ from typing import NamedTuple
 from lazygrad.ir.dtype import DType, bool_, float16, float32, float64, int32, int64
 from lazygrad.ir.index import Variable
 from lazygrad.kernel.axes import canonical_axes
-from lazygrad.kernel.block_tiling import BlockTiling, sweep_blocks
+from lazygrad.kernel.block_size import BlockSize
+from lazygrad.kernel.block_tiling import BlockTiling, sweep_blocks, sweep_sizes
 from lazygrad.kernel.emit import Operand
 from lazygrad.kernel.forms import as_reduction, identity_of
 from lazygrad.kernel.kernel import Body, Reduction, Stage
@@ -41,6 +42,13 @@ def generate_body(context: BodyContext) -> list[Phase]:
         return [phase for part in parts for phase in pointwise.generate_body(replace(context, body=part))]
     context = replace(context, body=canonical_axes(context.body))
     return [_Sweeps(context).generate()]
+
+
+def sizes(context: BodyContext) -> list[BlockSize]:
+    """Other tiles of points and sweeps; none for scatters, which wait for their atomic additions."""
+    if _parallel_scatter(context) is not None:
+        return []
+    return sweep_sizes(canonical_axes(context.body), context.machine)
 
 
 def _parallel_scatter(context: BodyContext) -> list[Body] | None:
@@ -68,7 +76,7 @@ class _Sweeps:
     def __init__(self, context: BodyContext) -> None:
         self.context = context
         self.body = context.body
-        self.tiling: BlockTiling = sweep_blocks(self.body, context.machine)
+        self.tiling: BlockTiling = sweep_blocks(self.body, context.machine, context.size)
         self.emitter = context.emitter()
 
     def generate(self) -> Phase:

@@ -53,11 +53,6 @@ class Signature:
         """The type of each parameter by its name, in order."""
         return {parameter.name: parameter.type for parameter in self.parameters}
 
-    @cached_property
-    def has_offsets(self) -> bool:
-        """Whether launches differ in where buffers begin."""
-        return any(parameter.kind == "offset" for parameter in self.parameters)
-
     def divisible(self, aligned: bool) -> tuple[int, ...]:
         """The numbers of the parameters that are multiples of 16: pointers, and where ``aligned`` offsets."""
         kinds = ("buffer", "offset") if aligned else ("buffer",)

@@ -6,28 +6,28 @@ In: a kernel and the device's capabilities. Out: a ``GeneratedSource``. Equal ke
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 
+from lazygrad.kernel.block_size import BlockSize
 from lazygrad.kernel.expand import expand
-from lazygrad.kernel.forms import has_contraction, is_pointwise
+from lazygrad.kernel.forms import has_contraction, is_pointwise, is_streaming
 from lazygrad.kernel.kernel import Kernel
 from lazygrad.kernel.levels import INDENT
 from lazygrad.kernel.printer import print_kernel
-from lazygrad.runtime import Capabilities
-from lazygrad_triton import contraction, pointwise, reduction
+from lazygrad.runtime import HEURISTIC, Alternative, Capabilities
+from lazygrad_triton import contraction, pointwise, reduction, streaming
 from lazygrad_triton.generated import GeneratedSource, Launch
 from lazygrad_triton.library import definitions
-from lazygrad_triton.operations import NATIVE
+from lazygrad_triton.operations import FAST, NATIVE
 from lazygrad_triton.program import BodyContext, Phase, Skeleton
 
 
-def generate(kernel: Kernel, capabilities: Capabilities) -> GeneratedSource:
+def generate(kernel: Kernel, capabilities: Capabilities, alternative: Alternative = HEURISTIC) -> GeneratedSource:
     """The kernel's file: what it computes as a comment, library functions, one function for each launch."""
     used: dict[str, None] = {}
-    names = itertools.count(1)
-    phases = []
-    for body in kernel.bodies:
-        context = BodyContext(expand(body, NATIVE), kernel.buffers, capabilities.machine, used, names)
-        phases.append(_skeleton(context)(context))
+    phases = [
+        _skeleton(context).generate_body(context) for context in _contexts(kernel, capabilities, alternative, used)
+    ]
     count = max(len(each) for each in phases)
     functions: list[str] = []
     launches = []
@@ -43,15 +43,40 @@ def generate(kernel: Kernel, capabilities: Capabilities) -> GeneratedSource:
     return GeneratedSource("\n".join([*lines, *functions]) + "\n", tuple(launches))
 
 
+def alternatives(kernel: Kernel, capabilities: Capabilities) -> list[Alternative]:
+    """What ``generate`` may be told, the heuristic's first. Numbers are those of a ``BlockSize``.
+
+    All bodies change together: kernels of many bodies are those of optimizers, whose bodies are alike.
+    """
+    sizes = [_skeleton(context).sizes(context) for context in _contexts(kernel, capabilities, HEURISTIC, {})]
+    together = itertools.zip_longest(*sizes, fillvalue=())
+    return [HEURISTIC, *(tuple(tuple(size) for size in chosen) for chosen in together)]
+
+
+def _contexts(
+    kernel: Kernel, capabilities: Capabilities, alternative: Alternative, used: dict[str, None]
+) -> Iterator[BodyContext]:
+    """Each body, and what it is generated for."""
+    names = itertools.count(1)
+    for body, numbers in zip(kernel.bodies, alternative or ((),) * len(kernel.bodies), strict=True):
+        native = NATIVE | FAST if is_streaming(body) else NATIVE
+        size = BlockSize(*numbers) if numbers else None
+        yield BodyContext(expand(body, native), kernel.buffers, capabilities.machine, used, names, size)
+
+
 def function_name(kernel: Kernel, launch: int = 0) -> str:
     """The name of the function of a launch."""
     return f"{kernel.name}_kernel" + (f"_{launch + 1}" if launch else "")
 
 
 def _skeleton(context: BodyContext) -> Skeleton:
+    if is_streaming(context.body):
+        return Skeleton(streaming.generate_body, streaming.sizes)
     if has_contraction(context.body):
-        return contraction.generate_body
-    return pointwise.generate_body if is_pointwise(context.body) else reduction.generate_body
+        return Skeleton(contraction.generate_body, contraction.sizes)
+    if is_pointwise(context.body):
+        return Skeleton(pointwise.generate_body, pointwise.sizes)
+    return Skeleton(reduction.generate_body, reduction.sizes)
 
 
 def _function(kernel: Kernel, name: str, phases: list[Phase]) -> tuple[list[str], Launch]:

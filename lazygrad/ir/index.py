@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from math import gcd
 from operator import attrgetter
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from lazygrad.ir.interning import InternTable
 
@@ -42,6 +42,9 @@ class Variable:
 
     def __repr__(self) -> str:
         return self.name
+
+    def __reduce__(self) -> tuple[Any, ...]:  # a copy from another process is the object of this one
+        return Variable, (self.name, self.extent)
 
 
 class Quotient:
@@ -74,6 +77,9 @@ class Quotient:
 
     def __repr__(self) -> str:
         return f"({self.index}) {'%' if self.remainder else '//'} {self.divisor}"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Quotient, (self.index, self.divisor, self.remainder)
 
 
 Atom: TypeAlias = Variable | Quotient
@@ -122,6 +128,9 @@ class Index:
             and self.constant == other.constant
             and self.terms == other.terms
         )
+
+    def __reduce__(self) -> tuple[Any, ...]:  # hashes are this process's own
+        return Index, (self.constant, self.terms)
 
     @property
     def is_constant(self) -> bool:
@@ -341,6 +350,9 @@ class Bound:
         return (
             isinstance(other, Bound) and self.low == other.low and self.high == other.high and self.index == other.index
         )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Bound, (self.index, self.low, self.high)
 
     @property
     def always(self) -> bool:

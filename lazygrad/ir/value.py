@@ -123,6 +123,9 @@ class Value:
         suffix = f":{self.dtype.name}" if self.op in ("cast", "bitcast") else ""
         return f"{self.op}({', '.join(map(repr, self.inputs))}){suffix}"
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _from_rows, (_to_rows(self),)
+
 
 _TABLE: InternTable[Value] = InternTable()
 
@@ -135,6 +138,37 @@ def _make(op: str, inputs: tuple[Value, ...], dtype: DType, payload: Any) -> Val
         found.op, found.inputs, found.dtype, found.payload = op, inputs, dtype, payload
         found = _TABLE.add(key, found)
     return found
+
+
+# A value's op, dtype, payload and the rows of its inputs: how expressions of any depth are copied without recursion.
+_Row: TypeAlias = tuple[str, DType, Any, tuple[int, ...]]
+
+
+def _to_rows(value: Value) -> list[_Row]:
+    """Everything that a value is made of, inputs first."""
+    rows: list[_Row] = []
+    numbers: dict[Value, int] = {}
+    pending = [value]
+    while pending:
+        current = pending[-1]
+        missing = [each for each in current.inputs if each not in numbers]
+        if missing:
+            pending += missing
+            continue
+        pending.pop()
+        if current not in numbers:
+            numbers[current] = len(rows)
+            inputs = tuple(numbers[each] for each in current.inputs)
+            rows.append((current.op, current.dtype, current.payload, inputs))
+    return rows
+
+
+def _from_rows(rows: list[_Row]) -> Value:
+    """The value of the last row, interned in this process."""
+    made: list[Value] = []
+    for op, dtype, payload, inputs in rows:
+        made.append(_make(op, tuple(made[number] for number in inputs), dtype, payload))
+    return made[-1]
 
 
 def apply(op: str, *inputs: Value) -> Value:

@@ -6,12 +6,13 @@ None where sums of products without matrix units are better.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 
 from lazygrad.ir.dtype import float32, float64
 from lazygrad.ir.index import Variable
 from lazygrad.ir.value import LOAD, Value
+from lazygrad.kernel.block_size import BlockSize, around, nearest
 from lazygrad.kernel.block_tiling import power_of_two
 from lazygrad.kernel.forms import axes_read
 from lazygrad.kernel.kernel import Body, Contraction
@@ -49,8 +50,16 @@ EXACT_TILES = (
 )
 # Values that a thread can hold at the end: results, and what the epilogue loads for each.
 WARP_SIZE = 32
+REGISTER_BYTES = 4
 MOST_HELD = 200
 DOUBLE_TILES = ((64, 64, 16, 4, 2), (32, 32, 16, 4, 2))
+# What a tuner tries: the largest sides, warps, depth and stages with which matrix units of today get faster, and how
+# many results a thread must have to compute.
+LARGEST_SIDE = 256
+LARGEST_DEPTH = 128
+MOST_WARPS = 8
+MOST_STAGES = 5
+FEWEST_RESULTS = 4
 
 
 @dataclass(frozen=True)
@@ -71,6 +80,11 @@ class BlockContraction:
     stages: int
     even: bool
     precision: Precision
+
+    @property
+    def size(self) -> BlockSize:
+        """The numbers alone."""
+        return BlockSize(self.rows, self.columns, self.depth, self.warps, self.stages)
 
     @property
     def batches(self) -> int:
@@ -101,8 +115,8 @@ class BlockContraction:
         return self.batches * self.row_tiles * self.column_tiles
 
 
-def block_contraction(body: Body, machine: Machine) -> BlockContraction | None:
-    """The tile for a body whose stages are a contraction and an epilogue."""
+def block_contraction(body: Body, machine: Machine, size: BlockSize | None = None) -> BlockContraction | None:
+    """The tile for a body whose stages are a contraction and an epilogue, with the numbers that a tuner found."""
     stage = body.stages[0]
     (contraction,) = stage.accumulators
     assert isinstance(contraction, Contraction)
@@ -112,23 +126,62 @@ def block_contraction(body: Body, machine: Machine) -> BlockContraction | None:
     rows = tuple(axis for axis in body.axes if axis not in in_b)
     if min(_size(rows), _size(columns), _size(stage.axes)) < SMALLEST_SIDE:
         return None
-    tile = _tile(contraction, _size(batch), _size(rows), _size(columns), _epilogue_loads(body, rows, columns), machine)
-    block_rows, block_columns, depth, warps, stages = tile
-    depth = max(SMALLEST_BLOCK, min(depth, power_of_two(_size(stage.axes))))
-    inner = stage.axes[-1].extent
+    if size is None:
+        epilogue = _epilogue_loads(body, rows, columns)
+        size = _heuristic(contraction, _size(batch), _size(rows), _size(columns), epilogue, machine)
+    return _fitted(BlockContraction(batch, rows, columns, stage.axes, *size, False, contraction.precision))
+
+
+def _fitted(form: BlockContraction) -> BlockContraction:
+    """The tile no larger than the result, with a depth that cuts the innermost summed axis evenly if one can."""
+    depth = max(SMALLEST_BLOCK, min(form.depth, power_of_two(form.sum_length)))
+    inner = form.sum_axes[-1].extent
     even_depth = depth
     while even_depth > SMALLEST_BLOCK and inner % even_depth:
         even_depth //= 2
     even = inner % even_depth == 0
-    return BlockContraction(
-        batch, rows, columns, stage.axes, block_rows, block_columns, even_depth if even else depth, warps, stages,
-        even, contraction.precision,
-    )  # fmt: skip
+    return replace(
+        form,
+        rows=max(SMALLEST_BLOCK, min(form.rows, power_of_two(form.row_count))),
+        columns=max(SMALLEST_BLOCK, min(form.columns, power_of_two(form.column_count))),
+        depth=even_depth if even else depth,
+        even=even,
+    )
 
 
-def _tile(
+def contraction_sizes(body: Body, machine: Machine) -> list[BlockSize]:
+    """What else may be tried: tiles that fit into shared memory and registers. Empty where there is no tile at all."""
+    form = block_contraction(body, machine)
+    if form is None:
+        return []
+    (contraction,) = body.stages[0].accumulators
+    assert isinstance(contraction, Contraction)
+    loaded = max(_source(operand).dtype.itemsize for operand in (contraction.a, contraction.b))
+    epilogue = _epilogue_loads(body, form.row_axes, form.column_axes)
+    # Of a double, a register of 32 bits holds half.
+    registers = max(1, contraction.dtype.itemsize // REGISTER_BYTES)
+    candidates = (
+        BlockSize(rows, columns, depth, warps, stages)
+        for rows in around(form.rows, SMALLEST_BLOCK, LARGEST_SIDE)
+        for columns in around(form.columns, SMALLEST_BLOCK, LARGEST_SIDE)
+        for depth in around(form.depth, SMALLEST_BLOCK, LARGEST_DEPTH)
+        for warps in around(form.warps, 1, MOST_WARPS)
+        for stages in range(1, MOST_STAGES + 1)
+        if rows * columns // (warps * machine.warp_size) >= FEWEST_RESULTS
+        and _held(rows, columns, warps, epilogue) * registers <= MOST_HELD
+        and stages * (rows + columns) * depth * loaded <= machine.local_memory
+    )
+    return nearest(form.size, (_fitted(replace(form, **size._asdict())).size for size in candidates))
+
+
+def _held(rows: int, columns: int, warps: int, epilogue: int) -> int:
+    """Values that each thread holds at the end."""
+    return rows * columns // (warps * WARP_SIZE) * (1 + epilogue)
+
+
+def _heuristic(
     contraction: Contraction, batches: int, rows: int, columns: int, epilogue: int, machine: Machine
-) -> tuple[int, int, int, int, int]:
+) -> BlockSize:
     """The largest tile that the result fills, of which there are enough for all cores, and which registers hold.
 
     ``epilogue``: how many values each result is joined with.
@@ -138,13 +191,11 @@ def _tile(
     for candidate in table:
         tiles = batches * -(-rows // candidate[0]) * -(-columns // candidate[1])
         padded = candidate[0] >= 2 * power_of_two(rows) or candidate[1] >= 2 * power_of_two(columns)
-        held = candidate[0] * candidate[1] // (candidate[3] * WARP_SIZE) * (1 + epilogue)
+        held = _held(candidate[0], candidate[1], candidate[3], epilogue)
         if tiles >= machine.cores and not padded and held <= MOST_HELD:
             chosen = candidate
             break
-    block_rows = max(SMALLEST_BLOCK, min(chosen[0], power_of_two(rows)))
-    block_columns = max(SMALLEST_BLOCK, min(chosen[1], power_of_two(columns)))
-    return (block_rows, block_columns, *chosen[2:])
+    return BlockSize(*chosen)
 
 
 def _epilogue_loads(body: Body, rows: tuple[Variable, ...], columns: tuple[Variable, ...]) -> int:

@@ -8,10 +8,11 @@ block compiler's business; ``warps`` says over how many.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 
 from lazygrad.ir.index import Variable
+from lazygrad.kernel.block_size import MOST_WARPS, BlockSize, around, nearest
 from lazygrad.kernel.group_tiling import item_order
 from lazygrad.kernel.kernel import Body
 from lazygrad.kernel.machine import Machine
@@ -20,7 +21,6 @@ from lazygrad.kernel.traffic import elements, lane_cost, touches
 
 # Elements of a tile for each thread: enough loads in flight to hide latency, few enough for registers.
 ELEMENTS_PER_WARP = 256
-MOST_WARPS = 16
 # A pointwise tile is this part of the machine's: pointwise code has little to share among its elements.
 POINTWISE_PART = 4
 SMALLEST_TILE = 128
@@ -32,6 +32,9 @@ SHORTEST_TURNED = 4
 SIDE_BY_SIDE = 32
 # Sweeps up to this many elements are held whole, so that later sweeps read nothing again.
 LONGEST_HELD = 8192
+# Of tiles that a tuner tries: elements for each thread. Fewer are not worth a thread, more do not fit into registers.
+FEWEST_FOR_THREAD = 2
+MOST_FOR_THREAD = 64
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,11 @@ class BlockTiling:
     columns: int
     sweeps: tuple[tuple[Variable, ...], ...]
     warps: int
+
+    @property
+    def size(self) -> BlockSize:
+        """The numbers alone."""
+        return BlockSize(self.rows, self.columns, warps=self.warps)
 
     @property
     def points(self) -> int:
@@ -83,8 +91,41 @@ def warps_for(tile: int) -> int:
     return max(1, min(MOST_WARPS, power_of_two(tile // ELEMENTS_PER_WARP)))
 
 
-def pointwise_blocks(body: Body, machine: Machine) -> BlockTiling:
-    """The tile of a body that :func:`lazygrad.kernel.forms.pointwise` made."""
+def pointwise_blocks(body: Body, machine: Machine, size: BlockSize | None = None) -> BlockTiling:
+    """The tile of a body that :func:`lazygrad.kernel.forms.pointwise` made, with the numbers that a tuner found."""
+    tiling = _pointwise_blocks(body, machine)
+    return tiling if size is None else _resized(tiling, size)
+
+
+def pointwise_sizes(body: Body, machine: Machine) -> list[BlockSize]:
+    """What else may be tried for a pointwise body."""
+    tiling = _pointwise_blocks(body, machine)
+    rows = around(tiling.rows, 1, power_of_two(tiling.points))
+    columns = [tiling.columns]
+    if tiling.column_axes:
+        columns = around(tiling.columns, 1, power_of_two(prod(axis.extent for axis in tiling.column_axes)))
+    return _neighbours(tiling, rows, columns, machine)
+
+
+def _resized(tiling: BlockTiling, size: BlockSize) -> BlockTiling:
+    return replace(tiling, rows=size.rows, columns=size.columns, warps=size.warps)
+
+
+def _neighbours(tiling: BlockTiling, rows: list[int], columns: list[int], machine: Machine) -> list[BlockSize]:
+    """Tiles of these rows and columns, with as many warps as have enough to do and hold it."""
+    return nearest(
+        tiling.size,
+        (
+            BlockSize(down, along, warps=warps)
+            for down in rows
+            for along in columns
+            for warps in around(tiling.warps, 1, MOST_WARPS)
+            if FEWEST_FOR_THREAD <= down * along // (warps * machine.warp_size) <= MOST_FOR_THREAD
+        ),
+    )
+
+
+def _pointwise_blocks(body: Body, machine: Machine) -> BlockTiling:
     points = prod(axis.extent for axis in body.axes)
     size = min(max(SMALLEST_TILE, machine.block_elements // POINTWISE_PART), power_of_two(points))
     while size > SMALLEST_TILE and points // size < machine.cores:
@@ -113,8 +154,21 @@ def _turned(body: Body) -> tuple[Variable, Variable] | None:
     return runs[False], runs[True]
 
 
-def sweep_blocks(body: Body, machine: Machine) -> BlockTiling:
-    """The tile of a body whose stages sweep over axes of their own."""
+def sweep_blocks(body: Body, machine: Machine, size: BlockSize | None = None) -> BlockTiling:
+    """The tile of a body whose stages sweep over axes of their own, with the numbers that a tuner found."""
+    tiling = _sweep_blocks(body, machine)
+    return tiling if size is None else _resized(tiling, size)
+
+
+def sweep_sizes(body: Body, machine: Machine) -> list[BlockSize]:
+    """What else may be tried for a body that sweeps."""
+    tiling = _sweep_blocks(body, machine)
+    longest = power_of_two(max(elements(stage) for stage in body.stages))
+    rows = around(tiling.rows, 1, power_of_two(tiling.points))
+    return _neighbours(tiling, rows, around(tiling.columns, 1, longest), machine)
+
+
+def _sweep_blocks(body: Body, machine: Machine) -> BlockTiling:
     axes = item_order(body)
     points = prod(axis.extent for axis in axes)
     longest = max(elements(stage) for stage in body.stages)

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 from lazygrad.ir.dtype import DType, bool_
 from lazygrad.ir.index import Bound, Index, Mask, Substitution, Variable
-from lazygrad.ir.value import ARGUMENT, CONSTANT, INDEX, LOAD, REDUCED, VALID, Value
+from lazygrad.ir.value import ARGUMENT, CONSTANT, INDEX, LOAD, PRODUCT, REDUCED, VALID, Value
 from lazygrad.kernel.emit_index import Address, Condition, IndexEmitter
 from lazygrad.kernel.kernel import Access, Body, Reduction, Store
 from lazygrad.kernel.levels import INDENT, Binding, Operand
@@ -82,6 +82,8 @@ class Emitter(IndexEmitter):
             return Operand(self.argument(value.payload, value.dtype), value.dtype)
         if value.op == REDUCED:
             return self.reduced[value.payload]
+        if value.op == PRODUCT:
+            return self.products[value.payload]
         if value.op == INDEX:
             return self._integer_value(value)
         if value.op == VALID:

@@ -14,6 +14,11 @@ def has_contraction(body: Body) -> bool:
     return any(isinstance(a, Contraction) for stage in body.stages for a in stage.accumulators)
 
 
+def is_streaming(body: Body) -> bool:
+    """Whether the body's first stage has products, and so runs through blocks of matrices."""
+    return bool(body.stages[0].products)
+
+
 def is_pointwise(body: Body) -> bool:
     """Whether the body only stores, in one stage and any order."""
     if len(body.stages) != 1:

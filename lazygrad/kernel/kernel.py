@@ -23,7 +23,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import ClassVar, Literal, NamedTuple, TypeAlias
+from typing import Any, ClassVar, Literal, NamedTuple, TypeAlias
 
 from lazygrad.ir.dtype import DType
 from lazygrad.ir.index import Index, Mask, Variable
@@ -178,6 +178,9 @@ class Stage:
     @cached_property
     def _hash(self) -> int:  # stages are keys of what is known about them
         return hash((self.axes, self.accumulators, self.stores, self.sequential, self.products))
+
+    def __reduce__(self) -> tuple[Any, ...]:  # what is remembered above holds in this process only
+        return Stage, (self.axes, self.accumulators, self.stores, self.sequential, self.products)
 
     @cached_property
     def values(self) -> tuple[Value, ...]:

@@ -72,6 +72,7 @@ class Levels(ABC):
     def __init__(self, lanes: int) -> None:
         self.lanes = lanes
         self.reduced: dict[int, Operand] = {}
+        self.products: dict[int, Operand] = {}
         self.bindings: dict[Variable, Binding] = {}
         self._levels = [_Level("")]
         self._memory: dict[Any, Any] = {}
@@ -109,8 +110,9 @@ class Levels(ABC):
         depth = len(self._levels)
         for variable in [v for v, binding in self.bindings.items() if binding.depth >= depth]:
             del self.bindings[variable]
-        for number in [n for n, operand in self.reduced.items() if operand.depth >= depth]:
-            del self.reduced[number]
+        for known in (self.reduced, self.products):
+            for number in [n for n, operand in known.items() if operand.depth >= depth]:
+                del known[number]
         outer = self._levels[-1].lines
         if level.header is None:
             outer += level.lines

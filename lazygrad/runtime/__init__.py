@@ -5,6 +5,8 @@ This package's names are the interface a backend is written against (see docs/ar
 
 from lazygrad.runtime.buffer import Buffer
 from lazygrad.runtime.device import (
+    HEURISTIC,
+    Alternative,
     Capabilities,
     CompilingDevice,
     Device,
@@ -26,6 +28,8 @@ from lazygrad.runtime.registry import (
 from lazygrad.runtime.transfer import from_host, to_host
 
 __all__ = [
+    "HEURISTIC",
+    "Alternative",
     "Backend",
     "BackendError",
     "Buffer",

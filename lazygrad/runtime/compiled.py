@@ -15,6 +15,7 @@ from lazygrad.runtime.buffer import Allocation, Buffer
 from lazygrad.runtime.device import CompilingDevice, Program
 from lazygrad.runtime.statistics import total
 from lazygrad.runtime.structure import Structure, abstract, linearize
+from lazygrad.runtime.tuning import chosen
 from lazygrad.runtime.watching import watches
 from lazygrad.schedule import Schedule, plan
 
@@ -116,7 +117,8 @@ def _find(device: CompilingDevice, structure: Structure) -> Executable:
     _check_dtypes(device, graph.roots)
     capabilities = device.capabilities
     schedule = plan(graph.roots, graph.leaves, graph.arguments, capabilities.machine, capabilities.argument_limit)
-    made = Executable(schedule, tuple(device.compile([k.kernel for k in schedule.kernels])))
+    kernels = [scheduled.kernel for scheduled in schedule.kernels]
+    made = Executable(schedule, tuple(device.compile_alternatives(kernels, chosen(device, kernels))))
     known[structure.steps] = made
     if len(known) > REMEMBERED_SCHEDULES:
         known.popitem(last=False)

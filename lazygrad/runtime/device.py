@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar, TypeAlias
 
 import numpy
 
@@ -72,6 +73,13 @@ class EvaluatingDevice(Device):
         """Fills ``result`` of every root."""
 
 
+# How a kernel is cut, where a backend can cut it in several ways: numbers for each of its bodies, none for a body that
+# the backend's heuristic cuts. What they mean is the backend's affair.
+Alternative: TypeAlias = tuple[tuple[int, ...], ...]
+# Every body as the heuristic has it.
+HEURISTIC: Alternative = ()
+
+
 class Program(ABC):
     """A compiled kernel, ready to be launched."""
 
@@ -108,3 +116,25 @@ class CompilingDevice(Device):
     def source(self, kernel: Kernel) -> str:
         """The generated source, for debugging."""
         raise NotImplementedError
+
+    # ---- tuning
+
+    is_tunable: ClassVar[bool] = False  # whether there are alternatives
+
+    def alternatives(self, kernel: Kernel) -> Sequence[Alternative]:
+        """The ways to cut the kernel that are worth a trial, the heuristic's first."""
+        return (HEURISTIC,)
+
+    def compile_alternatives(self, kernels: Sequence[Kernel], chosen: Sequence[Alternative]) -> Sequence[Program]:
+        """One program for each kernel, cut as chosen for it."""
+        return self.compile(kernels)
+
+    def seconds(self, run: Callable[[], None], before: Callable[[], None] | None = None) -> float:
+        """How long the work takes that ``run`` submits; what ``before`` submits runs first and does not count."""
+        if before is not None:
+            before()
+        self.synchronize()
+        start = time.perf_counter()
+        run()
+        self.synchronize()
+        return time.perf_counter() - start

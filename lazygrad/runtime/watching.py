@@ -95,11 +95,11 @@ class _Verify:
         expected = [array.copy() for array in self.inputs]
         interpret(kernel, expected, [0 for b in kernel.buffers if b.movable], numbers)
         for position, (want, got) in enumerate(zip(expected, self._read(kernel, memories), strict=True)):
-            difference = _difference(want, got)
-            if difference is not None:
+            different = difference(want, got)
+            if different is not None:
                 raise VerificationError(
                     f"{self.device.name}: kernel {kernel.name} wrote something else than the reference to its buffer "
-                    f"{position}: {difference}\ncomputed for {scheduled.place or 'an unknown line'}\n"
+                    f"{position}: {different}\ncomputed for {scheduled.place or 'an unknown line'}\n"
                     f"{print_kernel(kernel)}"
                 )
 
@@ -113,7 +113,8 @@ class _Verify:
         return arrays
 
 
-def _difference(want: numpy.ndarray[Any, Any], got: numpy.ndarray[Any, Any]) -> str | None:
+def difference(want: numpy.ndarray[Any, Any], got: numpy.ndarray[Any, Any]) -> str | None:
+    """Words for elements that differ by more than rounding in another order does; None where there are none."""
     if want.dtype.kind in "biu":
         wrong = want != got
     else:

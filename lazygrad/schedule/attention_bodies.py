@@ -5,17 +5,17 @@ By query m, through the keys n:
     score = scale * sum(query[m, e] * key[n, e] over e) + bias[m, n], or -inf where n is hidden from m
     attention[m, d] = the average of value[n, d] by score
     attention_logsumexp[m] = logsumexp(score)
-    query_gradient[m, e] = sum(score_gradient * key[n, e])
+    query_gradient[m, e] = scale * sum(score_gradient * key[n, e])
 
 By key n, through the queries m:
 
-    key_gradient[n, e] = sum(score_gradient * query[m, e])
+    key_gradient[n, e] = scale * sum(score_gradient * query[m, e])
     value_gradient[n, d] = sum(weight * cotangent[m, d])
 
 with the weights computed again:
 
     weight = exp(score - logsumexp[m])
-    score_gradient = scale * weight * (sum(cotangent[m, d] * value[n, d] over d) - delta[m])
+    score_gradient = weight * (sum(cotangent[m, d] * value[n, d] over d) - delta[m])
 
 This is FlashAttention-2 (Dao 2023, https://arxiv.org/abs/2307.08691, section 3.1) without its tiles: they are the
 business of code generators.
@@ -41,6 +41,8 @@ from lazygrad.schedule.streaming import BY_KEY, operands
 
 # Whether a matrix is given by query or by key, and the name of its last axis.
 _SIDES = {"query": (True, "e"), "key": (False, "e"), "value": (False, "d"), "cotangent": (True, "d")}
+# Gradients through the score's scale. It multiplies their sums, not what is summed.
+_SCALED = (QUERY_GRADIENT, KEY_GRADIENT)
 # The matrix whose rows a gradient adds up.
 _SUMMED = {QUERY_GRADIENT: "key", KEY_GRADIENT: "query", VALUE_GRADIENT: "cotangent"}
 
@@ -52,7 +54,8 @@ def attention_body(component: Component, stored: Sequence[Node], expressions: Ex
     streaming = Stage(atoms([stream.through]), tuple(taken), products=tuple(stream.products))
     storing = []
     for number, (member, accumulator) in enumerate(zip(stored, taken, strict=True)):
-        expressions.results[member] = scalar.leaf(scalar.REDUCED, accumulator.dtype, number)
+        result = scalar.leaf(scalar.REDUCED, accumulator.dtype, number)
+        expressions.results[member] = result * stream.attributes.scale if member.op in _SCALED else result
         storing.append(Stage(accumulator.axes, (), (expressions.store(member, component.points[member]),)))
     return Body(atoms(axis_variables(component.space)), (streaming, *storing))
 
@@ -108,9 +111,9 @@ class _Stream:
 
     @cached_property
     def score_gradient(self) -> Value:
-        """The cotangent of the product of query and key."""
+        """The cotangent of the score."""
         weight, of_weight = self.weight, self._product("cotangent", "value")
-        return weight * (of_weight - self._of_query("delta")) * self.attributes.scale
+        return weight * (of_weight - self._of_query("delta"))
 
     def _product(self, by_query: str, by_key: str) -> Value:
         """The product of two matrices, one of which is given by query, the other by key."""
@@ -125,7 +128,10 @@ class _Stream:
         matrix = self.given[name]
         of_query, letter = _SIDES[name]
         last = variable(letter, matrix.shape[-1])
-        return self.expressions.element(matrix, (*self.batch, self.m if of_query else self.n, last)), last
+        element = self.expressions.element(matrix, (*self.batch, self.m if of_query else self.n, last))
+        if element.op != "cast":  # no load, a constant say: it is as narrow as the matrix
+            element = element.cast(matrix.dtype).cast(self.dtype)
+        return element, last
 
     def _of_query(self, name: str) -> Value:
         """One of the numbers that there are for each query."""

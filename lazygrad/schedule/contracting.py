@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from lazygrad.ir.index import Index, Variable
+from lazygrad.ir.index import Atom, Index, Variable
 from lazygrad.ir.map import IndexMap
 from lazygrad.ir.node import Node, topological
 from lazygrad.ir.op import Family
@@ -45,11 +45,23 @@ class Wishes:
 
 
 def is_windowed(index_map: IndexMap) -> bool:
-    """Sliding windows: some coordinate adds two variables that overlap or divides, or there is a mask."""
+    """Sliding windows: some coordinate adds two variables that overlap or divides a sum, or there is a mask.
+
+    An axis that is one of the parts of another, as heads are of channels, is no window.
+    """
     return bool(index_map.mask) or any(
-        any(not isinstance(atom, Variable) for atom, _ in c.terms) or (len(c.terms) > 1 and _walks(c) is None)
+        not all(_is_part(atom) for atom, _ in c.terms) or (len(c.terms) > 1 and _walks(c) is None)
         for c in index_map.coordinates
     )
+
+
+def _is_part(atom: Atom) -> bool:
+    """A variable, or a digit of one."""
+    while not isinstance(atom, Variable):
+        if atom.index.constant or len(atom.index.terms) != 1 or atom.index.terms[0][1] != 1:
+            return False
+        atom = atom.index.terms[0][0]
+    return True
 
 
 def collect_wishes(roots: Sequence[Node], machine: Machine) -> Wishes:
@@ -125,7 +137,9 @@ def _collect(current: Node, wishes: Wishes, machine: Machine) -> None:
 
 
 def _collect_streamed(current: Node, wishes: Wishes) -> None:
-    """Matrices of streams lie in memory, their rows' elements side by side."""
+    """Matrices of streams lie in memory; the elements of their rows, and of the result's, lie side by side."""
+    if streaming.has_last_axis(current):
+        wishes.innermost.setdefault(current, current.rank - 1)
     for matrix in streaming.matrices(current):
         source, index_map = source_of(matrix)
         wishes.in_memory[source] = None

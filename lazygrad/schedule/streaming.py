@@ -21,7 +21,7 @@ LONGEST_ROW = 256
 # Streams whose results are given by key run through the queries.
 BY_KEY = (KEY_GRADIENT, VALUE_GRADIENT)
 # The extents of results' last axes are those of query and key (e) or that of value (d).
-LAST_AXIS = {ATTENTION: "d", QUERY_GRADIENT: "e", KEY_GRADIENT: "e", VALUE_GRADIENT: "d"}
+_LAST_AXIS = {ATTENTION: "d", QUERY_GRADIENT: "e", KEY_GRADIENT: "e", VALUE_GRADIENT: "d"}
 _GRADIENT_INPUTS = ("query", "key", "value", "cotangent", "logsumexp", "delta", "bias")
 _INPUTS: dict[Op, tuple[str, ...]] = {
     ATTENTION: ("query", "key", "value", "bias"),
@@ -67,12 +67,17 @@ def iterations(of: Node) -> int:
     return size_of(query.shape[:-1]) * key.shape[-2]
 
 
+def has_last_axis(of: Node) -> bool:
+    """Whether the result has an axis behind the rows."""
+    return of.op in _LAST_AXIS
+
+
 def rows(of: Node) -> Shape:
     """The extents of the points that are computed side by side."""
-    return of.shape[:-1] if of.op in LAST_AXIS else of.shape
+    return of.shape[:-1] if has_last_axis(of) else of.shape
 
 
 def point(of: Node) -> tuple[Index, ...]:
     """An element of the result, by the variables of the rows and of the result's own last axis."""
     own = axis_variables(rows(of))
-    return (*own, variable(LAST_AXIS[of.op], of.shape[-1])) if of.op in LAST_AXIS else own
+    return (*own, variable(_LAST_AXIS[of.op], of.shape[-1])) if has_last_axis(of) else own

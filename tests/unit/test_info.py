@@ -53,6 +53,20 @@ def test_a_backend_that_fails_is_shown_with_its_reason(monkeypatch):
     assert "numpy is broken today" in printed()
 
 
+def test_a_backend_without_devices_says_why(monkeypatch):
+    class Empty:
+        def devices(self):
+            return ()
+
+        def reason(self):
+            return "no [driver] is installed"
+
+    monkeypatch.setattr("lazygrad.commands.info.backend", lambda name: Empty())
+    assert re.search(r"numpy +no device +no \[driver\] is installed", printed())
+    del Empty.reason  # which need not be there
+    assert re.search(r"numpy +no device", printed())
+
+
 def test_the_command_line():
     done = subprocess.run([sys.executable, "-m", "lazygrad", "info"], capture_output=True, text=True, check=True)
     assert "Devices" in done.stdout

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from backends.triton.fake_cuda import FakeCuda, Image
+from backends.triton.cuda_objects import Image
+from backends.triton.fake_cuda import FakeCuda
 from lazygrad.ir.dtype import DType, float32
 from lazygrad.kernel.kernel import BufferDeclaration, Kernel
 from lazygrad.runtime import Capabilities

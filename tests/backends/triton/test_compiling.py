@@ -21,7 +21,8 @@ from lazygrad_triton import versions
 if versions.installed_version() is None:
     pytest.skip("Triton is not installed", allow_module_level=True)
 
-from backends.triton.fake_cuda import FakeCuda, Image
+from backends.triton.cuda_objects import Image
+from backends.triton.fake_cuda import FakeCuda
 from backends.triton.handwritten import SIZE, each, found_device, kernel, source, times, times_source
 from lazygrad_triton import compiling, resources
 from lazygrad_triton.binaries import Binary, Target

@@ -17,7 +17,8 @@ from lazygrad_triton import versions
 if versions.installed_version() is None:
     pytest.skip("Triton is not installed", allow_module_level=True)
 
-from backends.triton.fake_cuda import H100, FakeCuda, Status
+from backends.triton.cuda_objects import H100, Status
+from backends.triton.fake_cuda import FakeCuda
 from backends.triton.handwritten import SIZE, FakeBuilder, each, found_device, kernel, open_device, source, times
 from lazygrad_triton.device import TritonDevice
 from lazygrad_triton.driver import DriverError
@@ -37,8 +38,10 @@ def cache(tmp_path, monkeypatch):
 def cuda():
     fake = FakeCuda()
     yield fake
-    if fake.raised is not None:
-        raise fake.raised
+    raised = fake.raised
+    fake.forget()
+    if raised is not None:
+        raise raised
 
 
 def run(device, which, x, offsets=(), scalars=(), out=float32):

@@ -8,7 +8,8 @@ from types import ModuleType
 
 import pytest
 
-from backends.triton.fake_cuda import H100, FakeCuda, Status
+from backends.triton.cuda_objects import H100, Status
+from backends.triton.fake_cuda import FakeCuda
 from lazygrad.runtime import BackendError
 from lazygrad_triton import devices, driver, versions
 from lazygrad_triton.driver import Driver, DriverError

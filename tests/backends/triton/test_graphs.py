@@ -11,7 +11,8 @@ from lazygrad_triton import versions
 if versions.installed_version() is None:
     pytest.skip("Triton is not installed", allow_module_level=True)
 
-from backends.triton.fake_cuda import FakeCuda, Status
+from backends.triton.cuda_objects import Status
+from backends.triton.fake_cuda import FakeCuda
 from backends.triton.handwritten import SIZE, FakeBuilder, each, kernel, open_device, source, times
 from lazygrad_triton.driver import DriverError
 

@@ -61,7 +61,9 @@ def test_steps(step, part):
         for binary in binaries:
             assert binary.shared <= CAPABILITIES[target].machine.local_memory
             if any(has_contraction(body) for body in kernel.bodies):
-                assert resources(binary).spills == 0, f"{kernel.name} spills\n{generate(kernel, CAPABILITIES[target]).text}"
+                assert resources(binary).spills == 0, (
+                    f"{kernel.name} spills\n{generate(kernel, CAPABILITIES[target]).text}"
+                )
 
 
 def test_pointwise_loads_and_stores_are_vectors():
@@ -86,7 +88,9 @@ def test_half_products_run_on_matrix_units(transposed):
     assert "ld.global" not in binary.assembly  # operands go to shared memory without passing through registers
 
 
-@pytest.mark.parametrize(("precision", "instruction"), [("highest", "fma.rn.f32"), ("high", "tf32"), ("medium", "bf16")])
+@pytest.mark.parametrize(
+    ("precision", "instruction"), [("highest", "fma.rn.f32"), ("high", "tf32"), ("medium", "bf16")]
+)
 def test_float32_precision(precision, instruction):
     a, b = (lg.rand(2048, 2048).realize() for _ in range(2))
     lg.set_float32_matmul_precision(precision)

@@ -1,0 +1,188 @@
+"""How a stream is cut into tiles for block programs: a body whose first stage has products.
+
+In: the body and the machine. Out: a ``BlockStreaming``. One program computes a tile of rows: it holds what these rows
+need of the products, and runs through the stage in blocks of steps.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+
+from lazygrad.ir.dtype import DType, bfloat16, float16, float32, float64
+from lazygrad.ir.index import Variable
+from lazygrad.ir.value import Value
+from lazygrad.kernel.block_size import BlockSize, around, nearest
+from lazygrad.kernel.block_tiling import power_of_two
+from lazygrad.kernel.forms import axes_read
+from lazygrad.kernel.kernel import Average, Body, Contraction, Stage
+from lazygrad.kernel.machine import Machine
+from lazygrad.settings import Precision
+
+# The smallest blocks that every matrix unit takes.
+SMALLEST_BLOCK = 16
+LARGEST_BLOCK = 128
+# What a tuner tries besides: more warps and pipeline stages than these have never made anything faster.
+MOST_WARPS = 8
+MOST_STAGES = 4
+# Numbers of 32 bits that a thread can hold of sums and products, beside all else that it needs.
+MOST_HELD = 192
+REGISTER_BYTES = 4
+
+# (rows, steps, warps, stages), best first, by how many sums of weighted rows there are beside averages and how many
+# bytes the longest row has: the first that gives every core a tile is taken, else the last. With these neither Hopper
+# nor Ampere spills registers.
+Sizes = tuple[tuple[int, int, int, int], ...]
+Table = dict[tuple[int, int], Sizes]
+WARP_GROUP_TABLE: Table = {
+    (0, 128): ((128, 64, 4, 3), (64, 64, 4, 3)),
+    (0, 256): ((128, 128, 8, 2), (64, 64, 4, 3)),
+    (0, 512): ((64, 32, 4, 2),),
+    (1, 128): ((64, 64, 4, 2), (64, 32, 4, 2)),
+    (1, 256): ((64, 64, 4, 2), (64, 32, 4, 2)),
+    (1, 512): ((64, 32, 8, 2),),
+    (2, 128): ((64, 64, 4, 2), (64, 32, 4, 2)),
+    (2, 256): ((128, 64, 8, 2), (64, 64, 8, 2)),
+    (2, 512): ((64, 32, 8, 2),),
+}
+WARP_TABLE: Table = {
+    (0, 128): ((128, 32, 4, 3), (64, 64, 4, 3)),
+    (0, 256): ((128, 64, 8, 3), (64, 64, 4, 3)),
+    (0, 512): ((64, 32, 4, 2),),
+    (1, 128): ((128, 64, 8, 2), (64, 64, 4, 2)),
+    (1, 256): ((64, 64, 4, 2), (64, 32, 4, 2)),
+    (1, 512): ((64, 32, 8, 2),),
+    (2, 128): ((64, 32, 4, 2),),
+    (2, 256): ((64, 64, 8, 2), (64, 32, 4, 2)),
+    (2, 512): ((64, 32, 8, 2),),
+}
+# Without matrix units the factors pass through registers.
+EXACT_SIZES: Sizes = ((64, 32, 8, 2), (32, 32, 4, 2))
+DOUBLE_SIZES: Sizes = ((32, 32, 4, 2),)
+
+
+@dataclass(frozen=True)
+class BlockStreaming:
+    """Axes flattened, slowest first: those of the body that the streamed operands read too, rows, and steps. The tile
+    is ``size``: its columns are steps.
+    """
+
+    batch_axes: tuple[Variable, ...]
+    row_axes: tuple[Variable, ...]
+    step_axes: tuple[Variable, ...]
+    size: BlockSize
+
+    @property
+    def rows(self) -> int:
+        return self.size.rows
+
+    @property
+    def steps(self) -> int:
+        return self.size.columns
+
+    @property
+    def batches(self) -> int:
+        return _extent(self.batch_axes)
+
+    @property
+    def row_count(self) -> int:
+        return _extent(self.row_axes)
+
+    @property
+    def step_count(self) -> int:
+        return _extent(self.step_axes)
+
+    @property
+    def row_tiles(self) -> int:
+        return -(-self.row_count // self.rows)
+
+    @property
+    def programs(self) -> int:
+        return self.batches * self.row_tiles
+
+
+def block_streaming(body: Body, machine: Machine, size: BlockSize | None = None) -> BlockStreaming:
+    """The tile for the body, with the numbers that a tuner found."""
+    stage = body.stages[0]
+    streamed = {axis for value in _streamed(stage) for axis in axes_read(value)}
+    batch = tuple(axis for axis in body.axes if axis in streamed)
+    rows = tuple(axis for axis in body.axes if axis not in streamed)
+    if size is None:
+        size = _heuristic(stage, _extent(batch), _extent(rows), machine)
+    fitted = size._replace(
+        rows=_fitted(size.rows, _extent(rows)), columns=_fitted(size.columns, _extent(stage.axes)), depth=1
+    )
+    return BlockStreaming(batch, rows, stage.axes, fitted)
+
+
+def _streamed(stage: Stage) -> list[Value]:
+    """The operands that each step brings along: second factors of products, and what is weighted."""
+    weighted = [a.operands[1] for a in stage.accumulators if isinstance(a, (Average, Contraction))]
+    return [*(product.b for product in stage.products), *weighted]
+
+
+def _fitted(block: int, extent: int) -> int:
+    return max(SMALLEST_BLOCK, min(block, power_of_two(extent)))
+
+
+def _heuristic(stage: Stage, batches: int, rows: int, machine: Machine) -> BlockSize:
+    chosen = (0, 0, 0, 0)
+    for chosen in _sizes(stage, machine):
+        if batches * -(-rows // chosen[0]) >= machine.cores:
+            break
+    rows, steps, warps, stages = chosen
+    return BlockSize(rows, steps, 1, warps, stages)
+
+
+def _sizes(stage: Stage, machine: Machine) -> Sizes:
+    product = stage.products[0]
+    factors = factor_type(product.operands, product.precision)
+    if factors is float64:
+        return DOUBLE_SIZES
+    if factors is float32 and product.precision == "highest":
+        return EXACT_SIZES
+    sums = sum(isinstance(accumulator, Contraction) for accumulator in stage.accumulators)
+    table = WARP_GROUP_TABLE if machine.matrix_units == "warp group" else WARP_TABLE
+    longest = max(padded(part.axes) for part in (*stage.products, *stage.accumulators)) * factors.itemsize
+    fitting = [key for key in table if key[0] == min(sums, 2)]
+    return table[min((key for key in fitting if key[1] >= longest), default=max(fitting))]
+
+
+def stream_sizes(body: Body, machine: Machine) -> list[BlockSize]:
+    """What else may be tried: tiles that fit into shared memory and registers."""
+    form = block_streaming(body, machine)
+    stage = body.stages[0]
+    product = stage.products[0]
+    itemsize = factor_type(product.operands, product.precision).itemsize
+    loaded = sum(padded(part.axes) for part in stage.products) * itemsize
+    sums = sum(padded(a.axes) for a in stage.accumulators if isinstance(a, (Average, Contraction)))
+    registers = max(1, product.dtype.itemsize // REGISTER_BYTES)
+    candidates = (
+        BlockSize(rows, steps, 1, warps, stages)
+        for rows in around(form.rows, SMALLEST_BLOCK, LARGEST_BLOCK)
+        for steps in around(form.steps, SMALLEST_BLOCK, LARGEST_BLOCK)
+        for warps in around(form.size.warps, 1, MOST_WARPS)
+        for stages in range(1, MOST_STAGES + 1)
+        if rows * (sums + len(stage.products) * steps) * registers <= MOST_HELD * warps * machine.warp_size
+        and (rows + stages * steps) * loaded <= machine.local_memory
+    )
+    return nearest(form.size, (block_streaming(body, machine, size).size for size in candidates))
+
+
+def padded(axes: tuple[Variable, ...]) -> int:
+    """How many columns a block has that holds all of the axes."""
+    return max(SMALLEST_BLOCK, power_of_two(_extent(axes)))
+
+
+def factor_type(factors: tuple[Value, ...], precision: Precision) -> DType:
+    """The type in which factors are multiplied: half-width floats as they are, others as the precision allows."""
+    wide = factors[0].dtype
+    stored = {factor.inputs[0].dtype if factor.op == "cast" else wide for factor in factors}
+    for half in (float16, bfloat16):
+        if stored == {half}:
+            return half
+    return bfloat16 if precision == "medium" and wide is float32 else wide
+
+
+def _extent(axes: tuple[Variable, ...]) -> int:
+    return prod(axis.extent for axis in axes)
