@@ -5,6 +5,8 @@ No version of a workload runs much faster than its bytes at the copy's rate, or 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from benchmarks.frameworks import Torch
 from benchmarks.measuring import contestant, time_steps
 from benchmarks.workloads import Precision, Run
@@ -18,19 +20,18 @@ TINY_COPY_BYTES = 1 << 20
 TINY_EXTENT = 64
 
 
-def ceilings(device: str, tiny: bool, seconds: float) -> dict[str, float]:
-    """GB/s of a copy, bytes read and written counted, and TFLOP/s of a product in each precision."""
+def ceilings(device: str, tiny: bool, seconds: float) -> Iterator[dict[str, float]]:
+    """One after the other: GB/s of a copy, bytes read and written counted, and TFLOP/s of a product by precision."""
     framework = contestant("eager", device)
     assert isinstance(framework, Torch)
-    found = {"copy_gb_per_second": _copy(framework, TINY_COPY_BYTES if tiny else COPY_BYTES, seconds)}
+    yield {"copy_gb_per_second": _copy(framework, TINY_COPY_BYTES if tiny else COPY_BYTES, seconds)}
     extent = TINY_EXTENT if tiny else EXTENT
     build = forward(matrix_product, (extent, extent), (extent, extent))
     for precision in PRECISIONS:
         framework.set_precision(precision)
         timing = time_steps(build(framework, precision), framework, seconds)
-        found[f"{precision}_tflops"] = 2 * extent**3 / timing.ms / 1e9
+        yield {f"{precision}_tflops": 2 * extent**3 / timing.ms / 1e9}
     framework.release()
-    return found
 
 
 def _copy(framework: Torch, size: int, seconds: float) -> float:

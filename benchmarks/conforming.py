@@ -27,7 +27,7 @@ START_SECONDS = 60.0
 
 
 def conform(
-    start: Callable[[], Worker], deadline: float, tiny: bool, publish: Callable[[dict[str, Any]], None]
+    start: Callable[[], Worker], deadline: float, tiny: bool, publish: Callable[[dict[str, Any]], object]
 ) -> dict[str, Any]:
     """Runs values of all rows, then gradients, and publishes the report after each.
 
@@ -56,6 +56,7 @@ def conform(
         thread.start()
     for thread in threads:
         thread.join()
+    publish(conformance.report())
     return conformance.report()
 
 
@@ -64,7 +65,7 @@ class Conformance:
 
     def __init__(
         self, requests: Iterable[dict[str, Any]], start: Callable[[], Worker], deadline: float,
-        publish: Callable[[dict[str, Any]], None],
+        publish: Callable[[dict[str, Any]], object],
     ) -> None:  # fmt: skip
         self._waiting = deque(requests)
         self._start = start

@@ -126,7 +126,10 @@ class Lazygrad(Framework):
         from lazygrad import runtime
 
         self.module = lazygrad
-        self.device = runtime.device(runtime.canonical_device(device))
+        opened = runtime.device(runtime.canonical_device(device))
+        if not isinstance(opened, runtime.CompilingDevice):
+            raise TypeError(f"{opened.name} evaluates node by node: it is a reference, and nobody waits for it")
+        self.device = opened
         lazygrad.set_default_device(self.device.name)
 
     def tensor(self, array: Array, dtype: str = "", requires_grad: bool = False) -> Any:

@@ -51,7 +51,8 @@ def contestant(label: str, device: str) -> Framework:
     """The framework of a label, for a device that is named as lazygrad does."""
     if label == "lazygrad":
         return Lazygrad(device)
-    peer = "cuda" if device.startswith("triton") and not device.endswith("interpret") else "cpu"
+    backend, _, variant = device.partition(":")
+    peer = f"cuda:{variant or 0}" if backend == "triton" and variant != "interpret" else "cpu"
     return Torch(
         peer, label, compile=label.startswith("compile"), channels_last=label.endswith("channels last")
     )  # fmt: skip

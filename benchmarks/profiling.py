@@ -15,7 +15,7 @@ from benchmarks.frameworks import Lazygrad
 from benchmarks.workloads import Workload
 from lazygrad.kernel.kernel import Average, Contraction, Kernel, Stage
 from lazygrad.kernel.printer import print_kernel
-from lazygrad.runtime import CompilingDevice, Program
+from lazygrad.runtime import Alternative, CompilingDevice, Program
 
 WARM_UP_STEPS = 2
 PROFILED_STEPS = 5
@@ -48,12 +48,15 @@ def profile(workload: Workload, device: str) -> dict[str, Any]:
     opened = framework.device
     own = getattr(opened, "profile", None)
     launches: list[tuple[Kernel, int]] = []
-    compile_kernels = opened.compile
+    alternatives: dict[Kernel, Alternative] = {}
+    compile_alternatives = opened.compile_alternatives
 
-    def compile_noted(kernels: Sequence[Kernel]) -> Sequence[Program]:
-        return [Noted(program, opened, launches, clocked=own is None) for program in compile_kernels(kernels)]
+    def compile_noted(kernels: Sequence[Kernel], chosen: Sequence[Alternative]) -> Sequence[Program]:
+        alternatives.update(zip(kernels, chosen, strict=True))
+        programs = compile_alternatives(kernels, chosen)
+        return [Noted(program, opened, launches, clocked=own is None) for program in programs]
 
-    opened.compile = compile_noted
+    opened.compile_alternatives = compile_noted
     run = workload.build(framework, workload.precision)
 
     def steps(count: int) -> float:
@@ -74,7 +77,9 @@ def profile(workload: Workload, device: str) -> dict[str, Any]:
         "clock": "host" if own is None else "device",
         "kernels": [_line(number, *kernel) for number, kernel in enumerate(kernels)],
         "sources": "\n".join(
-            f"# {number}\n{_comment(kernel)}\n{opened.source(kernel)}\n" for number, (kernel, *_) in enumerate(kernels)
+            f"# {number}, cut as {alternatives[kernel] or 'the heuristic does'}\n{_comment(kernel)}\n"
+            f"{opened.source(kernel)}\n"
+            for number, (kernel, *_) in enumerate(kernels)
         ),
     }
 

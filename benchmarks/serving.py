@@ -38,6 +38,7 @@ def describe(request: dict[str, Any], device: str, say: Say) -> None:
         except PackageNotFoundError:
             versions[package] = "not installed"
     say({"python": platform.python_version(), "system": platform.platform(), "versions": versions})
+    say({"environment": {name: value for name, value in os.environ.items() if name.startswith("LAZYGRAD_")}})
     if NVIDIA_DRIVER.exists():
         say({"nvidia": NVIDIA_DRIVER.read_text().splitlines()[0]})
     from lazygrad import runtime
@@ -79,7 +80,8 @@ def ceilings(request: dict[str, Any], device: str, say: Say) -> None:
     """See ``benchmarks.ceilings``."""
     from benchmarks.ceilings import ceilings
 
-    say(ceilings(device, request["tiny"], request["seconds"]))
+    for found in ceilings(device, request["tiny"], request["seconds"]):
+        say(found)
 
 
 def workload(request: dict[str, Any], device: str, say: Say) -> None:

@@ -12,7 +12,7 @@ from lazygrad.ir.dtype import DType, bfloat16, bool_, float16
 from lazygrad.ir.value import Value
 from lazygrad.kernel.emit import Address, Condition, Emitter, Operand, fused_products
 from lazygrad.kernel.kernel import Access
-from lazygrad_opencl.literals import literal
+from lazygrad_opencl.literals import integral, literal
 from lazygrad_opencl.operations import Operations
 from lazygrad_opencl.skeleton import BodyContext
 from lazygrad_opencl.types import LANE_NAMES, memory_type, register_type
@@ -35,7 +35,7 @@ class OpenCLEmitter(Emitter):
 
     def integer(self, number: int, dtype: DType) -> str:
         """A C literal."""
-        return literal(number, dtype)
+        return integral(number, dtype)
 
     def number(self, number: bool | int | float, dtype: DType) -> str:
         """A C literal."""
@@ -85,15 +85,10 @@ class OpenCLEmitter(Emitter):
 
     def load(self, access: Access, dtype: DType) -> Operand:
         """One value, a vector, or lanes gathered one by one."""
-        key = ("load", access)
-        found: Operand | None = self.recall(key)
-        if found is None:
-            address = self.address(access.address)
-            condition = self.condition(access.mask)
-            inside = self.inside(access.mask) if condition.wide is not None and address.stride == 1 else None
-            found = self._load(access.buffer, address, condition, inside, dtype)
-            self.remember(key, found, found.depth)
-        return found
+        address = self.address(access.address)
+        condition = self.condition(access.mask)
+        inside = self.inside(access.mask) if condition.wide is not None and address.stride == 1 else None
+        return self._load(access.buffer, address, condition, inside, dtype)
 
     def _load(
         self, buffer: int, address: Address, condition: Condition, inside: Operand | None, dtype: DType

@@ -19,10 +19,11 @@ def literal(number: bool | int | float, dtype: DType) -> str:
         return _floating(float(number), dtype)
     if dtype is bool_:
         return "1" if number else "0"
-    return _integral(int(number), dtype)
+    return integral(int(number), dtype)
 
 
-def _integral(number: int, dtype: DType) -> str:
+def integral(number: int, dtype: DType) -> str:
+    """A literal of an integer type."""
     suffix = "L" if dtype is int64 else ""
     if dtype.kind == "int" and dtype.bits >= 32 and number == dtype.minimum:
         return f"(-{-(number + 1)}{suffix} - 1)"

@@ -150,7 +150,7 @@ class Index:
             return self + other.constant
         if not self.terms:
             return other + self.constant
-        return _sum(self.constant + other.constant, (*self.terms, *other.terms))
+        return combination(0, ((self, 1), (other, 1)))
 
     __radd__ = __add__
 
@@ -203,42 +203,30 @@ def combination(constant_part: int, parts: Iterable[tuple[Index, int]]) -> Index
     >>> combination(3, [(variable("i", 4), 8), (variable("j", 8) + 1, 2)])
     8*i + 2*j + 5
     """
-    terms: list[tuple[Atom, int]] = []
+    terms: dict[Atom, int] = {}
     for index, factor in parts:
         if factor:
             constant_part += index.constant * factor
-            terms += [(atom, coefficient * factor) for atom, coefficient in index.terms]
-    return _sum(constant_part, terms) if len(terms) > 1 else Index(constant_part, tuple(terms))
+            for atom, coefficient in index.terms:
+                terms[atom] = terms.get(atom, 0) + coefficient * factor
+    return _sum(constant_part, terms)
 
 
-def _sum(constant_part: int, terms: Iterable[tuple[Atom, int]]) -> Index:
-    """Collects equal atoms, then rejoins ``d*(x//d) + x%d`` into ``x``."""
-    collected: dict[Atom, int] = {}
-    remainders: list[Quotient] = []
-    for atom, coefficient in terms:
-        if atom in collected:
-            coefficient += collected[atom]
-        elif isinstance(atom, Quotient) and atom.remainder:
-            remainders.append(atom)
-        collected[atom] = coefficient
-    for atom in remainders:
-        coefficient = collected[atom]
-        if coefficient:
+def _sum(constant_part: int, terms: dict[Atom, int]) -> Index:
+    """Rejoins ``d*(x//d) + x%d`` into ``x``, and puts the terms in order."""
+    for atom, coefficient in terms.items():
+        if coefficient and isinstance(atom, Quotient) and atom.remainder:
             quotient = atom.index // atom.divisor
             if len(quotient.terms) != 1 or quotient.constant or quotient.terms[0][1] != 1:
                 continue
             whole = quotient.terms[0][0]
-            if collected.get(whole) == coefficient * atom.divisor:
-                del collected[whole], collected[atom]
-                return _in_order(constant_part, collected) + atom.index * coefficient
-    return _in_order(constant_part, collected)
-
-
-def _in_order(constant_part: int, terms: Mapping[Atom, int]) -> Index:
-    atoms = [atom for atom, coefficient in terms.items() if coefficient]
-    if len(atoms) > 1:
-        atoms.sort(key=_order)
-    return Index(constant_part, tuple([(atom, terms[atom]) for atom in atoms]))
+            if terms.get(whole) == coefficient * atom.divisor:
+                rest = {a: c for a, c in terms.items() if a is not atom and a is not whole}
+                return _sum(constant_part, rest) + atom.index * coefficient
+    kept = [atom for atom, coefficient in terms.items() if coefficient]
+    if len(kept) > 1:
+        kept.sort(key=_order)
+    return Index(constant_part, tuple([(atom, terms[atom]) for atom in kept]))
 
 
 @lru_cache(maxsize=65536)

@@ -6,7 +6,7 @@ None where sums of products without matrix units are better.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import prod
 
 from lazygrad.ir.dtype import float32, float64
@@ -129,24 +129,27 @@ def block_contraction(body: Body, machine: Machine, size: BlockSize | None = Non
     if size is None:
         epilogue = _epilogue_loads(body, rows, columns)
         size = _heuristic(contraction, _size(batch), _size(rows), _size(columns), epilogue, machine)
-    return _fitted(BlockContraction(batch, rows, columns, stage.axes, *size, False, contraction.precision))
+    depth, even = _fitted_depth(size.depth, stage.axes)
+    block_rows, block_columns = min(size.rows, _largest_side(rows)), min(size.columns, _largest_side(columns))
+    return BlockContraction(
+        batch, rows, columns, stage.axes, block_rows, block_columns, depth, size.warps, size.stages, even,
+        contraction.precision,
+    )  # fmt: skip
 
 
-def _fitted(form: BlockContraction) -> BlockContraction:
-    """The tile no larger than the result, with a depth that cuts the innermost summed axis evenly if one can."""
-    depth = max(SMALLEST_BLOCK, min(form.depth, power_of_two(form.sum_length)))
-    inner = form.sum_axes[-1].extent
+def _largest_side(axes: tuple[Variable, ...]) -> int:
+    """The smallest block that holds all rows or columns."""
+    return max(SMALLEST_BLOCK, power_of_two(_size(axes)))
+
+
+def _fitted_depth(depth: int, sum_axes: tuple[Variable, ...]) -> tuple[int, bool]:
+    """A depth no larger than the sum that cuts its innermost axis evenly, and whether there is one."""
+    depth = max(SMALLEST_BLOCK, min(depth, power_of_two(_size(sum_axes))))
+    inner = sum_axes[-1].extent
     even_depth = depth
     while even_depth > SMALLEST_BLOCK and inner % even_depth:
         even_depth //= 2
-    even = inner % even_depth == 0
-    return replace(
-        form,
-        rows=max(SMALLEST_BLOCK, min(form.rows, power_of_two(form.row_count))),
-        columns=max(SMALLEST_BLOCK, min(form.columns, power_of_two(form.column_count))),
-        depth=even_depth if even else depth,
-        even=even,
-    )
+    return (even_depth, True) if inner % even_depth == 0 else (depth, False)
 
 
 def contraction_sizes(body: Body, machine: Machine) -> list[BlockSize]:
@@ -160,18 +163,19 @@ def contraction_sizes(body: Body, machine: Machine) -> list[BlockSize]:
     epilogue = _epilogue_loads(body, form.row_axes, form.column_axes)
     # Of a double, a register of 32 bits holds half.
     registers = max(1, contraction.dtype.itemsize // REGISTER_BYTES)
+    depths = {_fitted_depth(depth, form.sum_axes)[0] for depth in around(form.depth, SMALLEST_BLOCK, LARGEST_DEPTH)}
     candidates = (
         BlockSize(rows, columns, depth, warps, stages)
-        for rows in around(form.rows, SMALLEST_BLOCK, LARGEST_SIDE)
-        for columns in around(form.columns, SMALLEST_BLOCK, LARGEST_SIDE)
-        for depth in around(form.depth, SMALLEST_BLOCK, LARGEST_DEPTH)
+        for rows in around(form.rows, SMALLEST_BLOCK, min(LARGEST_SIDE, _largest_side(form.row_axes)))
+        for columns in around(form.columns, SMALLEST_BLOCK, min(LARGEST_SIDE, _largest_side(form.column_axes)))
+        for depth in sorted(depths)
         for warps in around(form.warps, 1, MOST_WARPS)
         for stages in range(1, MOST_STAGES + 1)
         if rows * columns // (warps * machine.warp_size) >= FEWEST_RESULTS
         and _held(rows, columns, warps, epilogue) * registers <= MOST_HELD
         and stages * (rows + columns) * depth * loaded <= machine.local_memory
     )
-    return nearest(form.size, (_fitted(replace(form, **size._asdict())).size for size in candidates))
+    return nearest(form.size, candidates)
 
 
 def _held(rows: int, columns: int, warps: int, epilogue: int) -> int:

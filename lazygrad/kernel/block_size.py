@@ -7,7 +7,6 @@ chose, and the numbers that make sense for the body. Out: a short list, nearest 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from math import log2
 from typing import NamedTuple
 
 # Compiling one takes a device compiler a second or two, so these are what a minute of one core is enough for.
@@ -35,7 +34,7 @@ def distance(one: BlockSize, other: BlockSize) -> float:
     >>> distance(BlockSize(64, 32), BlockSize(32, 64)), distance(BlockSize(64), BlockSize(64, stages=2))
     (2.0, 0.5)
     """
-    doubled = sum(abs(log2(a) - log2(b)) for a, b in zip(one[:4], other[:4], strict=True))
+    doubled = sum(abs(a.bit_length() - b.bit_length()) for a, b in zip(one[:4], other[:4], strict=True))
     return doubled + STAGE_DISTANCE * abs(one.stages - other.stages)
 
 

@@ -29,36 +29,37 @@ MOST_STAGES = 4
 MOST_HELD = 192
 REGISTER_BYTES = 4
 
-# (rows, steps, warps, stages), best first, by how many sums of weighted rows there are beside averages and how many
-# bytes the longest row has: the first that gives every core a tile is taken, else the last. With these neither Hopper
-# nor Ampere spills registers.
+# (rows, steps, warps, stages), best first: the first that gives every core a tile is taken, else the last.
 Sizes = tuple[tuple[int, int, int, int], ...]
-Table = dict[tuple[int, int], Sizes]
-WARP_GROUP_TABLE: Table = {
-    (0, 128): ((128, 64, 4, 3), (64, 64, 4, 3)),
-    (0, 256): ((128, 128, 8, 2), (64, 64, 4, 3)),
-    (0, 512): ((64, 32, 4, 2),),
-    (1, 128): ((64, 64, 4, 2), (64, 32, 4, 2)),
-    (1, 256): ((64, 64, 4, 2), (64, 32, 4, 2)),
-    (1, 512): ((64, 32, 8, 2),),
-    (2, 128): ((64, 64, 4, 2), (64, 32, 4, 2)),
-    (2, 256): ((128, 64, 8, 2), (64, 64, 8, 2)),
-    (2, 512): ((64, 32, 8, 2),),
+# By the columns of the widest block, and for none, one or two sums of weighted rows beside averages. Chosen so that
+# neither Ampere nor Hopper spills registers up to 128 columns.
+Table = dict[int, tuple[Sizes, Sizes, Sizes]]
+HALF_FOR_WARP_GROUPS: Table = {
+    64: (((128, 64, 4, 3), (64, 64, 4, 3)), ((64, 64, 4, 2), (64, 32, 4, 2)), ((64, 64, 4, 2), (64, 32, 4, 2))),
+    128: (((128, 128, 8, 2), (64, 64, 4, 3)), ((64, 64, 4, 2), (64, 32, 4, 2)), ((128, 64, 8, 2), (64, 64, 8, 2))),
+    256: (((128, 64, 8, 2), (64, 32, 4, 2)), ((64, 32, 8, 2),), ((64, 32, 8, 2),)),
 }
-WARP_TABLE: Table = {
-    (0, 128): ((128, 32, 4, 3), (64, 64, 4, 3)),
-    (0, 256): ((128, 64, 8, 3), (64, 64, 4, 3)),
-    (0, 512): ((64, 32, 4, 2),),
-    (1, 128): ((128, 64, 8, 2), (64, 64, 4, 2)),
-    (1, 256): ((64, 64, 4, 2), (64, 32, 4, 2)),
-    (1, 512): ((64, 32, 8, 2),),
-    (2, 128): ((64, 32, 4, 2),),
-    (2, 256): ((64, 64, 8, 2), (64, 32, 4, 2)),
-    (2, 512): ((64, 32, 8, 2),),
+HALF_FOR_WARPS: Table = {
+    64: (((128, 32, 4, 3), (64, 64, 4, 3)), ((64, 64, 4, 2), (64, 32, 4, 2)), ((64, 32, 4, 2),)),
+    128: (((128, 64, 8, 3), (64, 64, 4, 3)), ((64, 64, 4, 2), (64, 32, 4, 2)), ((64, 64, 8, 2), (64, 32, 4, 2))),
+    256: (((64, 64, 8, 2), (64, 32, 4, 2)), ((64, 32, 8, 2),), ((64, 32, 8, 2),)),
+}
+TF32: Table = {
+    64: (((128, 64, 8, 2), (64, 64, 4, 2)), ((64, 32, 4, 2),), ((64, 32, 4, 2),)),
+    128: (((64, 64, 8, 2), (64, 32, 4, 2)), ((64, 32, 8, 2),), ((32, 32, 4, 2),)),
+    256: (((32, 16, 8, 1),), ((32, 16, 8, 1),), ((32, 16, 8, 1),)),
 }
 # Without matrix units the factors pass through registers.
-EXACT_SIZES: Sizes = ((64, 32, 8, 2), (32, 32, 4, 2))
-DOUBLE_SIZES: Sizes = ((32, 32, 4, 2),)
+EXACT: Table = {
+    64: (((64, 32, 8, 2), (32, 32, 4, 2)),) * 3,
+    128: (((64, 32, 8, 2), (32, 32, 4, 2)), ((64, 32, 8, 2), (32, 32, 4, 2)), ((64, 32, 8, 2),)),
+    256: (((32, 16, 8, 1),),) * 3,
+}
+DOUBLE: Table = {
+    64: (((32, 32, 4, 2),),) * 3,
+    128: (((32, 32, 8, 1),), ((32, 32, 8, 1),), ((32, 16, 8, 1),)),
+    256: (((16, 16, 4, 1),),) * 3,
+}
 
 
 @dataclass(frozen=True)
@@ -126,26 +127,25 @@ def _fitted(block: int, extent: int) -> int:
 
 
 def _heuristic(stage: Stage, batches: int, rows: int, machine: Machine) -> BlockSize:
-    chosen = (0, 0, 0, 0)
-    for chosen in _sizes(stage, machine):
-        if batches * -(-rows // chosen[0]) >= machine.cores:
-            break
-    rows, steps, warps, stages = chosen
-    return BlockSize(rows, steps, 1, warps, stages)
+    table = _table(stage, machine)
+    widest = max(padded(part.axes) for part in (*stage.products, *stage.accumulators))
+    columns = min((key for key in table if key >= widest), default=max(table))
+    sums = sum(isinstance(accumulator, Contraction) for accumulator in stage.accumulators)
+    sizes = table[columns][min(sums, 2)]
+    enough = (size for size in sizes if batches * -(-rows // size[0]) >= machine.cores)
+    block, steps, warps, stages = next(enough, sizes[-1])
+    return BlockSize(block, steps, 1, warps, stages)
 
 
-def _sizes(stage: Stage, machine: Machine) -> Sizes:
+def _table(stage: Stage, machine: Machine) -> Table:
+    """The tiles for what is multiplied."""
     product = stage.products[0]
     factors = factor_type(product.operands, product.precision)
     if factors is float64:
-        return DOUBLE_SIZES
-    if factors is float32 and product.precision == "highest":
-        return EXACT_SIZES
-    sums = sum(isinstance(accumulator, Contraction) for accumulator in stage.accumulators)
-    table = WARP_GROUP_TABLE if machine.matrix_units == "warp group" else WARP_TABLE
-    longest = max(padded(part.axes) for part in (*stage.products, *stage.accumulators)) * factors.itemsize
-    fitting = [key for key in table if key[0] == min(sums, 2)]
-    return table[min((key for key in fitting if key[1] >= longest), default=max(fitting))]
+        return DOUBLE
+    if factors is float32:
+        return TF32 if product.precision == "high" else EXACT
+    return HALF_FOR_WARP_GROUPS if machine.matrix_units == "warp group" else HALF_FOR_WARPS
 
 
 def stream_sizes(body: Body, machine: Machine) -> list[BlockSize]:

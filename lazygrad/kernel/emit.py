@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from typing import Any
 
 from lazygrad.ir.dtype import DType, bool_
 from lazygrad.ir.index import Bound, Index, Mask, Substitution, Variable
@@ -58,13 +59,14 @@ class Emitter(IndexEmitter):
 
     def value(self, value: Value) -> Operand:
         """Emits what is missing of the value's graph and returns where its result is."""
+        known = self._memory
         pending = [value]
         while pending:
             current = pending[-1]
-            if self.recall(current) is not None:
+            if current in known:
                 pending.pop()
                 continue
-            inputs = [self.recall(i) for i in current.inputs]
+            inputs: list[Any] = [known.get(i) for i in current.inputs]
             missing = [i for i, found in zip(current.inputs, inputs, strict=True) if found is None]
             if missing:
                 pending.extend(reversed(missing))
@@ -72,7 +74,7 @@ class Emitter(IndexEmitter):
             pending.pop()
             operand = self._emit(current, inputs)
             self.remember(current, operand, operand.depth)
-        result: Operand = self.recall(value)
+        result: Operand = known[value]
         return result
 
     def _emit(self, value: Value, inputs: list[Operand]) -> Operand:

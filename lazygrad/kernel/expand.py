@@ -38,12 +38,8 @@ class Expander:
             self._done[current] = self._rewrite(current, tuple(self._done[i] for i in current.inputs))
         return self._done[value]
 
-    def expands(self, value: Value) -> bool:
-        """Whether the value itself is an operation that the target lacks."""
-        return value.op in EXPANSIONS and value.op not in self.native and value.inputs[0].dtype.is_float
-
     def _rewrite(self, value: Value, inputs: tuple[Value, ...]) -> Value:
-        if self.expands(value):
+        if value.op in EXPANSIONS and value.op not in self.native and inputs[0].dtype.is_float:
             # An expansion may be written with the name of another one.
             return self(EXPANSIONS[value.op].function(*inputs))
         if inputs == value.inputs:
@@ -53,10 +49,9 @@ class Expander:
 
 def expand(body: Body, native: frozenset[str]) -> Body:
     """The body with every value rewritten for a target that computes the ``native`` names itself."""
-    expander = Expander(native)
-    if not any(expander.expands(value) for stage in body.stages for value in stage.values):
+    if EXPANSIONS.keys().isdisjoint(value.op for stage in body.stages for value in stage.values):
         return body
-    return map_values(body, expander)
+    return map_values(body, Expander(native))
 
 
 def map_values(body: Body, function: Callable[[Value], Value]) -> Body:

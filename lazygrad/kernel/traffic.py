@@ -87,6 +87,7 @@ def full_lanes(extent: int, lanes: int) -> int:
     return lanes
 
 
+@lru_cache(maxsize=16 * KNOWN_STAGES)
 def lane_cost(stage: Stage, axis: Variable | None, lanes: int) -> float:
     """The cost of one point of the stage with lanes along the axis; without an axis, of scalar code."""
     touched = touches(stage)

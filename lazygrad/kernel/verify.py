@@ -118,11 +118,11 @@ class _BodyVerifier:
 
     def _multiplied(self, found: Contraction | Average | Product) -> None:
         a, b = found.operands
-        name = type(found).__name__.lower()
+        name = "an average" if isinstance(found, Average) else f"a {type(found).__name__.lower()}"
         if a.dtype is not b.dtype or found.dtype not in (a.dtype, accumulator(a.dtype)):
-            self._fail(f"a {name} of {a.dtype.name} and {b.dtype.name} cannot be added up in {found.dtype.name}")
+            self._fail(f"{name} of {a.dtype.name} and {b.dtype.name} cannot be added up in {found.dtype.name}")
         if found.precision != "highest" and a.dtype is not float32:
-            self._fail(f"a {name} of {a.dtype.name} has a precision that only float32 has")
+            self._fail(f"{name} of {a.dtype.name} has a precision that only float32 has")
 
     def _accumulator(self, found: Accumulator) -> None:
         if not isinstance(found, Reduction):

@@ -23,11 +23,12 @@ PIPELINE: tuple[Pass, ...] = (
         simplify_algebra,  # constants folded, neutral elements and double negations gone
         simplify_reductions,  # sums of sums joined, reductions of what is broadcast shortened
     ),
-    everywhere(compose_views),  # of the movements that the rules above wrote
     fold_into_contractions,  # views and sums of a contraction's result move to its operands
-    everywhere(compose_views, split_phases),  # strided gradients as interleaved dense contractions
-    everywhere(compose_views, replace_degenerate_contractions),  # without rows, columns or sum: product or reduction
-    everywhere(compose_views),
+    everywhere(
+        compose_views,
+        split_phases,  # strided gradients as interleaved dense contractions
+        replace_degenerate_contractions,  # without rows, columns or sum it is a product or a reduction
+    ),
 )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from lazygrad.ir.node import Node, PlaceScope, topological, with_inputs
 
@@ -21,36 +21,50 @@ def rewrite(roots: Sequence[Node], rule: Rule) -> list[Node]:
                 done[current] = current
                 continue
             PlaceScope.current = current.place
-            changed = current
-            for i in current.inputs:
-                if done[i] is not i:
-                    changed = with_inputs(current, tuple([done[i] for i in current.inputs]))
-                    break
+            changed = _over(current, done)
             done[current] = rule(changed, current) or changed
     return [done[root] for root in roots]
 
 
 def everywhere(*rules: Callable[[Node], Node | None]) -> Pass:
-    """The pass that applies rules which look at nothing but the node, each to what those before it made of it.
+    """The pass that applies rules which look at nothing but the node, until none has anything to change.
 
-    What a walk has finished already, an input of the node say, is not changed once more.
+    What a rule writes is looked at in the same way.
     """
 
     def one_pass(roots: Sequence[Node]) -> list[Node]:
-        finished: set[Node] = set()
+        done: dict[Node, Node] = {}
 
-        def apply(changed: Node, original: Node) -> Node:
-            for rule in rules:
-                if changed in finished:
-                    break
-                changed = rule(changed) or changed
-            finished.add(changed)
+        def visit(root: Node) -> Node:
+            for current in topological([root], lambda of: of.inputs if of.result is None and of not in done else ()):
+                if current not in done:
+                    PlaceScope.current = current.place
+                    changed = current if current.result is not None else _over(current, done)
+                    if changed not in done:
+                        done[changed] = apply(changed)
+                    done[current] = done[changed]
+            return done[root]
+
+        def apply(changed: Node) -> Node:
+            for rule in rules if changed.result is None else ():
+                replaced = rule(changed)
+                if replaced is not None and replaced is not changed:
+                    return visit(replaced)
             return changed
 
-        return rewrite(roots, apply)
+        with PlaceScope(None):
+            return [visit(root) for root in roots]
 
     one_pass.__name__ = "_".join(rule.__name__ for rule in rules)
     return one_pass
+
+
+def _over(of: Node, done: Mapping[Node, Node]) -> Node:
+    """The node over what became of its inputs."""
+    for i in of.inputs:
+        if done[i] is not i:
+            return with_inputs(of, tuple([done[i] for i in of.inputs]))
+    return of
 
 
 def use_counts(roots: Sequence[Node]) -> dict[Node, int]:

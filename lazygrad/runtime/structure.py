@@ -39,20 +39,17 @@ def linearize(roots: Sequence[Node]) -> Structure:
     arguments: list[ArgumentHandle] = []
     for position, current in enumerate(order):
         number[current] = position
-        if current.result is not None:
-            buffer: Buffer = current.result
+        op = current.op
+        buffer: Buffer | None = current.result if op is not SLICE else current.result or _window(current)
+        if buffer is not None:
             steps.append(_leaf_step(buffer, leaves, leaf_numbers))
-            continue
-        window = _window(current)
-        if window is not None:
-            steps.append(_leaf_step(window, leaves, leaf_numbers))
-        elif current.op is ARGUMENT:
+        elif op is ARGUMENT:
             steps.append(("argument", current.dtype))
             arguments.append(current.attributes.handle)
-        elif current.op is LEAF or current.op is DETACH:
+        elif op is LEAF or op is DETACH:
             steps.append(number[current.inputs[0]])
         else:
-            steps.append((current.op, current.attributes, *(number[i] for i in current.inputs)))
+            steps.append((op, current.attributes, *[number[i] for i in current.inputs]))
     steps.append(tuple(number[root] for root in roots))
     return Structure(order, tuple(steps), leaves, arguments)
 
@@ -66,13 +63,11 @@ def _leaf_step(buffer: Buffer, leaves: list[Buffer], known: dict[Any, int]) -> t
 
 
 def _edges(of: Node) -> tuple[Node, ...]:
-    return () if of.result is not None or _window(of) is not None else of.inputs
+    return () if of.result is not None or (of.op is SLICE and _window(of) is not None) else of.inputs
 
 
 def _window(of: Node) -> Buffer | None:
     """A slice of something computed, as a buffer of its own on the same memory."""
-    if of.op is not SLICE:
-        return None
     whole: Buffer | None = of.inputs[0].result
     if whole is None or 0 in of.shape:
         return None

@@ -20,8 +20,9 @@ from lazygrad.runtime.tuning_worker import Job
 START_DEADLINE = 60.0
 # Seconds for one kernel: compiling its alternatives on one core and running them. The best until then wins.
 KERNEL_DEADLINE = 60.0
-# Seconds for the trial of one alternative, which takes a fraction of a second: beyond it the device hangs.
-TRIAL_DEADLINE = 15.0
+# Seconds for the trial of one alternative: a fraction of one, but for gigabytes that are made and compared. Beyond it
+# the device hangs.
+TRIAL_DEADLINE = 20.0
 
 logger = logging.getLogger("lazygrad")
 
@@ -136,6 +137,8 @@ class Session:
             if progress.trying is not None:
                 deadline = min(deadline, time.monotonic() + TRIAL_DEADLINE)
             match worker.answer(deadline):
+                case {"answer": "compiling"}:
+                    progress.trying = None
                 case {"answer": "started", "number": int(number)}:
                     progress.trying = number
                 case {"answer": "timed", "number": int(number), "seconds": float(seconds)}:

@@ -25,14 +25,22 @@ from lazygrad.runtime.watching import difference
 SECONDS_OF_RUNS = 0.05
 FEWEST_RUNS = 3
 MOST_RUNS = 50
+# Compilers work on several cores. What they made is tried before they go on, lest a deadline finds nothing tried.
+COMPILED_TOGETHER = 8
 # As many random elements are made, and repeated in larger buffers. A prime, so that no two tiles hold the same.
 RANDOM_ELEMENTS = 1_000_003
+# Results are compared in parts of so many elements: a comparison takes eight times the memory.
+COMPARED_ELEMENTS = 1 << 22
 # Integers that index nothing lie below this: not so large that products overflow, and no zeros to divide by.
 LARGEST_INTEGER = 100
 # What written buffers hold before a run: numbers that a kernel hardly computes, so that what is not stored is seen.
 UNWRITTEN_FLOAT, UNWRITTEN_INTEGER = 0.171875, 77
 # So many times the second-level cache is written between runs, to have inputs come from memory as in a long program.
 FLUSHED_CACHES = 2
+
+
+class Compiling(NamedTuple):
+    """Nothing is tried for a while: alternatives are compiled."""
 
 
 class Started(NamedTuple):
@@ -56,7 +64,7 @@ class Refused(NamedTuple):
     ruined: bool = False
 
 
-Answer = Started | Timed | Refused
+Answer = Compiling | Started | Timed | Refused
 
 
 def trials(
@@ -67,9 +75,12 @@ def trials(
     Ends after an answer that is ``ruined``, and where the heuristic's own alternative cannot serve as the reference.
     """
     numbers = [0, *(number for number in numbers if number)]
-    _compile_together(device, kernel, [alternatives[number] for number in numbers])
     trial: _Trial | None = None
-    for number in numbers:
+    for place, number in enumerate(numbers):
+        if place % COMPILED_TOGETHER == 0:
+            yield Compiling()
+            together = numbers[place : place + COMPILED_TOGETHER]
+            _compile_together(device, kernel, [alternatives[each] for each in together])
         yield Started(number)
         try:
             (program,) = device.compile_alternatives([kernel], [alternatives[number]])
@@ -91,7 +102,7 @@ def trials(
 
 
 def _compile_together(device: CompilingDevice, kernel: Kernel, alternatives: Sequence[Alternative]) -> None:
-    """Compilers work on several cores. What fails is compiled again by itself, to know what it was."""
+    """What fails is compiled again by itself, to know what it was."""
     try:
         device.compile_alternatives([kernel] * len(alternatives), alternatives)
     except Exception:
@@ -121,10 +132,13 @@ class _Trial:
     def wrong(self, program: Program) -> str | None:
         """How the results differ from the reference's; None if they do not."""
         for number, want, got in zip(self._written, self._expected, self._results(program), strict=True):
-            if want.tobytes() != got.tobytes():
-                different = difference(want, got)
+            for start in range(0, want.size, COMPARED_ELEMENTS):
+                part = slice(start, start + COMPARED_ELEMENTS)
+                if numpy.array_equal(want[part].view(numpy.uint8), got[part].view(numpy.uint8)):
+                    continue
+                different = difference(want[part], got[part])
                 if different is not None:
-                    return f"wrong results in buffer {number}: {different}"
+                    return f"wrong results in buffer {number} from element {start} on: {different}"
         return None
 
     def seconds(self, program: Program) -> float:

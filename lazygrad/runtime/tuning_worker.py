@@ -1,8 +1,8 @@
 """The process in which alternatives are tried: ``python -c`` with ``main``, started by ``tuning_process``.
 
 In, on the standard input: the device's name, then jobs, both pickled. Out, on the standard output: lines of JSON, each
-an object whose ``answer`` is "ready", "started", "timed", "refused" or "done". The process ends when its input does,
-even while the device hangs, and after a trial that may have ruined the device.
+an object whose ``answer`` is "ready", "compiling", "started", "timed", "refused" or "done". The process ends when its
+input does, even while the device hangs, and after a trial that may have ruined the device.
 """
 
 from __future__ import annotations
@@ -11,10 +11,9 @@ import json
 import os
 import pickle
 import signal
-import sys
 from queue import SimpleQueue
 from threading import Thread
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 from lazygrad.kernel.kernel import Kernel
 from lazygrad.runtime import registry
@@ -39,9 +38,11 @@ def main() -> None:
     def say(answer: str, **what: Any) -> None:
         print(json.dumps({"answer": answer, **what}), file=answers, flush=True)
 
-    name = pickle.load(sys.stdin.buffer)
+    # Not sys.stdin, which Python cannot close at its end while a thread reads from it.
+    given = os.fdopen(os.dup(0), "rb")
+    name = pickle.load(given)
     jobs: SimpleQueue[Job] = SimpleQueue()
-    Thread(target=_receive, args=(jobs,), daemon=True).start()
+    Thread(target=_receive, args=(given, jobs), daemon=True).start()
     device = registry.device(name)
     if not isinstance(device, CompilingDevice):
         raise TypeError(f"{name} compiles nothing")
@@ -59,9 +60,9 @@ def main() -> None:
         device.pool.empty_cache()
 
 
-def _receive(jobs: SimpleQueue[Job]) -> None:
+def _receive(given: IO[bytes], jobs: SimpleQueue[Job]) -> None:
     try:
         while True:
-            jobs.put(pickle.load(sys.stdin.buffer))
+            jobs.put(pickle.load(given))
     except EOFError:
         os._exit(0)  # nobody is there any more

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Sequence
 from enum import Enum
+from functools import cached_property
 from typing import cast
 
 from lazygrad.ir.index import Index, Variable, variables
@@ -52,6 +53,16 @@ class Component:
         self.depends: int = 0  # bits of the components that must run before, transitively
         self.bits: int = 1 << number  # its own and those of components merged into it
 
+    @cached_property
+    def reads(self) -> dict[Shape, list[Node]]:
+        """What members read as it is, through no view, by its shape; once for each time. For finished components."""
+        found: dict[Shape, list[Node]] = {}
+        for member in self.points:
+            for operand in member.inputs:
+                if operand.op is not VIEW:
+                    found.setdefault(operand.shape, []).append(operand)
+        return found
+
     @property
     def row_axes(self) -> tuple[int, ...]:
         return tuple(axis for axis in range(len(self.space)) if axis not in self.reduced)
@@ -84,6 +95,7 @@ class Grouping:
         self.order = topological(roots)
         self.position = {node: position for position, node in enumerate(self.order)}
         self._known_origins: dict[Node, frozenset[Node]] = {}
+        self._awaited = 0  # bits of the components that some other depends on
         self._streams: dict[Hashable, Component] = {}  # by the products that they run through
         for current in self.order:
             self._place(current)
@@ -147,9 +159,12 @@ class Grouping:
 
     def _join_elementwise(self, current: Node, inputs: list[tuple[Node, IndexMap]]) -> Component | None:
         candidates: list[tuple[Component, Point]] = []
-        for source, index_map in inputs:
+        # A gather reads its source at any place: it goes where its positions are, never to the kernel of the source.
+        gathers = current.op.name == "gather"
+        apart = self.of.get(inputs[0][0]) if gathers else None
+        for source, index_map in inputs[1:] if gathers else inputs:
             component = self.of.get(source)
-            if component is None or any(component is c for c, _ in candidates):
+            if component is None or component is apart or any(component is c for c, _ in candidates):
                 continue
             if component.kind in (Kind.SCATTER, Kind.STREAM) or len(component.points) >= self.body_limit:
                 continue
@@ -274,9 +289,11 @@ class Grouping:
         if not new:
             return
         component.depends |= new
-        for other in self.components:
-            if other.depends & component.bits and other is not component:
-                other.depends |= new
+        self._awaited |= new
+        if component.bits & self._awaited:
+            for other in self.components:
+                if other.depends & component.bits and other is not component:
+                    other.depends |= new
 
     def _merge(self, into: Component, other: Component) -> None:
         """Two components over one space become one, when neither has to wait for the other."""

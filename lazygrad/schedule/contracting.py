@@ -45,23 +45,26 @@ class Wishes:
 
 
 def is_windowed(index_map: IndexMap) -> bool:
-    """Sliding windows: some coordinate adds two variables that overlap or divides a sum, or there is a mask.
-
-    An axis that is one of the parts of another, as heads are of channels, is no window.
-    """
+    """Sliding windows: some coordinate adds two variables that overlap or divides, or there is a mask."""
     return bool(index_map.mask) or any(
-        not all(_is_part(atom) for atom, _ in c.terms) or (len(c.terms) > 1 and _walks(c) is None)
+        any(not isinstance(atom, Variable) for atom, _ in c.terms) or (len(c.terms) > 1 and _walks(c) is None)
         for c in index_map.coordinates
     )
 
 
-def _is_part(atom: Atom) -> bool:
-    """A variable, or a digit of one."""
+def is_digit(atom: Atom) -> bool:
+    """Whether an atom is an axis or a part of one, as heads and their elements are of channels."""
     while not isinstance(atom, Variable):
         if atom.index.constant or len(atom.index.terms) != 1 or atom.index.terms[0][1] != 1:
             return False
         atom = atom.index.terms[0][0]
     return True
+
+
+def _is_split(index_map: IndexMap) -> bool:
+    """Whether the view cuts and joins axes only: divisions are there, but no windows."""
+    parts = [c.terms for c in index_map.coordinates if c.terms]
+    return not index_map.mask and all(len(terms) == 1 and is_digit(terms[0][0]) for terms in parts)
 
 
 def collect_wishes(roots: Sequence[Node], machine: Machine) -> Wishes:
@@ -116,7 +119,7 @@ def _collect(current: Node, wishes: Wishes, machine: Machine) -> None:
         wishes.halos[source] = tuple(
             (max(low, l2), max(high, h2)) for (low, high), (l2, h2) in zip(known, halo, strict=True)
         )
-    if windowed[sides.rows]:
+    if windowed[sides.rows] and (machine.flavour != "block" or not _is_split(index_map)):
         plain = [
             axis
             for axis, c in enumerate(index_map.coordinates)

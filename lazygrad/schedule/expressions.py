@@ -177,8 +177,10 @@ class Expressions:
         home = self.homes[of]
         kept = _outside_halo(point, mask, of.shape, home.halo)
         address = home.layout.address(point)
-        used = variables(address).union(*(variables(b.index) for b in kept)) if kept else variables(address)
-        dynamic = tuple(sorted((v for v in used if v in self._dynamic), key=lambda v: v.name))
+        dynamic: tuple[Variable, ...] = ()
+        if self._dynamic:
+            used = variables(address).union(*(variables(b.index) for b in kept))
+            dynamic = tuple(sorted((v for v in used if v in self._dynamic), key=lambda v: v.name))
         checks = tuple(Bound(Index(0, ((v, 1),)), 0, v.extent) for v in dynamic)
         access = Access(self.buffer(home.slot), address, (*kept, *checks), dynamic)
         loaded = scalar.leaf(scalar.LOAD, of.dtype, access, tuple(self._dynamic[v] for v in dynamic))

@@ -6,13 +6,12 @@ edge, so that they need no mask.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Mapping
 
 from lazygrad.ir.layout import Layout, Part, row_major
 from lazygrad.ir.node import Node
 from lazygrad.ir.shape import Shape, size_of
 from lazygrad.ops.contract import CONTRACT
-from lazygrad.ops.movement import VIEW
 from lazygrad.schedule.components import Component, Kind
 from lazygrad.schedule.contracting import Halo, Wishes, natural_order
 from lazygrad.schedule.expressions import Home
@@ -47,14 +46,14 @@ def no_halo(shape: Shape) -> Halo:
 
 
 def choose_order(
-    of: Node, component: Component, stored: Iterable[Node], wishes: Wishes, homes: Mapping[Node, Home]
+    of: Node, component: Component, stored: Container[Node], wishes: Wishes, homes: Mapping[Node, Home]
 ) -> Order:
     """The order of a stored node that is not a root."""
     rank = len(of.shape)
     wished = wishes.innermost.get(of)
     if wished is None:
-        for member in stored:
-            if member in component.points and member.shape == of.shape and member in wishes.innermost:
+        for member in component.points:
+            if member.shape == of.shape and member in wishes.innermost and member in stored:
                 wished = wishes.innermost[member]
     if wished is not None:
         return (*(axis for axis in range(rank) if axis != wished), wished)
@@ -63,11 +62,10 @@ def choose_order(
         if product.shape == of.shape:
             return natural_order(product, wishes)
     votes: dict[Order, int] = {}
-    for member in component.points:
-        for operand in member.inputs:
-            if operand in homes and operand.shape == of.shape and operand.op is not VIEW:
-                order = order_of(homes[operand].layout)
-                votes[order] = votes.get(order, 0) + size_of(operand.shape) * operand.dtype.itemsize
+    for operand in component.reads.get(of.shape, ()):
+        if operand in homes:
+            order = order_of(homes[operand].layout)
+            votes[order] = votes.get(order, 0) + size_of(of.shape) * operand.dtype.itemsize
     plain = tuple(range(rank))
     if not votes:
         return plain
@@ -75,7 +73,7 @@ def choose_order(
 
 
 def home_of(
-    of: Node, slot: int, is_root: bool, component: Component, stored: Iterable[Node], wishes: Wishes,
+    of: Node, slot: int, is_root: bool, component: Component, stored: Container[Node], wishes: Wishes,
     homes: Mapping[Node, Home],
 ) -> Home:  # fmt: skip
     """Slot, layout and halo of one stored node."""

@@ -58,6 +58,11 @@ class SlotDeclaration:
     dtype: DType
     layout: Layout
 
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return self.layout.size * self.dtype.itemsize
+
 
 @dataclass(frozen=True)
 class Schedule:

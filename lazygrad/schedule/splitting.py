@@ -35,11 +35,12 @@ def split_long_reductions(roots: Sequence[Node], machine: Machine) -> list[Node]
         shape = (*x.shape[:axis], count, x.shape[axis] // count, *x.shape[axis + 1 :])
         axes = tuple(a + 1 if a >= axis else a for a in current.attributes.axes)
         reduce = _REDUCE[current.op]
-        partial = reduce(ops.reshape(x, shape), axes)
+        cut = ops.reshape(x, shape)
+        partial = reduce(compose_views(cut) or cut, axes)
         kept_before = sum(1 for a in range(axis) if a not in current.attributes.axes)
         return reduce(partial, (kept_before,))
 
-    return rewrite(rewrite(roots, rule), lambda changed, original: compose_views(changed))
+    return rewrite(roots, rule)
 
 
 def _pieces(x: Node, axes: tuple[int, ...], enough: int, results: int) -> tuple[int, int] | None:

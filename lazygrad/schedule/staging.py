@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from lazygrad import ops
 from lazygrad.ir import value as scalar
 from lazygrad.ir.dtype import accumulator
-from lazygrad.ir.index import Index, Variable, substitute
+from lazygrad.ir.index import Index, Quotient, Variable, substitute, variables
 from lazygrad.ir.layout import Layout, Part, row_major
 from lazygrad.ir.map import IndexMap, axis_variables, identity
 from lazygrad.ir.node import Node
@@ -24,7 +24,7 @@ from lazygrad.kernel.kernel import Access
 from lazygrad.kernel.machine import Machine
 from lazygrad.ops.contract import ContractAttributes
 from lazygrad.schedule.components import source_of
-from lazygrad.schedule.contracting import Halo, Sides, Wishes, is_windowed
+from lazygrad.schedule.contracting import Halo, Sides, Wishes, is_digit, is_windowed
 from lazygrad.schedule.cost import PACK_ROWS, PACK_STRIDE_BYTES, PANEL_VECTORS, SHORTEST_RUN
 from lazygrad.schedule.expressions import Expressions, Home
 from lazygrad.schedule.layouts import no_halo, with_halo
@@ -196,7 +196,18 @@ def _is_scattered(of: Operand, other: Operand, order: Mapping[int, int], homes: 
     if size_of(others) < PACK_ROWS or longest < SHORTEST_RUN:
         return False
     strides = _row_strides(of, homes)
-    return max(_run(own, strides, extents, strides), _run(summed, order, extents, strides)) < SHORTEST_RUN
+    digits = [_digit_run(access, axis) for axis in range(len(of.labels))]
+    return max(_run(own, strides, extents, strides), _run(summed, order, extents, strides), *digits) < SHORTEST_RUN
+
+
+def _digit_run(access: Access, axis: int) -> int:
+    """How many neighbours follow each other along an axis of which memory has the last digit fastest, as heads have."""
+    for atom, stride in access.address.terms:
+        if isinstance(atom, Quotient) and atom.remainder and stride == 1 and is_digit(atom):
+            (whole,) = variables(atom.index)
+            if whole.name == f"i{axis}" and atom.index == Index(0, ((whole, 1),)):
+                return atom.divisor
+    return 1
 
 
 def _run(labels: list[int], order: Mapping[int, int], extents: Mapping[int, int], strides: Mapping[int, int]) -> int:

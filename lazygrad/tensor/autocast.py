@@ -41,7 +41,7 @@ class _Region(NamedTuple):
         """Whether the device is of this region's type; "cpu" is whatever computes on the processor."""
         if self.device_type == "cpu":
             return runtime.device(name).is_processor
-        return name.partition(":")[0] == self.device_type
+        return self.device_type in (name, name.partition(":")[0])
 
 
 class _Thread(threading.local):
@@ -124,9 +124,9 @@ class autocast:  # noqa: N801, torch's name
 
 def _known(device_type: str | None) -> str:
     """The type of devices as nodes carry it."""
-    kind = canonical(None).partition(":")[0] if device_type is None else device(device_type).type
+    kind = device(canonical(None) if device_type is None else device_type).type
     # Triton is known wherever it is missing: scripts ask for "cuda" and mean it where there is one.
-    if kind not in ("cpu", "triton", *runtime.available_backends()):
+    if kind.partition(":")[0] not in ("cpu", "triton", *runtime.available_backends()):
         raise RuntimeError(f"User specified an unsupported autocast device_type '{device_type}'")
     return kind
 

@@ -41,6 +41,7 @@ def row_tensors(row):
     return [t for t in found if 0 not in t.shape and t._node.result is None]
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("number", range(len(ROWS)), ids=[row.name for row in ROWS])
 def test_conformance_kernels(number):
     tensors = row_tensors(ROWS[number])
@@ -50,6 +51,7 @@ def test_conformance_kernels(number):
             assert all(binary.code for binary in binaries)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("step", [resnet_step, gpt_step], ids=["resnet18", "gpt"])
 @pytest.mark.parametrize("part", range(len(TARGETS)))
 def test_steps(step, part):

@@ -57,6 +57,19 @@ def softmax(rows: int, columns: int, names: tuple[str, str, str, str] = ("i0", "
     )
 
 
+def matmul(rows: int, columns: int, depth: int) -> Kernel:
+    """b2[i, k] = sum over j of b0[i, j] * b1[j, k]: a contraction and its epilogue."""
+    i, k, j = Variable("i0", rows), Variable("i1", columns), Variable("j0", depth)
+    at_i, at_k, at_j = (Index(0, ((axis, 1),)) for axis in (i, k, j))
+    summed = Contraction(load(0, at_i * depth + at_j), load(1, at_j * columns + at_k), float32)
+    store = Store(Access(2, at_i * columns + at_k), reduced(0))
+    buffers = (
+        BufferDeclaration(float32, rows * depth), BufferDeclaration(float32, depth * columns),
+        BufferDeclaration(float32, rows * columns, written=True),
+    )  # fmt: skip
+    return Kernel("matmul", (Body((i, k), (Stage((j,), (summed,)), Stage((), (), (store,)))),), buffers)
+
+
 def padded_convolution(size: int = 8, taps: int = 3) -> Kernel:
     """b2[i] = sum over j of b0[i + j - 1] * b1[j], zero outside."""
     i, j = variable("i0", size), variable("j0", taps)

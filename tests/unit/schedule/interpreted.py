@@ -8,6 +8,7 @@ import numpy
 
 from lazygrad import ops
 from lazygrad.ir.composition import meaning
+from lazygrad.ir.dtype import DType, accumulator, float32
 from lazygrad.ir.index import evaluate, variable
 from lazygrad.ir.layout import Layout, row_major
 from lazygrad.ir.node import Node, topological
@@ -56,17 +57,18 @@ def reference(roots: Sequence[Node], leaves: Sequence[Node], arrays: Sequence[nu
     return [known[root] for root in roots]
 
 
-def check(build, shapes, machine: Machine = CPU, tolerance: float = 1e-4, seed: int = 0) -> Schedule:
+def check(
+    build, shapes, machine: Machine = CPU, tolerance: float = 1e-4, seed: int = 0, dtype: DType = float32
+) -> Schedule:
     """Schedules ``build(*leaves)``, runs it in the interpreter, and compares with the reference."""
-    from lazygrad.ir.dtype import float32
-
     generator = numpy.random.default_rng(seed)
-    leaves = [ops.placeholder(shape, float32, "numpy") for shape in shapes]
-    arrays = [generator.standard_normal(shape).astype(numpy.float32) for shape in shapes]
+    leaves = [ops.placeholder(shape, dtype, "numpy") for shape in shapes]
+    arrays = [generator.standard_normal(shape).astype(dtype.numpy) for shape in shapes]
     built = build(*leaves)
     roots = list(built) if isinstance(built, (list, tuple)) else [built]
     made = schedule_of(roots, leaves, machine)
     for got, want in zip(run(made, arrays), reference(roots, leaves, arrays), strict=True):
         assert got.shape == want.shape
-        numpy.testing.assert_allclose(got, want, rtol=tolerance, atol=tolerance)
+        wide = accumulator(dtype).numpy  # NumPy compares no bfloat16
+        numpy.testing.assert_allclose(got.astype(wide), want.astype(wide), rtol=tolerance, atol=tolerance)
     return made
