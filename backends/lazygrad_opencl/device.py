@@ -28,7 +28,7 @@ from lazygrad_opencl.devices import FoundDevice
 from lazygrad_opencl.memory import Memory
 from lazygrad_opencl.prelude import prelude
 from lazygrad_opencl.profile import Profile
-from lazygrad_opencl.programs import OpenCLProgram
+from lazygrad_opencl.programs import OpenCLProgram, SharedFunction
 from lazygrad_opencl.source import GeneratedSource, generate
 
 _COMPLETE = pyopencl.command_execution_status.COMPLETE
@@ -65,6 +65,7 @@ class OpenCLDevice(CompilingDevice):
         atexit.register(self.queue.finish)
         self._builder = ProgramBuilder(self._context, found.handle, prelude(self.capabilities))
         self._programs: dict[Kernel, OpenCLProgram] = {}
+        self._functions: dict[str, SharedFunction] = {}  # by names that are unique to their texts
         self._lock = Lock()
         self._last_event: Any = None
         self._unflushed = 0
@@ -91,12 +92,13 @@ class OpenCLDevice(CompilingDevice):
     def compile(self, kernels: Sequence[Kernel]) -> Sequence[OpenCLProgram]:
         missing = [kernel for kernel in dict.fromkeys(kernels) if kernel not in self._programs]
         if missing:
-            shared = prelude(self.capabilities)
+            common = prelude(self.capabilities)
             sources = [self._generate(kernel, self.capabilities) for kernel in missing]
-            functions = [unique_function(source.function, source.text, shared) for source in sources]
+            functions = [unique_function(source.function, source.text, common) for source in sources]
             built = self._builder.build(functions)
             for kernel, source, function in zip(missing, sources, functions, strict=True):
-                self._programs[kernel] = OpenCLProgram(self, kernel, built[function.name], function.name, source)
+                shared = self._functions.setdefault(function.name, SharedFunction(built[function.name]))
+                self._programs[kernel] = OpenCLProgram(self, kernel, shared, function.name, source)
         return [self._programs[kernel] for kernel in kernels]
 
     def source(self, kernel: Kernel) -> str:

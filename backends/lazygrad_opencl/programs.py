@@ -42,6 +42,18 @@ def packing(dtype: DType) -> Callable[[bool | int | float], bytes]:
     return pack
 
 
+class SharedFunction:
+    """A kernel function of a built program, and what each of its arguments was set to last.
+
+    Kernels that differ but give the same text share one, so what it was set to is known here and not by kernel.
+    """
+
+    def __init__(self, function: Any) -> None:
+        self.function = function
+        self.last: dict[int, Any] = {}
+        self.lock = Lock()
+
+
 class OpenCLProgram(Program):
     """One kernel function with the sizes it is launched with.
 
@@ -49,20 +61,19 @@ class OpenCLProgram(Program):
     ``scratch_bytes`` is not zero the device's scratch memory.
     """
 
-    def __init__(self, device: OpenCLDevice, kernel: Kernel, function: Any, name: str, source: GeneratedSource) -> None:
+    def __init__(
+        self, device: OpenCLDevice, kernel: Kernel, shared: SharedFunction, name: str, source: GeneratedSource
+    ) -> None:
         self.kernel = kernel
         self.name = name
         self._device = device
-        self._function = function
+        self._shared = shared
         self._local = (source.work_group_size,)
         self._global = (source.work_groups * source.work_group_size,)
         self._buffers = len(kernel.buffers)
         self._movable = sum(buffer.movable for buffer in kernel.buffers)
         self._packs = tuple(packing(dtype) for dtype in kernel.scalars)
         self._scratch_bytes = source.scratch_bytes
-        # What each argument was set to last; the scratch memory's place is the last.
-        self._last: list[Any] = [None] * (self._buffers + self._movable + len(self._packs) + 1)
-        self._lock = Lock()
 
     def launch(self, buffers: Sequence[Any], offsets: Sequence[int], scalars: Sequence[bool | int | float]) -> None:
         """Submits one run. ``offsets`` has one number for each movable buffer, in order."""
@@ -71,29 +82,30 @@ class OpenCLProgram(Program):
                 f"kernel {self.kernel.name} takes {self._buffers} buffers, {self._movable} offsets and "
                 f"{len(self._packs)} scalars, got {len(buffers)}, {len(offsets)} and {len(scalars)}"
             )
-        last, function, device = self._last, self._function, self._device
-        with self._lock:
+        shared, device = self._shared, self._device
+        last, function = shared.last, shared.function
+        with shared.lock:
             position = 0
             for memory in buffers:
-                if last[position] != memory.serial:
+                if last.get(position) != memory.serial:
                     function.set_arg(position, memory.buffer)
                     last[position] = memory.serial
                 position += 1
             for offset in offsets:
-                if last[position] != offset:
+                if last.get(position) != offset:
                     # set_arg tries every kind of memory first, which takes 10 us for a number.
                     function._set_arg_buf_multi((position, _pack_offset(offset)))
                     last[position] = offset
                 position += 1
             for pack, scalar in zip(self._packs, scalars, strict=True):
                 packed = pack(scalar)
-                if last[position] != packed:
+                if last.get(position) != packed:
                     function._set_arg_buf_multi((position, packed))
                     last[position] = packed
                 position += 1
             if self._scratch_bytes:
                 memory = device.scratch(self._scratch_bytes)
-                if last[position] != memory.serial:
+                if last.get(position) != memory.serial:
                     function.set_arg(position, memory.buffer)
                     last[position] = memory.serial
             event = _enqueue(device.queue, function, self._global, self._local)

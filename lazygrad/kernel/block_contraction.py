@@ -48,7 +48,7 @@ EXACT_TILES = (
     (64, 32, 16, 4, 3),
     (32, 32, 16, 2, 3),
 )
-# Values that a thread can hold at the end: results, and what the epilogue loads for each.
+# Values that a thread can hold at the end: results, and what the epilogue has beside each.
 WARP_SIZE = 32
 REGISTER_BYTES = 4
 MOST_HELD = 200
@@ -127,7 +127,7 @@ def block_contraction(body: Body, machine: Machine, size: BlockSize | None = Non
     if min(_size(rows), _size(columns), _size(stage.axes)) < SMALLEST_SIDE:
         return None
     if size is None:
-        epilogue = _epilogue_loads(body, rows, columns)
+        epilogue = _epilogue_values(body, rows, columns)
         size = _heuristic(contraction, _size(batch), _size(rows), _size(columns), epilogue, machine)
     depth, even = _fitted_depth(size.depth, stage.axes)
     block_rows, block_columns = min(size.rows, _largest_side(rows)), min(size.columns, _largest_side(columns))
@@ -160,7 +160,7 @@ def contraction_sizes(body: Body, machine: Machine) -> list[BlockSize]:
     (contraction,) = body.stages[0].accumulators
     assert isinstance(contraction, Contraction)
     loaded = max(_source(operand).dtype.itemsize for operand in (contraction.a, contraction.b))
-    epilogue = _epilogue_loads(body, form.row_axes, form.column_axes)
+    epilogue = _epilogue_values(body, form.row_axes, form.column_axes)
     # Of a double, a register of 32 bits holds half.
     registers = max(1, contraction.dtype.itemsize // REGISTER_BYTES)
     depths = {_fitted_depth(depth, form.sum_axes)[0] for depth in around(form.depth, SMALLEST_BLOCK, LARGEST_DEPTH)}
@@ -202,9 +202,10 @@ def _heuristic(
     return BlockSize(*chosen)
 
 
-def _epilogue_loads(body: Body, rows: tuple[Variable, ...], columns: tuple[Variable, ...]) -> int:
-    """Loads that differ for each result: those of one row or column only cost next to nothing."""
-    count = 0
+def _epilogue_values(body: Body, rows: tuple[Variable, ...], columns: tuple[Variable, ...]) -> int:
+    """Values that stand beside each result: what is loaded for it alone, and stores after the first."""
+    stores = body.stages[1].stores
+    count = max(0, len(stores) - 1)
     for value in ordered_values(stage_values(body.stages[1])):
         if value.op == LOAD:
             used = axes_read(value)

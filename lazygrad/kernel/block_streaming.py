@@ -6,17 +6,18 @@ need of the products, and runs through the stage in blocks of steps.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 
 from lazygrad.ir.dtype import DType, bfloat16, float16, float32, float64
 from lazygrad.ir.index import Variable
-from lazygrad.ir.value import Value
+from lazygrad.ir.value import LOAD, Value
 from lazygrad.kernel.block_size import BlockSize, around, nearest
 from lazygrad.kernel.block_tiling import power_of_two
 from lazygrad.kernel.forms import axes_read
-from lazygrad.kernel.kernel import Average, Body, Contraction, Stage
+from lazygrad.kernel.kernel import Average, Body, Contraction, Product, Stage
 from lazygrad.kernel.machine import Machine
+from lazygrad.kernel.walk import ordered_values
 from lazygrad.settings import Precision
 
 # The smallest blocks that every matrix unit takes.
@@ -58,7 +59,6 @@ EXACT: Table = {
 DOUBLE: Table = {
     64: (((32, 32, 4, 2),),) * 3,
     128: (((32, 32, 8, 1),), ((32, 32, 8, 1),), ((32, 16, 8, 1),)),
-    256: (((16, 16, 4, 1),),) * 3,
 }
 
 
@@ -105,36 +105,40 @@ class BlockStreaming:
 def block_streaming(body: Body, machine: Machine, size: BlockSize | None = None) -> BlockStreaming:
     """The tile for the body, with the numbers that a tuner found."""
     stage = body.stages[0]
-    streamed = {axis for value in _streamed(stage) for axis in axes_read(value)}
+    streamed = {axis for part in _multiplied(stage) for axis in axes_read(part.operands[1])}
     batch = tuple(axis for axis in body.axes if axis in streamed)
     rows = tuple(axis for axis in body.axes if axis not in streamed)
+    form = BlockStreaming(batch, rows, stage.axes, size or BlockSize(1))
     if size is None:
-        size = _heuristic(stage, _extent(batch), _extent(rows), machine)
-    fitted = size._replace(
-        rows=_fitted(size.rows, _extent(rows)), columns=_fitted(size.columns, _extent(stage.axes)), depth=1
-    )
-    return BlockStreaming(batch, rows, stage.axes, fitted)
+        form = replace(form, size=_heuristic(stage, form, machine))
+    columns = _fitted(form.steps, form.step_count)
+    return replace(form, size=form.size._replace(rows=_fitted(form.rows, form.row_count), columns=columns, depth=1))
 
 
-def _streamed(stage: Stage) -> list[Value]:
-    """The operands that each step brings along: second factors of products, and what is weighted."""
-    weighted = [a.operands[1] for a in stage.accumulators if isinstance(a, (Average, Contraction))]
-    return [*(product.b for product in stage.products), *weighted]
+def _multiplied(stage: Stage) -> list[Product | Contraction | Average]:
+    """What is a product of matrices: the second operand is a row for each step."""
+    weighted = [a for a in stage.accumulators if isinstance(a, (Average, Contraction))]
+    return [*stage.products, *weighted]
 
 
 def _fitted(block: int, extent: int) -> int:
     return max(SMALLEST_BLOCK, min(block, power_of_two(extent)))
 
 
-def _heuristic(stage: Stage, batches: int, rows: int, machine: Machine) -> BlockSize:
+def _heuristic(stage: Stage, form: BlockStreaming, machine: Machine) -> BlockSize:
+    """The first tile that fits into shared memory and of which there are enough; else the last, with fewer stages."""
     table = _table(stage, machine)
-    widest = max(padded(part.axes) for part in (*stage.products, *stage.accumulators))
+    widest = max(padded(part.axes) for part in _multiplied(stage))
     columns = min((key for key in table if key >= widest), default=max(table))
     sums = sum(isinstance(accumulator, Contraction) for accumulator in stage.accumulators)
-    sizes = table[columns][min(sums, 2)]
-    enough = (size for size in sizes if batches * -(-rows // size[0]) >= machine.cores)
-    block, steps, warps, stages = next(enough, sizes[-1])
-    return BlockSize(block, steps, 1, warps, stages)
+    for rows, steps, warps, stages in table[columns][min(sums, 2)]:
+        size = BlockSize(rows, steps, 1, warps, stages)
+        enough = replace(form, size=size).programs >= machine.cores
+        if enough and _shared_bytes(stage, form, size) <= machine.local_memory:
+            return size
+    while size.stages > 1 and _shared_bytes(stage, form, size) > machine.local_memory:
+        size = size._replace(stages=size.stages - 1)
+    return size
 
 
 def _table(stage: Stage, machine: Machine) -> Table:
@@ -148,23 +152,35 @@ def _table(stage: Stage, machine: Machine) -> Table:
     return HALF_FOR_WARP_GROUPS if machine.matrix_units == "warp group" else HALF_FOR_WARPS
 
 
+def _shared_bytes(stage: Stage, form: BlockStreaming, size: BlockSize) -> int:
+    """Shared memory of a tile: the rows' factors, and what each block loads, as often as there are pipeline stages."""
+    product = stage.products[0]
+    itemsize = factor_type(product.operands, product.precision).itemsize
+    held = {product.a: padded(product.axes) for product in stage.products}
+    streamed = {part.operands[1]: padded(part.axes) for part in _multiplied(stage)}
+    scores = 0  # loads that differ for each pair of a row and a step
+    for value in ordered_values(accumulator.operands[0] for accumulator in stage.accumulators):
+        read = axes_read(value) if value.op == LOAD else set()
+        if read & set(form.step_axes) and read & set(form.row_axes):
+            scores += value.dtype.itemsize
+    block = size.columns * (sum(streamed.values()) * itemsize + size.rows * scores)
+    return size.rows * sum(held.values()) * itemsize + size.stages * block
+
+
 def stream_sizes(body: Body, machine: Machine) -> list[BlockSize]:
     """What else may be tried: tiles that fit into shared memory and registers."""
     form = block_streaming(body, machine)
     stage = body.stages[0]
-    product = stage.products[0]
-    itemsize = factor_type(product.operands, product.precision).itemsize
-    loaded = sum(padded(part.axes) for part in stage.products) * itemsize
-    sums = sum(padded(a.axes) for a in stage.accumulators if isinstance(a, (Average, Contraction)))
-    registers = max(1, product.dtype.itemsize // REGISTER_BYTES)
+    sums = sum(padded(part.axes) for part in _multiplied(stage)[len(stage.products) :])
+    registers = max(1, stage.products[0].dtype.itemsize // REGISTER_BYTES)
     candidates = (
-        BlockSize(rows, steps, 1, warps, stages)
+        size
         for rows in around(form.rows, SMALLEST_BLOCK, LARGEST_BLOCK)
         for steps in around(form.steps, SMALLEST_BLOCK, LARGEST_BLOCK)
         for warps in around(form.size.warps, 1, MOST_WARPS)
         for stages in range(1, MOST_STAGES + 1)
         if rows * (sums + len(stage.products) * steps) * registers <= MOST_HELD * warps * machine.warp_size
-        and (rows + stages * steps) * loaded <= machine.local_memory
+        and _shared_bytes(stage, form, size := BlockSize(rows, steps, 1, warps, stages)) <= machine.local_memory
     )
     return nearest(form.size, (block_streaming(body, machine, size).size for size in candidates))
 

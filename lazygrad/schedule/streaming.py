@@ -18,6 +18,7 @@ from lazygrad.ops.attention import ATTENTION, KEY_GRADIENT, LOGSUMEXP, QUERY_GRA
 
 # A tile holds whole rows of query, key, value and result; longer ones do not fit into registers.
 LONGEST_ROW = 256
+LONGEST_ROW_BYTES = 1024
 # Streams whose results are given by key run through the queries.
 BY_KEY = (KEY_GRADIENT, VALUE_GRADIENT)
 # The extents of results' last axes are those of query and key (e) or that of value (d).
@@ -41,8 +42,10 @@ def is_streamed(of: Node, machine: Machine) -> bool:
     """
     if of.op.name not in machine.composites:
         return False
-    lengths = [matrix.shape[-1] for matrix in matrices(of)]
-    return of.inputs[0].shape[-2] > 1 and max(lengths) <= LONGEST_ROW and all(0 not in m.shape for m in matrices(of))
+    query = of.inputs[0]
+    longest = max(matrix.shape[-1] for matrix in matrices(of))
+    fits = longest <= LONGEST_ROW and longest * query.dtype.itemsize <= LONGEST_ROW_BYTES
+    return fits and query.shape[-2] > 1 and all(0 not in matrix.shape for matrix in matrices(of))
 
 
 def operands(of: Node) -> dict[str, Node]:

@@ -7,6 +7,7 @@ import ml_dtypes
 import numpy
 import pytest
 
+import lazygrad as lg
 from lazygrad.ir.dtype import DTYPES, bfloat16, float16, float32, float64, int64
 from lazygrad.ir.layout import Layout, Part, ordered, strided
 from lazygrad.runtime import BackendError, Buffer, CompileError, OutOfMemoryError, profile, statistics
@@ -312,3 +313,15 @@ def test_a_buffer_that_the_driver_refuses():
     device.pool.limit = None
     with pytest.raises(OutOfMemoryError, match=r"one buffer may have \d+ bytes on this device"):
         device.pool.take(1 << 60)
+
+
+def test_kernels_that_share_a_function_keep_their_own_arguments():
+    """Unequal kernels may give equal texts; each launch must see its own buffers all the same."""
+
+    def widened(x):
+        return lg.tensor(x, device="opencl:0", dtype=lg.bfloat16).realize().float().realize().numpy()
+
+    wide, tall = numpy.arange(32 * 128.0).reshape(32, 128) % 97, numpy.arange(128 * 32.0).reshape(128, 32) % 89
+    for _ in range(3):
+        numpy.testing.assert_array_equal(widened(wide), wide)
+        numpy.testing.assert_array_equal(widened(tall), tall)
