@@ -11,6 +11,7 @@ from typing import NamedTuple
 from lazygrad.ir.dtype import DType, bool_, int32, int64
 from lazygrad.ir.index import Index
 from lazygrad.kernel.emit import Emitter, Operand
+from lazygrad.kernel.forms import identity_of
 from lazygrad.kernel.kernel import Reduction
 from lazygrad_opencl.literals import literal
 from lazygrad_opencl.operations import Operations
@@ -46,16 +47,6 @@ class Running(NamedTuple):
         return Operand(self.value, self.dtype, self.wide, depth, bits)
 
 
-def identity(reduction: Reduction) -> bool | int | float:
-    """The value that changes nothing."""
-    dtype = reduction.dtype
-    if reduction.op == "sum":
-        return 0
-    if reduction.op == "prod":
-        return 1
-    return dtype.minimum if reduction.op in ("max", "argmax") else dtype.maximum
-
-
 class Accumulate:
     """Writes the statements of running results with one emitter."""
 
@@ -77,7 +68,7 @@ class Accumulate:
     def initial(self, running: Running) -> tuple[str, str]:
         """The texts of the first value and position."""
         reduction = running.reduction
-        number = identity(reduction)
+        number = identity_of(reduction)
         text = literal(int(number) if running.dtype is int32 else number, running.dtype)
         if running.dtype is bool_ and running.wide and number:
             text = "(-1)"

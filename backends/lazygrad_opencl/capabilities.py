@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lazygrad import environment
-from lazygrad.ir.dtype import DTYPES, bfloat16, float16, float64
+from lazygrad.ir.dtype import DTYPES, float64
 from lazygrad.kernel.machine import Flavour, Machine
 from lazygrad.runtime import Capabilities
 
@@ -32,11 +32,9 @@ def read_capabilities(handle: Any) -> Capabilities:
     """The capabilities of one device."""
     extensions = frozenset(handle.extensions.split())
     dtypes = frozenset(DTYPES) if _has_double(handle, extensions) else frozenset(DTYPES) - {float64}
-    arithmetic = dtypes - {bfloat16} if "cl_khr_fp16" in extensions else dtypes - {bfloat16, float16}
     return Capabilities(
         machine=_machine(handle),
         dtypes=dtypes,
-        arithmetic=arithmetic,
         argument_limit=max(4, (handle.max_parameter_size - SCALAR_ARGUMENT_BYTES) // BUFFER_ARGUMENT_BYTES),
     )
 

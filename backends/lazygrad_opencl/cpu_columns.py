@@ -2,8 +2,7 @@
 
 A task has a panel of columns. Short sweeps run all stages for one vector of columns, then for the next. Long
 ones go down the panel in blocks of a few rows, so that memory is read along rows, and keep each vector's
-running result in a private array between blocks; that also adds long sums in two steps, which keeps them
-accurate.
+running result in a private array between blocks; that also adds long sums in two steps, which keeps them accurate.
 """
 
 from __future__ import annotations

@@ -14,6 +14,7 @@ offsets reach every element.
 from __future__ import annotations
 
 from lazygrad.ir.index import Variable
+from lazygrad.kernel.axes import point_count
 from lazygrad.kernel.contraction import UNROLLED_STEPS, Form, Operand, Tiling, analyse, choose_tiling, with_panels
 from lazygrad.kernel.emit import INDENT
 from lazygrad.kernel.emit import Operand as Emitted
@@ -85,9 +86,7 @@ class _Tiled:
         self.close()
         for _ in range(block_loops):
             self.close()
-        batches = 1
-        for axis in form.batch:
-            batches *= axis.extent
+        batches = point_count(form.batch)
         scratch = 0
         if self.blocked:
             tiles = -(-form.row_count // tiling.tile_rows) * form.panel_count * batches

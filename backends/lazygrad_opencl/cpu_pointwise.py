@@ -7,13 +7,13 @@ from dataclasses import replace
 from lazygrad.ir.index import Variable
 from lazygrad.ir.value import Value
 from lazygrad.kernel.emit import Operand
+from lazygrad.kernel.forms import pointwise
 from lazygrad.kernel.kernel import Stage
 from lazygrad.kernel.tiling import LONG_EXPRESSION, pointwise_tiling
 from lazygrad.kernel.traffic import operations
 from lazygrad_opencl.cpu_loops import Span, open_block, open_loop, open_steps, open_tasks, open_vectors
 from lazygrad_opencl.cpu_transpose import load_turned, turnable_loads
 from lazygrad_opencl.emitter import OpenCLEmitter
-from lazygrad_opencl.pointwise import pointwise
 from lazygrad_opencl.skeleton import BodyCode, BodyContext
 from lazygrad_opencl.types import register_type
 

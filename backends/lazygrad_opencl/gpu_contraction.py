@@ -7,14 +7,14 @@ column of the tile.
 
 from __future__ import annotations
 
-from lazygrad.ir.index import Variable, variables
+from lazygrad.ir.index import Variable
 from lazygrad.ir.value import Value
-from lazygrad.kernel.axes import canonical_axes
+from lazygrad.kernel.axes import canonical_axes, point_count
 from lazygrad.kernel.emit import Operand
+from lazygrad.kernel.forms import axes_read
 from lazygrad.kernel.kernel import Body, Contraction
-from lazygrad.kernel.walk import ordered_values
+from lazygrad_opencl.digits import bind_digits
 from lazygrad_opencl.emitter import OpenCLEmitter
-from lazygrad_opencl.plain import bind_digits
 from lazygrad_opencl.skeleton import BodyCode, BodyContext
 from lazygrad_opencl.types import memory_type
 
@@ -36,7 +36,7 @@ class _Tiles:
         assert isinstance(contraction, Contraction)
         self.contraction = contraction
         self.type = memory_type(contraction.dtype)
-        in_a, in_b = _reads(contraction.a), _reads(contraction.b)
+        in_a, in_b = axes_read(contraction.a), axes_read(contraction.b)
         self.batch = tuple(axis for axis in self.body.axes if axis in in_a and axis in in_b)
         self.columns = tuple(axis for axis in self.body.axes if axis in in_b and axis not in in_a)
         self.rows = tuple(axis for axis in self.body.axes if axis not in in_b)
@@ -49,10 +49,10 @@ class _Tiles:
 
     def generate(self) -> BodyCode:
         emitter, tile = self.emitter, self.tile
-        rows, columns, batches = (_product(axes) for axes in (self.rows, self.columns, self.batch))
+        rows, columns, batches = (point_count(axes) for axes in (self.rows, self.columns, self.batch))
         row_tiles, column_tiles = -(-rows // tile), -(-columns // tile)
         local_a, local_b = (f"slab_{name}{self.context.suffix}" for name in "ab")
-        emitter.note(f"{batches} x {rows} x {columns}, sums of {_product(self.summed)}; tiles of {tile} x {tile}")
+        emitter.note(f"{batches} x {rows} x {columns}, sums of {point_count(self.summed)}; tiles of {tile} x {tile}")
         emitter.line(f"const int first_column = group % {column_tiles} * {tile};")
         emitter.line(f"const int first_row = group / {column_tiles} % {row_tiles} * {tile};")
         emitter.line(f"const int own_column = item % {self.side};")
@@ -61,7 +61,7 @@ class _Tiles:
         emitter.line(f"{self.type} sums[{PER_ITEM}][{PER_ITEM}];")
         both = f"for (int r = 0; r < {PER_ITEM}; r++) for (int c = 0; c < {PER_ITEM}; c++)"
         emitter.line(f"{both} sums[r][c] = 0;")
-        emitter.open(f"for (int slab = 0; slab < {_product(self.summed)}; slab += {SLAB}) {{")
+        emitter.open(f"for (int slab = 0; slab < {point_count(self.summed)}; slab += {SLAB}) {{")
         self._load(local_a, self.contraction.a, self.rows, "first_row", rows)
         self._load(local_b, self.contraction.b, self.columns, "first_column", columns)
         emitter.line("barrier(CLK_LOCAL_MEM_FENCE);")
@@ -84,7 +84,7 @@ class _Tiles:
         emitter.line(f"const int at = {first} + e % {self.tile};")
         emitter.line(f"const int step = slab + e / {self.tile};")
         emitter.line(f"{self.type} x = 0;")
-        emitter.open(f"if (at < {count} && step < {_product(self.summed)}) {{")
+        emitter.open(f"if (at < {count} && step < {point_count(self.summed)}) {{")
         bind_digits(emitter, axes, "(long)at")
         bind_digits(emitter, self.summed, "(long)step")
         emitter.line(f"x = {emitter.value(value.cast(self.contraction.dtype)).text};")
@@ -106,27 +106,3 @@ class _Tiles:
             emitter.store(store)
         for _ in range(3):
             emitter.close()
-
-
-def _reads(value: Value) -> set[Variable]:
-    """Every axis that a value depends on."""
-    found: set[Variable] = set()
-    for each in ordered_values([value]):
-        if each.op == "load":
-            indices = [each.payload.address, *(bound.index for bound in each.payload.mask)]
-        elif each.op == "index":
-            indices = [each.payload]
-        elif each.op == "valid":
-            indices = [bound.index for bound in each.payload]
-        else:
-            continue
-        for index in indices:
-            found |= variables(index)
-    return found
-
-
-def _product(axes: tuple[Variable, ...]) -> int:
-    total = 1
-    for axis in axes:
-        total *= axis.extent
-    return total

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from math import prod
 
+from lazygrad.kernel.axes import point_count
+from lazygrad.kernel.forms import pointwise
 from lazygrad.kernel.group_tiling import item_order
+from lazygrad_opencl.digits import bind_digits
 from lazygrad_opencl.emitter import OpenCLEmitter
-from lazygrad_opencl.gpu_digits import bind_digits
-from lazygrad_opencl.pointwise import pointwise
 from lazygrad_opencl.skeleton import BodyCode, BodyContext
 
 
@@ -16,7 +16,7 @@ def generate_body(context: BodyContext) -> BodyCode:
     """One point of straight code."""
     body = pointwise(context.body)
     emitter = OpenCLEmitter(replace(context, body=body), lanes=1)
-    points = prod(axis.extent for axis in body.axes)
+    points = point_count(body.axes)
     size = context.work_group_size
     kind = "int" if points + size < 2**31 else "long"
     emitter.line(f"const {kind} point = ({kind})group * {size} + item;")

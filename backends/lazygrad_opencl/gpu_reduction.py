@@ -9,16 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from math import prod
 
 from lazygrad.ir.index import Variable
-from lazygrad.kernel.axes import canonical_axes
+from lazygrad.kernel.axes import canonical_axes, point_count
 from lazygrad.kernel.forms import as_reduction
 from lazygrad.kernel.group_tiling import GroupTiling, group_tiling
 from lazygrad.kernel.kernel import Stage
 from lazygrad_opencl.accumulate import Accumulate, Running
+from lazygrad_opencl.digits import bind_digits
 from lazygrad_opencl.emitter import OpenCLEmitter
-from lazygrad_opencl.gpu_digits import bind_digits
 from lazygrad_opencl.skeleton import BodyCode, BodyContext
 
 
@@ -63,7 +62,7 @@ class _Group:
         emitter, slices = self.emitter, self.tiling.slices
         reductions = [as_reduction(accumulator) for accumulator in stage.accumulators]
         running = [self.accumulate.start(r, f"result{number + i}", wide=False) for i, r in enumerate(reductions)]
-        steps = prod(axis.extent for axis in axes)
+        steps = point_count(axes)
         if axes:
             name = emitter.fresh("e")
             emitter.open(f"for (int {name} = slice; {name} < {steps}; {name} += {slices}) {{")

@@ -6,10 +6,11 @@ numbered row by row and shared among work-groups (processors) or work-items (gra
 
 from __future__ import annotations
 
-from lazygrad.ir.index import Variable
+from lazygrad.kernel.axes import point_count
 from lazygrad.kernel.forms import as_reduction
 from lazygrad.kernel.kernel import Stage
 from lazygrad_opencl.accumulate import Accumulate
+from lazygrad_opencl.digits import bind_digits
 from lazygrad_opencl.emitter import OpenCLEmitter
 from lazygrad_opencl.skeleton import BodyCode, BodyContext
 
@@ -22,9 +23,7 @@ def generate_body(context: BodyContext) -> BodyCode:
     """The body in scalar loops."""
     emitter = OpenCLEmitter(context, lanes=1)
     axes = context.body.axes
-    points = 1
-    for axis in axes:
-        points *= axis.extent
+    points = point_count(axes)
     if context.machine.flavour == "cpu":
         tasks = min(-(-points // POINTS_PER_TASK), context.machine.cores * TASKS_PER_CORE)
         chunk = -(-points // tasks)
@@ -42,19 +41,6 @@ def generate_body(context: BodyContext) -> BodyCode:
         number = _stage(emitter, stage, number)
     emitter.close()
     return BodyCode(emitter.finish(), tasks)
-
-
-def bind_digits(emitter: OpenCLEmitter, axes: tuple[Variable, ...], flat: str) -> None:
-    """Binds axes to the digits of a flat (long) number, the last axis fastest."""
-    step = 1
-    for position, axis in reversed(list(enumerate(axes))):
-        name = emitter.fresh("i")
-        digit = f"{flat} / {step}" if step > 1 else flat
-        if position:
-            digit = f"({digit}) % {axis.extent}"
-        emitter.line(f"const int {name} = (int)({digit}); // {axis}")
-        emitter.bind(axis, name)
-        step *= axis.extent
 
 
 def _stage(emitter: OpenCLEmitter, stage: Stage, number: int) -> int:

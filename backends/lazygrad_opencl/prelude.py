@@ -1,5 +1,4 @@
-"""What stands at the top of every program: vector types that need no alignment, and functions C has no
-operator for.
+"""What stands at the top of every program: vector types that need no alignment, and functions C has no operator for.
 
 Half-width floats are converted by integer arithmetic, because few devices compute in them and some flush
 subnormal numbers. Sources: F. Giesen, "Float->half variants" (public domain, 2016), arranged for vectors
@@ -17,8 +16,7 @@ _ELEMENTS = (
     ("ulong", 8), ("float", 4),
 )  # fmt: skip
 
-# LANES is empty or a number of lanes; all conversions between widths are written so that vectors have them
-# too.
+# LANES is empty or a number of lanes; all conversions between widths are written so that vectors have them too.
 _HALVES = """\
 INLINE floatLANES half_to_floatLANES(const ushortLANES half_bits) {
     const intLANES bits = WIDEN(half_bits);
@@ -51,8 +49,7 @@ INLINE ushortLANES float_to_bfloatLANES(const floatLANES value) {
 }
 """
 
-# Rounded to minus infinity; 0 where the divisor is 0. The unsigned negation avoids the one overflow, minimum
-# / -1.
+# Rounded to minus infinity; 0 where the divisor is 0. The unsigned negation avoids the one overflow, minimum / -1.
 _INTEGERS = """\
 INLINE SIGNED floor_divide_SIGNED(const SIGNED x, const SIGNED y) {
     if (y == 0) return 0;

@@ -11,7 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lazygrad.kernel.expand import expand
-from lazygrad.kernel.kernel import Body, Contraction, Kernel
+from lazygrad.kernel.forms import has_contraction, is_pointwise
+from lazygrad.kernel.kernel import Kernel
 from lazygrad.runtime import Capabilities
 from lazygrad_opencl import (
     cpu_contraction,
@@ -21,7 +22,6 @@ from lazygrad_opencl import (
     gpu_pointwise,
     gpu_reduction,
 )
-from lazygrad_opencl.pointwise import is_pointwise
 from lazygrad_opencl.prelude import prelude
 from lazygrad_opencl.skeleton import BodyCode, BodyContext, Skeleton
 from lazygrad_opencl.types import argument_type, memory_type
@@ -92,11 +92,6 @@ def function_name(kernel: Kernel) -> str:
 def _power_of_two(size: int) -> int:
     """The largest one that is not larger: results are joined by halves."""
     return 1 << (size.bit_length() - 1)
-
-
-def has_contraction(body: Body) -> bool:
-    """Whether a stage of the body is a contraction."""
-    return any(isinstance(a, Contraction) for stage in body.stages for a in stage.accumulators)
 
 
 def _signature(kernel: Kernel, work_group_size: int, scratch: bool) -> list[str]:

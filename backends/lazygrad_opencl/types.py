@@ -1,8 +1,7 @@
 """How element types are called in OpenCL C: in memory, in a register, as a vector of lanes.
 
 A bool is a ``uchar`` in memory, an ``int`` of 0 or 1 as one value, and a vector of 0 or -1 (what a comparison
-of vectors gives) as lanes. float16 and bfloat16 are their bits (``ushort``) until they are converted to
-float.
+of vectors gives) as lanes. float16 and bfloat16 are their bits (``ushort``) until they are converted to float.
 """
 
 from __future__ import annotations

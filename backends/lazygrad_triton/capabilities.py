@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from lazygrad.ir.dtype import DTYPES, bfloat16, float16
 from lazygrad.kernel.machine import Machine, MatrixUnits
 from lazygrad.runtime import Capabilities
 
@@ -90,9 +89,7 @@ def interpreter_capabilities() -> Capabilities:
 
 
 def _capabilities(machine: Machine) -> Capabilities:
-    """Half-width floats are storage: loaded, computed in float32, rounded when stored."""
     return Capabilities(
         machine=machine,
-        arithmetic=frozenset(DTYPES) - {float16, bfloat16},
         argument_limit=(PARAMETER_BYTES - SCALAR_PARAMETER_BYTES) // BUFFER_PARAMETER_BYTES,
     )

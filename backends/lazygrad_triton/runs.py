@@ -35,14 +35,18 @@ def runs(emitter: TritonEmitter, stage: Stage, form: BlockStreaming) -> list[Run
     return _Runs(emitter, stage, form).loops()
 
 
+def later_rows_see_more(stage: Stage, form: BlockStreaming) -> bool:
+    """Whether the steps that a row sees end the later, the later the row is, as in causal attention."""
+    ends = [_interval(bound, form.step_axes[0])[1] for bound in _ranges(stage, form)]
+    return any(end is not None and end.coefficient(form.row_axes[-1]) > 0 for end in ends if form.row_axes)
+
+
 class _Runs:
     def __init__(self, emitter: TritonEmitter, stage: Stage, form: BlockStreaming) -> None:
         self.emitter = emitter
         self.stage = stage
         self.form = form
-        self.bounds: list[Bound] = []
-        if len(form.step_axes) == 1:
-            self.bounds = [bound for bound in visible(stage) if _is_range(bound, form.step_axes[0])]
+        self.bounds = _ranges(stage, form)
 
     def loops(self) -> list[Run]:
         steps, count = self.form.steps, self.form.step_count
@@ -108,10 +112,17 @@ def _interval(bound: Bound, axis: Variable) -> tuple[Index | None, Index | None]
     return rest + (1 - bound.high) if above else None, rest + (1 - bound.low) if below else None
 
 
-def _is_range(bound: Bound, axis: Variable) -> bool:
-    """Whether a bound says which steps are seen, from one to another."""
-    step = bound.index.coefficient(axis)
-    return abs(step) == 1 and axis not in variables(bound.index - Index(0, ((axis, step),)))
+def _ranges(stage: Stage, form: BlockStreaming) -> list[Bound]:
+    """The bounds that say from which step to which a row sees."""
+    if len(form.step_axes) != 1:
+        return []
+    (axis,) = form.step_axes
+
+    def is_range(bound: Bound) -> bool:
+        step = bound.index.coefficient(axis)
+        return abs(step) == 1 and axis not in variables(bound.index - Index(0, ((axis, step),)))
+
+    return [bound for bound in visible(stage) if is_range(bound)]
 
 
 def _nested(function: str, texts: list[str]) -> str:

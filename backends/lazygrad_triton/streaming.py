@@ -34,7 +34,7 @@ from lazygrad_triton.emitter import BOTH, COLUMNS, ROWS, TritonEmitter
 from lazygrad_triton.literals import typed
 from lazygrad_triton.operations import dot
 from lazygrad_triton.program import BodyContext, Phase
-from lazygrad_triton.runs import Run, runs
+from lazygrad_triton.runs import Run, later_rows_see_more, runs
 from lazygrad_triton.types import block_type
 
 Axes = tuple[Variable, ...]
@@ -101,12 +101,15 @@ class _Rows:
     def _place(self) -> None:
         """Which rows this program computes. Rows beyond the last compute it again, and store nothing."""
         emitter, form = self.emitter, self.form
-        tile = "program"
-        if form.batches > 1:
+        tile, batch = ("0", "program") if form.row_tiles == 1 else ("program", "0")
+        if form.batches > 1 and form.row_tiles > 1:
             tile = emitter.declare(Operand(f"program % {form.row_tiles}", int32), "tile").text
-            batch = emitter.declare(Operand(f"program // {form.row_tiles}", int32), "batch")
-            emitter.bind_digits(form.batch_axes, batch)
-        numbers = emitter.range(f"{tile} * {form.rows}", form.rows, ROWS)
+            batch = emitter.declare(Operand(f"program // {form.row_tiles}", int32), "batch").text
+        emitter.bind_digits(form.batch_axes, Operand(batch, int32))
+        if form.row_tiles > 1 and later_rows_see_more(self.stage, form):
+            # Long programs first; short ones fill the gaps in the end.
+            tile = emitter.declare(Operand(f"{form.row_tiles - 1} - {tile}", int32), "tile").text
+        numbers = emitter.range("0" if tile == "0" else f"{tile} * {form.rows}", form.rows, ROWS)
         if form.row_count % form.rows:
             emitter.guard(ROWS, numbers, form.row_count, loads=False)
             numbers = emitter.declare(

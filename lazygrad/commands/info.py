@@ -14,7 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from lazygrad import environment
-from lazygrad.ir.dtype import DType
+from lazygrad.ir.dtype import DType, accumulator
 from lazygrad.runtime.cache import cache_folder
 from lazygrad.runtime.device import Capabilities, CompilingDevice
 from lazygrad.runtime.pool import readable_size
@@ -100,9 +100,9 @@ def _capabilities(capabilities: Capabilities) -> Iterator[str]:
     yield f"work-groups up to {machine.work_group_limit} items with {readable_size(machine.local_memory)}"
     yield f"up to {capabilities.argument_limit} buffers a kernel"
     yield _dtypes(capabilities.dtypes)
-    storage = capabilities.dtypes - capabilities.arithmetic
+    storage = sorted(dtype.name for dtype in capabilities.dtypes if accumulator(dtype) is not dtype)
     if storage:
-        yield f"computed in float32: {', '.join(sorted(dtype.name for dtype in storage))}"
+        yield f"computed in float32: {', '.join(storage)}"
 
 
 def _dtypes(dtypes: frozenset[DType]) -> str:

@@ -11,9 +11,10 @@ came from. Out: the same body with
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from itertools import pairwise
+from math import prod
 
 from lazygrad.ir.index import Index, Quotient, Substitution, Variable, combination
 from lazygrad.kernel.kernel import Access, Body, Reduction, Stage
@@ -38,6 +39,11 @@ def canonical_axes(body: Body) -> Body:
     while space.merge_one():
         pass
     return _share(space.body())
+
+
+def point_count(axes: Iterable[Variable]) -> int:
+    """How many points loops over the axes visit."""
+    return prod(axis.extent for axis in axes)
 
 
 def stride(index: Index, axis: Variable) -> int | None:

@@ -30,7 +30,8 @@ MOST_STAGES = 4
 MOST_HELD = 192
 REGISTER_BYTES = 4
 
-# (rows, steps, warps, stages), best first: the first that gives every core a tile is taken, else the last.
+# (rows, steps, warps, stages), best first: the first that gives every core a tile and fits into shared memory is taken,
+# else the last.
 Sizes = tuple[tuple[int, int, int, int], ...]
 # By the columns of the widest block, and for none, one or two sums of weighted rows beside averages. Chosen so that
 # neither Ampere nor Hopper spills registers up to 128 columns.
@@ -38,27 +39,27 @@ Table = dict[int, tuple[Sizes, Sizes, Sizes]]
 HALF_FOR_WARP_GROUPS: Table = {
     64: (((128, 64, 4, 3), (64, 64, 4, 3)), ((64, 64, 4, 2), (64, 32, 4, 2)), ((64, 64, 4, 2), (64, 32, 4, 2))),
     128: (((128, 128, 8, 2), (64, 64, 4, 3)), ((64, 64, 4, 2), (64, 32, 4, 2)), ((128, 64, 8, 2), (64, 64, 8, 2))),
-    256: (((128, 64, 8, 2), (64, 32, 4, 2)), ((64, 32, 8, 2),), ((64, 32, 8, 2),)),
+    256: (((128, 64, 8, 2), (64, 32, 4, 2)), ((64, 32, 8, 2), (32, 32, 8, 2)), ((64, 32, 8, 2), (32, 32, 8, 2))),
 }
 HALF_FOR_WARPS: Table = {
     64: (((128, 32, 4, 3), (64, 64, 4, 3)), ((64, 64, 4, 2), (64, 32, 4, 2)), ((64, 32, 4, 2),)),
     128: (((128, 64, 8, 3), (64, 64, 4, 3)), ((64, 64, 4, 2), (64, 32, 4, 2)), ((64, 64, 8, 2), (64, 32, 4, 2))),
-    256: (((64, 64, 8, 2), (64, 32, 4, 2)), ((64, 32, 8, 2),), ((64, 32, 8, 2),)),
+    256: (((64, 64, 8, 2), (64, 32, 4, 2)), ((64, 32, 8, 2), (32, 32, 8, 2)), ((64, 32, 8, 2), (32, 32, 8, 2))),
 }
 TF32: Table = {
     64: (((128, 64, 8, 2), (64, 64, 4, 2)), ((64, 32, 4, 2),), ((64, 32, 4, 2),)),
-    128: (((64, 64, 8, 2), (64, 32, 4, 2)), ((64, 32, 8, 2),), ((32, 32, 4, 2),)),
-    256: (((32, 16, 8, 1),), ((32, 16, 8, 1),), ((32, 16, 8, 1),)),
+    128: (((64, 64, 8, 2), (64, 32, 4, 2)), ((64, 32, 8, 2), (32, 32, 4, 2)), ((32, 32, 4, 2),)),
+    256: (((32, 16, 8, 1), (16, 16, 4, 1)),) * 3,
 }
 # Without matrix units the factors pass through registers.
 EXACT: Table = {
-    64: (((64, 32, 8, 2), (32, 32, 4, 2)),) * 3,
-    128: (((64, 32, 8, 2), (32, 32, 4, 2)), ((64, 32, 8, 2), (32, 32, 4, 2)), ((64, 32, 8, 2),)),
-    256: (((32, 16, 8, 1),),) * 3,
+    64: (((64, 32, 8, 2), (32, 32, 4, 2)), ((64, 16, 8, 2), (32, 16, 4, 2)), ((64, 16, 8, 2), (32, 16, 4, 2))),
+    128: (((32, 16, 4, 2),), ((64, 16, 8, 2), (32, 16, 4, 2)), ((64, 16, 8, 2), (32, 16, 4, 2))),
+    256: (((32, 16, 8, 1), (16, 16, 4, 1)),) * 3,
 }
 DOUBLE: Table = {
     64: (((32, 32, 4, 2),),) * 3,
-    128: (((32, 32, 8, 1),), ((32, 32, 8, 1),), ((32, 16, 8, 1),)),
+    128: (((32, 32, 8, 1), (32, 16, 8, 1)), ((32, 32, 8, 1), (32, 16, 8, 1)), ((32, 16, 8, 1), (16, 16, 4, 1))),
 }
 
 
@@ -164,7 +165,8 @@ def _shared_bytes(stage: Stage, form: BlockStreaming, size: BlockSize) -> int:
         if read & set(form.step_axes) and read & set(form.row_axes):
             scores += value.dtype.itemsize
     block = size.columns * (sum(streamed.values()) * itemsize + size.rows * scores)
-    return size.rows * sum(held.values()) * itemsize + size.stages * block
+    # Without a pipeline, what two products read lies there in two layouts.
+    return size.rows * sum(held.values()) * itemsize + max(size.stages, 2) * block
 
 
 def stream_sizes(body: Body, machine: Machine) -> list[BlockSize]:

@@ -14,13 +14,13 @@ from typing import NamedTuple
 from lazygrad.ir.dtype import DType
 from lazygrad.ir.index import Index, Quotient, Variable, substitute, variables
 from lazygrad.ir.value import LOAD, Value
-from lazygrad.kernel.axes import canonical_axes
+from lazygrad.kernel.axes import canonical_axes, point_count
 from lazygrad.kernel.kernel import Access, Body, Contraction
 from lazygrad.kernel.machine import Machine
 from lazygrad.kernel.substitution import substitute_stages
 
-# Accumulators of a tile: rows x vectors. With 16 registers, 6 x 2 leaves room for two column vectors and a row value.
-TILE_ACCUMULATORS = 12
+# Registers of a tile that hold no running sum: two vectors of columns, a row's value, and one to spare.
+OTHER_REGISTERS = 4
 # Work of one task, in multiply-adds: enough that handing it out costs nothing.
 TASK_OPERATIONS = 1 << 20
 TASKS_PER_CORE = 4
@@ -67,15 +67,15 @@ class Form:
 
     @property
     def row_count(self) -> int:
-        return _product(self.rows)
+        return point_count(self.rows)
 
     @property
     def panel_count(self) -> int:
-        return _product(self.columns)
+        return point_count(self.columns)
 
     @property
     def sum_length(self) -> int:
-        return _product(self.summed)
+        return point_count(self.summed)
 
 
 @dataclass(frozen=True)
@@ -179,12 +179,12 @@ def choose_tiling(form: Form, machine: Machine) -> Tiling:
     itemsize = form.dtype.itemsize
     lanes = machine.lanes(itemsize)
     vectors = form.lane.extent // lanes
-    tile_rows = max(1, min(TILE_ACCUMULATORS // vectors, form.row_count))
+    tile_rows = max(1, min((machine.vector_registers - OTHER_REGISTERS) // vectors, form.row_count))
     block_axis, block_extent = _block(form, itemsize, machine)
-    block_length = block_extent * _product(form.summed[block_axis + 1 :])
+    block_length = block_extent * point_count(form.summed[block_axis + 1 :])
     row_tiles = -(-form.row_count // tile_rows)
     panels = form.panel_count
-    batches = _product(form.batch)
+    batches = point_count(form.batch)
     tile_operations = tile_rows * form.lane.extent * form.sum_length
     wanted = max(1, machine.cores * TASKS_PER_CORE)
     most = max(1, batches * row_tiles * panels * tile_operations // TASK_OPERATIONS)
@@ -226,10 +226,3 @@ def with_panels(form: Form) -> Body:
     terms = ((form.panel, width), (form.lane, 1)) if form.panel.extent > 1 else ((form.lane, 1),)
     stages = substitute_stages(form.body.stages, {form.vector_axis: Index(0, terms)})
     return Body(form.body.axes, stages)
-
-
-def _product(axes: tuple[Variable, ...]) -> int:
-    total = 1
-    for axis in axes:
-        total *= axis.extent
-    return total

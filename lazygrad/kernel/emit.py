@@ -1,11 +1,9 @@
 """Statements from expressions, for any target: each value once, in the outermost loop that knows its inputs.
 
 In: values and stores of a kernel, and loops that a skeleton opens and binds to axes. Out: lines of source. A
-target adds how it writes things down, in a subclass of ``Emitter``: names of types, operations, loads,
-stores.
+target adds how it writes things down, in a subclass of ``Emitter``: names of types, operations, loads, stores.
 
-Lanes: a variable may be bound ``wide``, meaning that lane k holds its text plus k. All that depends on it is
-wide.
+Lanes: a variable may be bound ``wide``, meaning that lane k holds its text plus k. All that depends on it is wide.
 """
 
 from __future__ import annotations
@@ -121,8 +119,7 @@ class Emitter(IndexEmitter):
             return access
         values: dict[Variable, Index] = {}
         for variable, operand in zip(access.dynamic, inputs, strict=True):
-            # Data may leave the variable's extent where there is a mask, and must not be trusted to fit 32
-            # bits then.
+            # Data may leave the variable's extent where there is a mask, and must not be trusted to fit 32 bits then.
             exact = not access.mask
             own = Variable(f"value {operand.text}{'' if exact else ' masked'}", variable.extent)
             if own not in self.bindings:

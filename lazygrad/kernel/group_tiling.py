@@ -8,9 +8,9 @@ local memory. Long rows are one point of many slices, columns many points side b
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import prod
 
 from lazygrad.ir.index import Variable
+from lazygrad.kernel.axes import point_count
 from lazygrad.kernel.kernel import Body
 from lazygrad.kernel.machine import Machine
 from lazygrad.kernel.tiling import keeps_order, memory_order
@@ -28,8 +28,7 @@ ELEMENTS_PER_ITEM = 4
 class GroupTiling:
     """``axes``: the body's, slowest first. ``sweeps``: each stage's axes, slowest first.
 
-    ``slices_adjacent``: neighbouring items share a point (rows), else they have neighbouring points
-    (columns).
+    ``slices_adjacent``: neighbouring items share a point (rows), else they have neighbouring points (columns).
     """
 
     axes: tuple[Variable, ...]
@@ -41,7 +40,7 @@ class GroupTiling:
     @property
     def point_count(self) -> int:
         """How many points the body has."""
-        return prod(axis.extent for axis in self.axes)
+        return point_count(self.axes)
 
     @property
     def work_groups(self) -> int:
@@ -67,7 +66,7 @@ def group_tiling(body: Body, machine: Machine, work_group_size: int) -> GroupTil
     rows = _row_cost(body) < column_cost
     slices = 1
     if not any(stage.sequential or store.mode == "add" for stage in body.stages for store in stage.stores):
-        wanted = machine.cores * ITEMS_PER_CORE // max(1, prod(axis.extent for axis in axes))
+        wanted = machine.cores * ITEMS_PER_CORE // max(1, point_count(axes))
         limit = min(most, work_group_size) if rows else min(most, wanted, max(1, work_group_size // SIDE_BY_SIDE))
         while slices * 2 <= limit:
             slices *= 2

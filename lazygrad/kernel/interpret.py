@@ -18,6 +18,7 @@ from lazygrad.ir import value as kinds
 from lazygrad.ir.index import Index, Mask, Variable, evaluate
 from lazygrad.ir.op import REGISTRY
 from lazygrad.ir.value import Value
+from lazygrad.kernel.axes import point_count
 from lazygrad.kernel.kernel import (
     Access,
     Accumulator,
@@ -71,7 +72,7 @@ def interpret(
 
 def _portions(body: Body) -> Iterator[dict[Variable, int]]:
     """Values for the outer axes of a body, so that what is left of it fits into one portion."""
-    points = max((_product(_loops(stage)) for stage in body.stages), default=1) * _product(body.axes)
+    points = max((point_count(_loops(stage)) for stage in body.stages), default=1) * point_count(body.axes)
     outer = 0
     while points > PORTION and outer < len(body.axes):
         points //= body.axes[outer].extent
@@ -79,13 +80,6 @@ def _portions(body: Body) -> Iterator[dict[Variable, int]]:
     fixed = body.axes[:outer]
     for values in itertools.product(*(range(axis.extent) for axis in fixed)):
         yield dict(zip(fixed, values, strict=True))
-
-
-def _product(axes: Sequence[Variable]) -> int:
-    total = 1
-    for axis in axes:
-        total *= axis.extent
-    return total
 
 
 def _loops(stage: Stage) -> tuple[Variable, ...]:

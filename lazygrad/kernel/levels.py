@@ -2,8 +2,7 @@
 
 In: loops that a skeleton opens and closes, statements, and expressions to be named. Out: lines of source.
 Level 0 is outside all loops. A statement may be appended to any open level: it then stands before the loops
-inside it, which is how an expression gets out of the loops it does not depend on. The memory of a level ends
-with it.
+inside it, which is how an expression gets out of the loops it does not depend on. The memory of a level ends with it.
 """
 
 from __future__ import annotations

@@ -14,6 +14,7 @@ from typing import TypeAlias
 
 from lazygrad.ir.dtype import DType
 from lazygrad.ir.index import Variable
+from lazygrad.kernel.axes import point_count
 from lazygrad.kernel.kernel import Body, BufferDeclaration, Stage
 from lazygrad.kernel.machine import Machine
 from lazygrad.kernel.traffic import Touch, elements, full_lanes, lane_cost, lanes_for, operations, touches
@@ -26,16 +27,13 @@ TASKS_PER_CORE = 6
 GATHER_BLOCK = 128
 # Running results that hide the latency of an addition.
 ROW_UNROLL = 4
-# An expression with this many operations hides latencies by itself, and repeating its code costs compile
-# time.
+# An expression with this many operations hides latencies by itself, and repeating its code costs compile time.
 LONG_EXPRESSION = 12
 # Additions that one running sum takes in before it is added to the total, which keeps float32 sums accurate.
 SUM_BLOCK = 256
-# Rows that a panel of columns walks before it moves on to the next column: streams that prefetching can
-# follow.
+# Rows that a panel of columns walks before it moves on to the next column: streams that prefetching can follow.
 ROW_BLOCK = 16
-# The smallest panel, in bytes of a row (two cache lines), and the largest, whose running results stay in the
-# cache.
+# The smallest panel, in bytes of a row (two cache lines), and the largest, whose running results stay in the cache.
 SMALLEST_PANEL = 128
 LARGEST_PANEL = 4096
 
@@ -73,11 +71,9 @@ class Partition:
 
 @dataclass(frozen=True)
 class PointwiseTiling:
-    """``loops`` are walked outermost first inside the partition, then ``vector`` in steps of ``lanes``, then
-    ``inner``.
+    """``loops`` are walked outermost first inside the partition, then ``vector`` in steps of ``lanes``, then ``inner``.
 
-    ``inner`` is the axis whose neighbours share the cache lines of gathered lanes; the partition has it in
-    blocks.
+    ``inner`` is the axis whose neighbours share the cache lines of gathered lanes; the partition has it in blocks.
     """
 
     partition: Partition
@@ -127,7 +123,7 @@ ReductionTiling: TypeAlias = RowTiling | ColumnTiling
 
 def wanted_tasks(body: Body, lanes: int, machine: Machine) -> int:
     """How many tasks the body's work is worth."""
-    points = prod(axis.extent for axis in body.axes)
+    points = point_count(body.axes)
     cost = points * sum(elements(stage) * (operations(stage) + 2 * len(touches(stage))) for stage in body.stages)
     return max(1, min(int(cost / lanes * 8 / TASK_COST), machine.cores * TASKS_PER_CORE))
 
@@ -180,7 +176,7 @@ def pointwise_tiling(body: Body, buffers: Sequence[BufferDeclaration], machine: 
         if count < tasks:
             splits.append(_share(vector, lanes, -(-tasks // count)))
         return PointwiseTiling(_evened(splits, tasks), (), vector, lanes, inner)
-    shared = _share(vector, lanes, -(-tasks // max(1, prod(axis.extent for axis in order))))
+    shared = _share(vector, lanes, -(-tasks // max(1, point_count(order))))
     cut, rest = partition(order, tasks, shared)
     return PointwiseTiling(cut, tuple(rest), vector, lanes)
 
@@ -255,8 +251,7 @@ def _column_cost(body: Body, axis: Variable, lanes: int) -> float:
 def _sweep(stage: Stage, lanes: int) -> SweepTiling:
     vector = _row_vector(stage, lanes)
     if keeps_order(stage):
-        # argmax takes the first of equal values as it comes: the order of axes stays, the last one has the
-        # lanes.
+        # argmax takes the first of equal values as it comes: the order of axes stays, the last one has the lanes.
         vector = stage.axes[-1] if stage.axes and not stage.one_by_one else None
     if vector is None or vector.extent < lanes or lanes == 1:
         return SweepTiling(stage.axes, None)
@@ -287,7 +282,7 @@ def _column_tiling(
         stage.axes if keeps_order(stage) else tuple(memory_order(stage.axes, touches(stage))) for stage in body.stages
     )
     tasks = wanted_tasks(body, lanes, machine)
-    points = prod(axis.extent for axis in loops)
+    points = point_count(loops)
     panel = min(largest, -(-vector.extent * points // tasks))
     panel = min(-(-panel // smallest) * smallest, -(-vector.extent // lanes) * lanes)
     longest = max(elements(stage) for stage in body.stages)

@@ -1,20 +1,18 @@
 """What one element of a stage costs when lanes lie along a given axis: the measure by which tilings choose.
 
-The unit is one instruction on one lane. A heuristic; constants were chosen by timing generated code with
-AVX2.
+The unit is one instruction on one lane. A heuristic; constants were chosen by timing generated code with AVX2.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from math import prod
 from typing import NamedTuple
 
 from lazygrad.ir.dtype import DType, bool_
 from lazygrad.ir.index import Variable
 from lazygrad.ir.value import ARGUMENT, CONSTANT, INDEX, LOAD, PRODUCT, REDUCED, VALID, Value
-from lazygrad.kernel.axes import stride
+from lazygrad.kernel.axes import point_count, stride
 from lazygrad.kernel.kernel import Access, Stage
 from lazygrad.kernel.walk import ordered_values
 
@@ -77,7 +75,7 @@ def _varies(value: Value, axis: Variable) -> bool:
 
 def elements(stage: Stage) -> int:
     """How often the stage's loops run at one point of the body."""
-    return prod(axis.extent for axis in stage.axes)
+    return point_count(stage.axes)
 
 
 def full_lanes(extent: int, lanes: int) -> int:
@@ -111,8 +109,7 @@ def lane_cost(stage: Stage, axis: Variable | None, lanes: int) -> float:
 def lanes_for(stages: Sequence[Stage], dtypes: Sequence[DType], vector_bytes: int, largest: int = 16) -> int:
     """Lanes of one vector register for the widest type that the stages compute in.
 
-    int64 counts only where no 32-bit number is computed: positions and random bits beside floats use two
-    registers.
+    int64 counts only where no 32-bit number is computed: positions and random bits beside floats use two registers.
     """
     used = {value.dtype for stage in stages for value in stage.values if value.op != CONSTANT}
     used |= set(dtypes)

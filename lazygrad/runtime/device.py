@@ -33,14 +33,12 @@ class DeviceInformation:
 class Capabilities:
     """What the device can do; the core decides by these and by nothing else.
 
-    ``machine`` describes the processor for tilings and the cost model. ``arithmetic`` are the dtypes it computes
-    in (others are storage only and computed in float32); ``dtypes`` all it can store. ``argument_limit`` bounds
-    the buffers of one kernel.
+    ``machine`` describes the processor for tilings and the cost model. ``dtypes`` are all that it can store; half-width
+    floats are computed in float32 everywhere. ``argument_limit`` bounds the buffers of one kernel.
     """
 
     machine: Machine
     dtypes: frozenset[DType] = frozenset(DTYPES)
-    arithmetic: frozenset[DType] = frozenset(DTYPES)
     argument_limit: int = 64
 
 

@@ -11,7 +11,6 @@ from lazygrad.ir.index import Bound, Index, Substitution, Variable, variable, va
 from lazygrad.ir.map import axis_variables
 from lazygrad.ir.node import Node
 from lazygrad.ir.op import Family
-from lazygrad.ir.value import Value
 from lazygrad.kernel.kernel import Access, Accumulator, Body, Contraction, ReduceName, Reduction, Stage, Store
 from lazygrad.ops.contract import CONTRACT, ContractAttributes
 from lazygrad.ops.reduce import ARGMAX, ARGMIN
@@ -19,7 +18,7 @@ from lazygrad.schedule.attention_bodies import attention_body
 from lazygrad.schedule.components import Component, Kind, Point, atoms, source_of
 from lazygrad.schedule.contracting import Sides
 from lazygrad.schedule.expressions import Expressions, Home, compute_dtype
-from lazygrad.schedule.staging import Operand
+from lazygrad.schedule.staging import Operand, strides_of
 
 
 def build_body(
@@ -168,7 +167,7 @@ def _contraction(
     chosen = sides[product]
     rows, columns = values[chosen.rows], values[chosen.columns]
     row_labels, column_labels = (at.a, at.b) if chosen.rows == 0 else (at.b, at.a)
-    by_rows, by_columns = _strides(rows), _strides(columns)
+    by_rows, by_columns = strides_of(rows), strides_of(columns)
 
     def ordered(labels: list[int], strides: Mapping[Variable, int]) -> list[int]:
         def key(label: int) -> int:
@@ -187,18 +186,6 @@ def _contraction(
     contraction = Contraction(rows, columns, dtype, at.precision)
     summing = Stage(atoms([of_label[label] for label in ordered(inner, by_rows)]), (contraction,))
     return Body(atoms([of_label[label] for label in axes]), (summing, Stage((), (), stores)))
-
-
-def _strides(of: Value) -> dict[Variable, int]:
-    """How far one step of each variable moves in memory, from the first load found."""
-    pending = [of]
-    while pending:
-        current = pending.pop()
-        if current.op == scalar.LOAD:
-            access: Access = current.payload
-            return {atom: c for atom, c in access.address.terms if isinstance(atom, Variable)}
-        pending.extend(current.inputs)
-    return {}
 
 
 # ---- scatter

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from lazygrad import ops
-from lazygrad.ir import value as scalar
 from lazygrad.ir.dtype import DType
 from lazygrad.ir.layout import Layout
 from lazygrad.ir.node import Node, Place
@@ -24,6 +23,7 @@ from lazygrad.schedule.components import Component, Grouping, Kind, atoms
 from lazygrad.schedule.contracting import Halo, Wishes, collect_wishes, is_natural
 from lazygrad.schedule.cost import BODY_LIMIT
 from lazygrad.schedule.expressions import Expressions, Home
+from lazygrad.schedule.halos import halo_bodies
 from lazygrad.schedule.layouts import home_of, no_halo
 from lazygrad.schedule.splitting import split_long_reductions
 from lazygrad.schedule.staging import stage_operands
@@ -173,7 +173,7 @@ class _Planner:
         expressions = Expressions(self.homes, self.arguments)
         bodies = [build_body(component, members, expressions, self.homes, wishes.sides, operands)]
         for member in members:
-            bodies += self._halo_bodies(member, self.homes[member], expressions)
+            bodies += halo_bodies(member, self.homes[member], expressions)
         self._emit(_name(component, members), bodies, expressions, members[0])
 
     def _copy(self, node: Node, layout: Layout, halo: Halo) -> None:
@@ -191,37 +191,12 @@ class _Planner:
         self._declare(node, home)
         store = Store(Access(expressions.buffer(home.slot), layout.address(point)), value)
         body = Body(atoms(point), (Stage((), (), (store,)),))
-        self._emit("pack", [body, *self._halo_bodies(node, home, expressions)], expressions, node)
+        self._emit("pack", [body, *halo_bodies(node, home, expressions)], expressions, node)
 
     def _declare(self, member: Node, home: Home) -> None:
         self.homes[member] = home
         self.declared.append(SlotDeclaration(member.shape, member.dtype, home.layout))
         self.sizes.append((member.dtype, home.layout.size))
-
-    def _halo_bodies(self, member: Node, home: Home, expressions: Expressions) -> list[Body]:
-        """Writes the zeros around a stored node's elements: for each padded axis the slabs below and above.
-
-        Slabs are disjoint: axes before the padded one run over elements only, those behind it over their halo too.
-        Two slabs of one size are one body.
-        """
-        bodies: list[Body] = []
-        for axis, (low, high) in enumerate(home.halo):
-            starts: dict[int, list[int]] = {}  # of the slabs of each thickness
-            for start, count in ((-low, low), (member.shape[axis], high)):
-                if count:
-                    starts.setdefault(count, []).append(start)
-            for count in starts:
-                behind = list(zip(member.shape, home.halo, strict=True))[axis + 1 :]
-                wide = [extent + before + after for extent, (before, after) in behind]
-                loops = loop_point((*member.shape[:axis], count, *wide))
-                rest = [index - before for index, (_, (before, _)) in zip(loops[axis + 1 :], behind, strict=True)]
-                stores = []
-                for start in starts[count]:
-                    address = home.layout.address([*loops[:axis], loops[axis] + start, *rest])
-                    access = Access(expressions.buffer(home.slot), address)
-                    stores.append(Store(access, scalar.constant(0, member.dtype)))
-                bodies.append(Body(atoms(loops), (Stage((), (), tuple(stores)),)))
-        return bodies
 
     def _emit(self, name: str, bodies: Sequence[Body], expressions: Expressions, of: Node) -> None:
         slots = tuple(expressions.slots)

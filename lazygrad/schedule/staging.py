@@ -150,11 +150,20 @@ def _plain_load(of: Value) -> Access | None:
 
 def _row_strides(rows: Operand, homes: Mapping[Node, Home]) -> dict[int, int]:
     """How far one step of each label moves in the rows' memory."""
-    access = _plain_load(Expressions(homes, {}).element(rows.node, axis_variables(rows.node.shape)))
-    if access is None:
-        return {}
-    by_name = {atom.name: abs(c) for atom, c in access.address.terms if isinstance(atom, Variable)}
+    strides = strides_of(Expressions(homes, {}).element(rows.node, axis_variables(rows.node.shape)))
+    by_name = {axis.name: abs(step) for axis, step in strides.items()}
     return {label: by_name.get(f"i{axis}", 0) for axis, label in enumerate(rows.labels)}
+
+
+def strides_of(of: Value) -> dict[Variable, int]:
+    """How far one step of each variable moves in memory, from the first load found."""
+    pending = [of]
+    while pending:
+        current = pending.pop()
+        if current.op == scalar.LOAD:
+            return {atom: step for atom, step in current.payload.address.terms if isinstance(atom, Variable)}
+        pending.extend(current.inputs)
+    return {}
 
 
 def _classes(of: Operand, other: Operand, at: ContractAttributes) -> tuple[list[int], list[int], list[int]]:

@@ -50,6 +50,30 @@ def test_identities_vanish():
     )
 
 
+def test_what_a_rule_writes_is_looked_at_too():
+    x, y = given(2), given(2)
+
+    def expand_sine(current: Node) -> Node | None:
+        return ops.neg(ops.neg(ops.mul(current.inputs[0], 1.0))) if current.op.name == "sin" else None
+
+    root = ops.add(ops.sin(x), y)
+    (changed,) = everywhere(expand_sine, simplify_algebra)([root])
+    assert changed is ops.add(x, y)
+
+
+def test_a_node_is_rewritten_once_whoever_asks():
+    x = given(2)
+    seen: list[Node] = []
+
+    def watch(current: Node) -> Node | None:
+        seen.append(current)
+        return None
+
+    root = ops.neg(x)
+    assert everywhere(drop_identities, watch)([ops.leaf(root), root, ops.detach(root)]) == [root] * 3
+    assert seen.count(root) == 1
+
+
 def test_a_chain_of_movements_is_one_view():
     x = given(4, 6)
     root = ops.permute(ops.reshape(ops.flip(x, (1,)), (2, 12)), (1, 0))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from typing import Any
 
@@ -128,8 +127,8 @@ def test_the_second_iteration_compiles_nothing() -> None:
     assert made[1:] == [(0, 0), (0, 0)]
 
 
-# Seconds of processor time. Beside other workers, which share caches and memory, Python runs about half as fast.
-LIMIT_ALONE, LIMIT_BESIDE_OTHERS = 2.0, 4.0
+# Seconds of processor time, alone or beside other workers, which share caches and memory with this one.
+LIMIT = 2.0
 
 
 class Generated(Exception):
@@ -160,7 +159,7 @@ def test_scheduling_and_code_generation_take_under_two_seconds(monkeypatch: pyte
         optimizer.step()
     seconds = time.process_time() - start
     assert len(sources) > 100
-    assert seconds < (LIMIT_BESIDE_OTHERS if "PYTEST_XDIST_WORKER" in os.environ else LIMIT_ALONE)
+    assert seconds < LIMIT
 
 
 def test_a_type_that_the_device_lacks_is_named_with_the_line(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,9 +24,10 @@ TOLERANCE = {64: 1e-12, 32: 2e-6, 16: 1e-3}
 Arrays = Sequence[numpy.ndarray[Any, Any]]
 
 
-def capabilities(flavour: Flavour) -> Capabilities:
+def capabilities(flavour: Flavour, vector_registers: int = 16) -> Capabilities:
     """A small machine, so that small kernels are shared among tasks; work-groups of 32."""
-    return Capabilities(Machine(flavour, cores=2, work_group_limit=32), frozenset(DTYPES))
+    machine = Machine(flavour, cores=2, vector_registers=vector_registers, work_group_limit=32)
+    return Capabilities(machine, frozenset(DTYPES))
 
 
 class Launcher:
@@ -51,9 +52,10 @@ class Launcher:
         flavour: Flavour,
         offsets: Sequence[int] = (),
         scalars: Sequence[Any] = (),
+        vector_registers: int = 16,
     ) -> list[numpy.ndarray[Any, Any]]:
         """The buffers' contents after one launch."""
-        device = capabilities(flavour)
+        device = capabilities(flavour, vector_registers)
         source = generate(kernel, device)
         text = prelude(device) + source.text
         program = self.programs.get(text)
@@ -86,13 +88,14 @@ class Launcher:
         flavour: Flavour,
         offsets: Sequence[int] = (),
         scalars: Sequence[Any] = (),
+        vector_registers: int = 16,
     ) -> list[numpy.ndarray[Any, Any]]:
         """Runs and compares every written buffer with what the interpreter gives."""
         expected = [array.copy() for array in arrays]
         interpret(kernel, expected, offsets, scalars)
-        results = self.run(kernel, arrays, flavour, offsets, scalars)
+        results = self.run(kernel, arrays, flavour, offsets, scalars, vector_registers)
         for number, (result, wanted) in enumerate(zip(results, expected, strict=True)):
-            text = generate(kernel, capabilities(flavour)).text
+            text = generate(kernel, capabilities(flavour, vector_registers)).text
             assert_close(result, wanted, f"buffer {number} of\n{text}")
         return results
 

@@ -36,7 +36,7 @@ from lazygrad.kernel.kernel import (
 )
 from lazygrad_opencl import cpu_rows
 from lazygrad_opencl.source import generate
-from unit.kernel.kernels import load, pointwise, reduced, scatter_add, softmax
+from unit.kernel.kernels import load, matmul, pointwise, reduced, scatter_add, softmax
 
 FLAVOURS = ("cpu", "gpu")
 NUMBERS = [d for d in DTYPES if d is not bool_]
@@ -543,6 +543,16 @@ def test_contraction_of_expressions(launcher, flavour):
     ]
     kernel = one_body("product", (i, j), stages, (float32, 273), (float32, 210), (float32, 130, True))
     launcher.check(kernel, [numbers(273), numbers(210, seed=1), zeros(130)], flavour)
+
+
+@pytest.mark.parametrize("registers", [16, 32])
+@pytest.mark.parametrize(("rows", "columns", "depth"), [(30, 32, 20), (17, 48, 300), (3, 16, 8)])
+def test_register_tiles(launcher, registers, rows, columns, depth):
+    kernel = matmul(rows, columns, depth)
+    arrays = [numbers(rows * depth), numbers(depth * columns, seed=1), zeros(rows * columns)]
+    launcher.check(kernel, arrays, "cpu", vector_registers=registers)
+    text = generate(kernel, capabilities("cpu", registers)).text
+    assert f"tiles of {min(rows, (registers - 4) // 2)} x 16" in text
 
 
 # ---- scatter

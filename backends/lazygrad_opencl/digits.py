@@ -1,4 +1,4 @@
-"""A flat number's digits as axes: how work-items find their points and elements."""
+"""A flat number's digits as axes: how work-items, and plain loops, find their points and elements."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from lazygrad_opencl.emitter import OpenCLEmitter
 
 
 def bind_digits(emitter: OpenCLEmitter, axes: Sequence[Variable], flat: str) -> None:
-    """Binds axes at the innermost level to the digits of ``flat`` (a name), the last axis fastest."""
+    """Binds axes at the innermost level to the digits of ``flat`` (a name or a cast), the last axis fastest."""
     step = 1
     lines = []
     for position, axis in reversed(list(enumerate(axes))):

@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import gc
+from threading import Barrier, Thread
+
+from lazygrad.ir.index import Index, Quotient, Variable
+from lazygrad.ir.interning import InternTable
+
+
+class Thing:
+    pass
+
+
+def test_the_table_keeps_nothing_alive():
+    table = InternTable()
+    things = [table.add(number, Thing()) for number in range(100)]
+    assert len(table) == 100
+    assert all(table.get(number) is thing for number, thing in enumerate(things))
+    del things[50:]
+    gc.collect()
+    assert len(table) == 50
+    assert table.get(50) is None
+
+
+def test_a_key_may_be_used_again_after_its_object_died():
+    table = InternTable()
+    first = table.add("key", Thing())
+    del first
+    again = table.add("key", Thing())
+    assert table.get("key") is again
+
+
+def test_what_came_first_wins():
+    table = InternTable()
+    first, second = Thing(), Thing()
+    assert table.add("key", first) is first
+    assert table.add("key", second) is first
+    assert table.get("key") is first
+
+
+def test_threads_agree_on_one_object():
+    made, start = [], Barrier(8)
+
+    def make():
+        start.wait()
+        made.extend(Variable(f"thread{number}", 5) for number in range(200))
+
+    threads = [Thread(target=make) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len({id(variable) for variable in made}) == 200
+
+
+def test_atoms_are_one_object_each():
+    i = Variable("i", 24)
+    assert Variable("i", 24) is i
+    assert Variable("i", 12) is not i
+    whole = Index(0, ((i, 1),))
+    assert Quotient(whole, 5, True) is Quotient(Index(0, ((Variable("i", 24), 1),)), 5, True)
+    assert Quotient(whole, 5, True) is not Quotient(whole, 5, False)
