@@ -18,7 +18,8 @@ class Machine:
     register, ``vector_registers`` how many there are; ``block_elements`` is the size of tile that a block program
     likes. Of graphics processors: ``warp_size`` threads run in step, those of one core share ``registers`` of 32 bits;
     ``compute_capability`` is NVIDIA's number for the generation (80 is Ampere, 90 Hopper), 0 for anything else.
-    ``composites`` names the composite operations that kernels compute whole; others are replaced by their compositions.
+    ``composites`` names the composite operations that kernels compute whole, in all sizes that are worth it; the rest
+    is replaced by compositions.
     """
 
     flavour: Flavour

@@ -40,7 +40,7 @@ def is_streamed(of: Node, machine: Machine) -> bool:
     A single query has no more scores than there are keys: nothing is gained by not storing them, and matrix units
     would idle.
     """
-    if of.op.name not in machine.composites:
+    if of.op.name not in machine.composites or of.op not in _INPUTS:
         return False
     query = of.inputs[0]
     longest = max(matrix.shape[-1] for matrix in matrices(of))

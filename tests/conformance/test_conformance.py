@@ -3,7 +3,7 @@
 import pytest
 
 from forced_gpu import NAME as FORCED_GPU
-from lazygrad.ir.dtype import bool_, float32, int64
+from lazygrad.ir.dtype import bfloat16, bool_, float32, int64
 from lazygrad.ir.node import all_inputs, topological
 from lazygrad.ir.op import REGISTRY
 from lazygrad.testing import conformance
@@ -15,13 +15,22 @@ NOT_IN_THE_TABLE = {"view", "placeholder"}
 each_row = pytest.mark.parametrize("row", conformance.rows(), ids=lambda row: row.name)
 
 
-# The code for graphics processors, forced onto a processor, is slow to compile there: one dtype of each kind must do.
-FORCED_DTYPES = [float32, int64, bool_]
+# The code for graphics processors, forced onto a processor, is slow to compile there, and Triton's interpreter is slow
+# by itself: one dtype of each kind must do.
+FEW_DTYPES = {FORCED_GPU: [float32, int64, bool_], "triton": [float32, bfloat16, int64, bool_]}
 
 
 @each_row
 def test_values(row, compiled_device):
-    conformance.run_row(row, compiled_device, FORCED_DTYPES if compiled_device.startswith(FORCED_GPU) else None)
+    conformance.run_row(row, compiled_device, FEW_DTYPES.get(compiled_device.partition(":")[0]))
+
+
+@pytest.mark.exhaustive
+@each_row
+def test_all_values_and_gradients_in_the_interpreter(row):
+    pytest.importorskip("triton")
+    conformance.run_row(row, "triton:interpret")
+    conformance.run_row_gradients(row, "triton:interpret")
 
 
 @each_row

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from typing import Any
 
@@ -137,6 +138,7 @@ class Generated(Exception):
 
 def test_scheduling_and_code_generation_take_under_two_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of the whole training step, graph building included, in Python."""
+    from lazygrad.runtime import device
     from lazygrad_opencl.device import OpenCLDevice
     from lazygrad_opencl.source import generate
 
@@ -153,11 +155,17 @@ def test_scheduling_and_code_generation_take_under_two_seconds(monkeypatch: pyte
     model.eval()(images)  # the first call of a module computes its buffers
     model.train()
     monkeypatch.setattr(OpenCLDevice, "compile", only_generate)
-    start = time.process_time()
-    lg.nn.functional.cross_entropy(model(images), labels).backward()
-    with pytest.raises(Generated):
-        optimizer.step()
-    seconds = time.process_time() - start
+    device("opencl:0").synchronize()  # the process's time is also that of kernels
+    gc.collect()
+    gc.freeze()  # what other tests left behind is not gone through on this one's time
+    try:
+        start = time.process_time()
+        lg.nn.functional.cross_entropy(model(images), labels).backward()
+        with pytest.raises(Generated):
+            optimizer.step()
+        seconds = time.process_time() - start
+    finally:
+        gc.unfreeze()
     assert len(sources) > 100
     assert seconds < LIMIT
 

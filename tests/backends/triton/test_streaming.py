@@ -178,6 +178,7 @@ def test_half_types_run_on_matrix_units_and_nothing_spills(width, causal):
                 assert all("ld.global" not in block for block in blocks if unit in block)  # loads bypass registers
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("dtype", [lg.float32, lg.float64], ids=str)
 def test_wide_types_do_not_spill(dtype):
     for number, kernel in enumerate(planned((2, 8), 512, 512, 64, dtype=dtype, is_causal=True)):
@@ -185,6 +186,7 @@ def test_wide_types_do_not_spill(dtype):
             assert resources(built(kernel, target)).spills == 0, f"{kernel.name} for {target.name}"
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(
     ("width", "dtype"), [(160, lg.bfloat16), (256, lg.bfloat16), (256, lg.float32), (128, lg.float64)]
 )  # fmt: skip
@@ -194,6 +196,7 @@ def test_the_longest_rows_fit(width, dtype):
         built(kernel, AMPERE)
 
 
+@pytest.mark.exhaustive
 def test_a_mask_of_all_scores_fits_into_shared_memory_too():
     mask = numpy.zeros((1024, 1024), numpy.float32)
     for kernel in planned((4, 8), 1024, 1024, 128, mask=mask):
