@@ -16,9 +16,8 @@ from lazygrad_triton import versions
 if versions.installed_version() is None:
     pytest.skip("Triton is not installed", allow_module_level=True)
 
-from backends.triton.planned import CAPABILITIES, HOPPER, TARGETS, compiled, kernels_of
+from backends.triton.planned import CAPABILITIES, HOPPER, TARGETS, compiled, kernels_of, spills
 from backends.triton.steps import gpt_step, resnet_step
-from lazygrad_triton.resources import resources
 from lazygrad_triton.source import generate
 
 EVERY_TARGET = os.environ.get("LAZYGRAD_TEST_EVERY_TARGET") == "1"
@@ -63,7 +62,7 @@ def test_steps(step, part):
         for binary in binaries:
             assert binary.shared <= CAPABILITIES[target].machine.local_memory
             if any(has_contraction(body) for body in kernel.bodies):
-                assert resources(binary).spills == 0, (
+                assert spills(binary) == 0, (
                     f"{kernel.name} spills\n{generate(kernel, CAPABILITIES[target]).text}"
                 )
 

@@ -17,11 +17,10 @@ from lazygrad_triton import versions
 if versions.installed_version() is None:
     pytest.skip("Triton is not installed", allow_module_level=True)
 
-from backends.triton.planned import A100, AMPERE, H100, HOPPER, MI300, TARGETS, kernels_of
+from backends.triton.planned import A100, AMPERE, H100, HOPPER, MI300, TARGETS, kernels_of, spills
 from lazygrad_triton.capabilities import interpreter_capabilities
 from lazygrad_triton.compiling import compile_source
 from lazygrad_triton.interpreting import InterpretedProgram
-from lazygrad_triton.resources import resources
 from lazygrad_triton.source import alternatives, generate
 
 EVERY_TARGET = os.environ.get("LAZYGRAD_TEST_EVERY_TARGET") == "1"
@@ -170,7 +169,7 @@ def test_half_types_run_on_matrix_units_and_nothing_spills(width, causal):
     for number, kernel in enumerate(planned((4, 8), 1024, 1024, width, is_causal=causal)):
         for target in TARGETS if EVERY_TARGET else (TARGETS[(number + causal) % 2],):
             binary = built(kernel, target)
-            assert resources(binary).spills == 0, f"{kernel.name} for {target.name}"
+            assert spills(binary) == 0, f"{kernel.name} for {target.name}"
             unit = {HOPPER: "wgmma.mma_async", AMPERE: "mma.sync"}.get(target, "v_mfma")
             assert unit in binary.assembly
             if target in (HOPPER, AMPERE):
@@ -183,7 +182,7 @@ def test_half_types_run_on_matrix_units_and_nothing_spills(width, causal):
 def test_wide_types_do_not_spill(dtype):
     for number, kernel in enumerate(planned((2, 8), 512, 512, 64, dtype=dtype, is_causal=True)):
         for target in TARGETS[:2] if EVERY_TARGET else (TARGETS[number % 2],):
-            assert resources(built(kernel, target)).spills == 0, f"{kernel.name} for {target.name}"
+            assert spills(built(kernel, target)) == 0, f"{kernel.name} for {target.name}"
 
 
 @pytest.mark.exhaustive
@@ -200,4 +199,4 @@ def test_the_longest_rows_fit(width, dtype):
 def test_a_mask_of_all_scores_fits_into_shared_memory_too():
     mask = numpy.zeros((1024, 1024), numpy.float32)
     for kernel in planned((4, 8), 1024, 1024, 128, mask=mask):
-        assert resources(built(kernel, HOPPER)).spills == 0
+        assert spills(built(kernel, HOPPER)) == 0
