@@ -62,9 +62,7 @@ def test_steps(step, part):
         for binary in binaries:
             assert binary.shared <= CAPABILITIES[target].machine.local_memory
             if any(has_contraction(body) for body in kernel.bodies):
-                assert spills(binary) == 0, (
-                    f"{kernel.name} spills\n{generate(kernel, CAPABILITIES[target]).text}"
-                )
+                assert spills(binary) == 0, f"{kernel.name} spills\n{generate(kernel, CAPABILITIES[target]).text}"
 
 
 def test_pointwise_loads_and_stores_are_vectors():
