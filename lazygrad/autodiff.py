@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 
 from lazygrad import ops
 from lazygrad.ir.composition import composition
-from lazygrad.ir.node import Node, PlaceScope, topological
+from lazygrad.ir.node import ORIGIN, Node, topological
 from lazygrad.ir.op import Linearity
 
 
@@ -50,19 +50,23 @@ def vjp(
             )
         if output in reaches:
             _accumulate(found, output, cotangent)
-    for current in reversed(order):
-        g = found.get(current)
-        if g is None or (stop is not None and stop(current)):
-            continue
-        rules = current.op.vjp
-        with PlaceScope(current.place):
+    outer = ORIGIN.place
+    try:
+        for current in reversed(order):
+            g = found.get(current)
+            if g is None or (stop is not None and stop(current)):
+                continue
+            rules = current.op.vjp
+            ORIGIN.place = current.place
             if not rules and current.inputs:
                 _accumulate_through_composition(found, current, g, reaches)
             for argument, rule in zip(current.inputs, rules, strict=False):  # inputs may be left out
                 if rule is not None and argument in reaches and argument.dtype.is_float:
                     _accumulate(found, argument, rule(current, g))
-        if current not in wanted:
-            del found[current]
+            if current not in wanted:
+                del found[current]
+    finally:
+        ORIGIN.place = outer
     return [found.get(i) for i in inputs]
 
 
@@ -114,13 +118,19 @@ def jvp(
     behind which nodes nothing moves.
     """
     known: dict[Node, Node] = dict(zip(inputs, tangents, strict=True))
-    for current in topological(outputs, lambda n: () if stop is not None and stop(n) else n.inputs):
-        if current in known or not current.dtype.is_float or (stop is not None and stop(current)):
-            continue
-        moving = {p: known[i] for p, i in enumerate(current.inputs) if i in known and _is_differentiable(current, p)}
-        if moving:
-            with PlaceScope(current.place):
+    outer = ORIGIN.place
+    try:
+        for current in topological(outputs, lambda n: () if stop is not None and stop(n) else n.inputs):
+            if current in known or not current.dtype.is_float or (stop is not None and stop(current)):
+                continue
+            moving = {
+                p: known[i] for p, i in enumerate(current.inputs) if i in known and _is_differentiable(current, p)
+            }
+            if moving:
+                ORIGIN.place = current.place
                 known[current] = _jvp_rule(current, moving)
+    finally:
+        ORIGIN.place = outer
     return [known.get(o) or ops.constant(0, o.shape, o.dtype, o.device) for o in outputs]
 
 

@@ -7,7 +7,11 @@ no variable exists undocumented.
 from __future__ import annotations
 
 import os
+import time
 from typing import NamedTuple
+
+# When this process began to import lazygrad. Source files that are newer may not be what runs.
+IMPORTED_AT = time.time()
 
 
 class EnvironmentVariable(NamedTuple):
@@ -31,6 +35,12 @@ VARIABLES: tuple[EnvironmentVariable, ...] = (
     ),
     EnvironmentVariable(
         "LAZYGRAD_CACHE", "the folder of compiled kernels and checkpoints", "lazygrad in the user's cache folder"
+    ),
+    EnvironmentVariable(
+        "LAZYGRAD_CACHE_LIMIT", "how much that folder may hold besides checkpoints: bytes, or a size like 500M", "2G"
+    ),
+    EnvironmentVariable(
+        "LAZYGRAD_CACHE_LIMIT", "the most bytes that the cache folder may take, such as 500M or 2G", "2G"
     ),
     EnvironmentVariable(
         "LAZYGRAD_TUNE",

@@ -20,6 +20,7 @@ class NumpyDevice(EvaluatingDevice):
 
     name = "numpy:0"
     is_processor = True
+    survives_fork = True
     information = DeviceInformation("numpy:0", "NumPy reference", f"numpy {numpy.__version__}")
     dtypes = frozenset(DTYPES)
 

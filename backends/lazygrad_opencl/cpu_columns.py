@@ -95,7 +95,7 @@ class _Panel:
         if reduction.position is not None:
             at_slot = at_slot._replace(position=f"{name}_at[{slot}]")
             emitter.line(f"{position_type} {name}_at[{slots}];")
-        emitter.open(f"for (int {slot} = 0; {slot} < {slots}; {slot}++) {{")
+        emitter.open(f"for (long {slot} = 0; {slot} < {slots}; {slot}++) {{")
         value, position = self.accumulate.initial(at_slot)
         emitter.line(f"{at_slot.value} = {value};")
         if at_slot.position:

@@ -69,18 +69,18 @@ class _Tiled:
             f"// {form.row_count} rows x {form.panel_count} panels of {tiling.width} columns, sums of "
             f"{form.sum_length}; tiles of {tiling.tile_rows} x {tiling.width}"
         )
-        self.line(f"const int panel_begin = group % {panel_parts} * {tiling.task_panels};")
+        self.line(f"const long panel_begin = group % {panel_parts} * {tiling.task_panels};")
         self._minimum("panel_end", f"panel_begin + {tiling.task_panels}", form.panel_count)
-        self.line(f"const int row_begin = group / {panel_parts} % {row_parts} * {tiling.task_rows};")
+        self.line(f"const long row_begin = group / {panel_parts} % {row_parts} * {tiling.task_rows};")
         self._minimum("row_end", f"row_begin + {tiling.task_rows}", form.row_count)
         self._digits(form.batch, f"group / {panel_parts * row_parts}", "batch")
         self._pointer("rows", form.rows_operand, form.batch, "batch")
         self._pointer("columns", form.columns_operand, form.batch, "batch")
         block_loops = self._block_loops()
-        self.open("for (int panel = panel_begin; panel < panel_end; panel++) {")
+        self.open("for (long panel = panel_begin; panel < panel_end; panel++) {")
         self._digits(form.columns, "panel", "column")
         self._pointer("b", form.columns_operand, form.columns, "column", "columns", self._block_offset("b"))
-        self.open(f"for (int row = row_begin; row < row_end; row += {tiling.tile_rows}) {{")
+        self.open(f"for (long row = row_begin; row < row_end; row += {tiling.tile_rows}) {{")
         self._tile()
         self.close()
         self.close()
@@ -94,7 +94,7 @@ class _Tiled:
         return BodyCode(tuple(self.lines), batches * row_parts * panel_parts, (), scratch)
 
     def _minimum(self, name: str, text: str, limit: int) -> None:
-        self.line(f"const int {name} = {text} < {limit} ? {text} : {limit};")
+        self.line(f"const long {name} = {text} < {limit} ? {text} : {limit};")
 
     def _digits(self, axes: tuple[Variable, ...], flat: str, prefix: str) -> None:
         """Declares ``prefix_name`` for the digit of each axis in a flat number."""
@@ -104,7 +104,7 @@ class _Tiled:
                 text = f"({flat}) / {step}" if step > 1 else f"{flat}"
                 if position:
                     text = f"({text}) % {axis.extent}"
-                self.line(f"const int {prefix}_{axis.name} = {text};")
+                self.line(f"const long {prefix}_{axis.name} = {text};")
             step *= axis.extent
 
     def _offset(self, operand: Operand, axes: tuple[Variable, ...], prefix: str) -> str:
@@ -134,14 +134,14 @@ class _Tiled:
         outer = form.summed[: tiling.block_axis]
         axis = form.summed[tiling.block_axis]
         for each in outer:
-            self.open(f"for (int block_{each.name} = 0; block_{each.name} < {each.extent}; block_{each.name}++) {{")
+            self.open(f"for (long block_{each.name} = 0; block_{each.name} < {each.extent}; block_{each.name}++) {{")
         name, extent = f"block_{axis.name}", tiling.block_extent
-        self.open(f"for (int {name} = 0; {name} < {axis.extent}; {name} += {extent}) {{")
+        self.open(f"for (long {name} = 0; {name} < {axis.extent}; {name} += {extent}) {{")
         self._minimum("block_steps", f"{axis.extent} - {name}", extent)
         first = [f"block_{each.name} == 0" for each in (*outer, axis)]
         last = [f"block_{each.name} == {each.extent - 1}" for each in outer] + [f"{name} + {extent} >= {axis.extent}"]
-        self.line(f"const int first_block = {' && '.join(first)};")
-        self.line(f"const int last_block = {' && '.join(last)};")
+        self.line(f"const long first_block = {' && '.join(first)};")
+        self.line(f"const long last_block = {' && '.join(last)};")
         return len(outer) + 1
 
     def _block_offset(self, operand: str) -> str:
@@ -210,10 +210,10 @@ class _Tiled:
         loops, straight = axes[:written], axes[written:]
         for position, axis in enumerate(loops):
             limit = "block_steps" if self.blocked and position == 0 else str(axis.extent)
-            self.open(f"for (int k_{axis.name} = 0; k_{axis.name} < {limit}; k_{axis.name}++) {{")
+            self.open(f"for (long k_{axis.name} = 0; k_{axis.name} < {limit}; k_{axis.name}++) {{")
         a_offset = self._offset(form.rows_operand, loops, "k").replace("L", "")
         b_offset = self._offset(form.columns_operand, loops, "k").replace("L", "")
-        self.line(f"const int ka = {a_offset or 0};")
+        self.line(f"const long ka = {a_offset or 0};")
         self.line(f"__global const {self.type}* const kb = b{' + ' + b_offset if b_offset else ''};")
         points: list[tuple[int, int]] = [(0, 0)]
         for axis in straight:
@@ -245,16 +245,16 @@ class _Tiled:
         self.line(f"{self.vector} tile[{len(accumulators)}];")
         self.line(" ".join(f"tile[{r * tiling.vectors + v}] = c{r}_{v};" for r, v in accumulators))
         self._minimum("tile_rows", f"{form.row_count} - row", tiling.tile_rows)
-        self.open("for (int r = 0; r < tile_rows; r++) {")
+        self.open("for (long r = 0; r < tile_rows; r++) {")
         self._digits(form.rows, "(row + r)", "row")
         overhang = form.vector_extent % tiling.width
         whole = f"{tiling.width}"
         if overhang:
             panel = f"column_{form.panel.name}" if form.panel.extent > 1 else "0"
-            self.line(f"const int left = {form.vector_extent} - {panel} * {tiling.width};")
-            self.line(f"const int valid = left < {tiling.width} ? left : {tiling.width};")
+            self.line(f"const long left = {form.vector_extent} - {panel} * {tiling.width};")
+            self.line(f"const long valid = left < {tiling.width} ? left : {tiling.width};")
             whole = f"valid - {tiling.lanes - 1}"
-        self.line("int lane = 0;")
+        self.line("long lane = 0;")
         self.open(f"for (; lane < {whole}; lane += {tiling.lanes}) {{")
         self._stores(tiling.lanes, f"tile[r * {tiling.vectors} + lane / {tiling.lanes}]")
         self.close()

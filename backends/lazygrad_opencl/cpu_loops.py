@@ -31,11 +31,11 @@ def open_tasks(emitter: OpenCLEmitter, partition: Partition) -> dict[Variable, S
         emitter.open()
     elif chunk == 1:
         emitter.open()
-        emitter.line("const int point = group;")
+        emitter.line("const long point = group;")
     else:
-        emitter.line(f"const int first = group * {chunk};")
-        emitter.line(f"const int last = {_smaller(f'first + {chunk}', count, count % chunk == 0)};")
-        emitter.open("for (int point = first; point < last; point++) {")
+        emitter.line(f"const long first = group * {chunk};")
+        emitter.line(f"const long last = {_smaller(f'first + {chunk}', count, count % chunk == 0)};")
+        emitter.open("for (long point = first; point < last; point++) {")
     spans: dict[Variable, Span] = {}
     step = count
     for position, split in enumerate(partition.splits):
@@ -48,14 +48,14 @@ def open_tasks(emitter: OpenCLEmitter, partition: Partition) -> dict[Variable, S
         name = emitter.fresh("i")
         axis, block = split.axis, split.block
         if block == 1:
-            emitter.line(f"const int {name} = {digit}; // {axis} of {axis.extent}")
+            emitter.line(f"const long {name} = {digit}; // {axis} of {axis.extent}")
             emitter.bind(axis, name)
             continue
         begin = f"({digit}) * {block}" if digit != "0" else "0"
-        emitter.line(f"const int {name} = {begin}; // {axis} of {axis.extent}, in blocks of {block}")
+        emitter.line(f"const long {name} = {begin}; // {axis} of {axis.extent}, in blocks of {block}")
         end = f"{name}_end"
         limit = _smaller(f"{name} + {block}", axis.extent, axis.extent % block == 0)
-        emitter.line(f"const int {end} = {limit};")
+        emitter.line(f"const long {end} = {limit};")
         spans[axis] = Span(name, end)
     return spans
 
@@ -68,15 +68,26 @@ def open_loop(emitter: OpenCLEmitter, axis: Variable, span: Span | None = None) 
     """A loop over single positions."""
     begin, end = span or whole(axis)
     name = emitter.fresh("i")
-    emitter.open(f"for (int {name} = {begin}; {name} < {end}; {name}++) {{ // {axis} of {axis.extent}")
+    emitter.open(f"for (long {name} = {begin}; {name} < {end}; {name}++) {{ // {axis} of {axis.extent}")
     emitter.bind(axis, name)
 
 
-def open_vectors(emitter: OpenCLEmitter, axis: Variable, span: Span | None = None) -> str:
-    """A loop in steps of vectors, whose variable it returns; the last vector may repeat lanes."""
-    name, place = _open_steps(emitter, axis, emitter.lanes, span)
+def open_vectors(emitter: OpenCLEmitter, axis: Variable, span: Span | None = None, exactly: bool = False) -> str:
+    """A loop in steps of vectors, whose variable it returns.
+
+    The last vector may repeat lanes, unless the span is said to be ``exactly`` a number of vectors.
+    """
+    name, place = _open_steps(emitter, axis, emitter.lanes, span, exactly)
     emitter.bind(axis, place, wide=True)
     return name
+
+
+def split_span(emitter: OpenCLEmitter, axis: Variable, span: Span | None) -> tuple[Span, Span]:
+    """The part of a span that is whole vectors, and the rest."""
+    begin, end = span or whole(axis)
+    even = emitter.fresh("v")
+    emitter.line(f"const long {even} = {end} - ({end} - {begin}) % {emitter.lanes};")
+    return Span(begin, even), Span(even, end)
 
 
 def open_steps(emitter: OpenCLEmitter, axis: Variable, step: int, span: Span | None = None) -> str:
@@ -84,16 +95,18 @@ def open_steps(emitter: OpenCLEmitter, axis: Variable, step: int, span: Span | N
     return _open_steps(emitter, axis, step, span)[1]
 
 
-def _open_steps(emitter: OpenCLEmitter, axis: Variable, step: int, span: Span | None) -> tuple[str, str]:
+def _open_steps(
+    emitter: OpenCLEmitter, axis: Variable, step: int, span: Span | None, exactly: bool = False
+) -> tuple[str, str]:
     begin, end = span or whole(axis)
     name = emitter.fresh("v")
     emitter.open(
-        f"for (int {name} = {begin}; {name} < {end}; {name} += {step}) {{ // {axis} of {axis.extent}, {step} lanes"
+        f"for (long {name} = {begin}; {name} < {end}; {name} += {step}) {{ // {axis} of {axis.extent}, {step} lanes"
     )
-    if axis.extent % step == 0:
+    if exactly or axis.extent % step == 0:
         return name, name
     place, last = emitter.fresh("i"), axis.extent - step
-    emitter.line(f"const int {place} = {name} < {last} ? {name} : {last};")
+    emitter.line(f"const long {place} = {name} < {last} ? {name} : {last};")
     return name, place
 
 
@@ -101,8 +114,8 @@ def open_block(emitter: OpenCLEmitter, axis: Variable, block: int, span: Span | 
     """A loop over blocks of the axis; returns the span of one block. Binds nothing."""
     begin, end = span or whole(axis)
     start, stop = emitter.fresh("v"), emitter.fresh("v")
-    emitter.open(f"for (int {start} = {begin}; {start} < {end}; {start} += {block}) {{ // {axis} in blocks of {block}")
+    emitter.open(f"for (long {start} = {begin}; {start} < {end}; {start} += {block}) {{ // {axis} in blocks of {block}")
     limit = f"{start} + {block}"
     even = axis.extent % block == 0 and span is None
-    emitter.line(f"const int {stop} = {limit if even else f'{limit} < {end} ? {limit} : {end}'};")
+    emitter.line(f"const long {stop} = {limit if even else f'{limit} < {end} ? {limit} : {end}'};")
     return Span(start, stop)

@@ -8,10 +8,19 @@ from lazygrad.ir.index import Variable
 from lazygrad.ir.value import Value
 from lazygrad.kernel.emit import Operand
 from lazygrad.kernel.forms import pointwise
+from lazygrad.kernel.in_place import replaces
 from lazygrad.kernel.kernel import Stage
 from lazygrad.kernel.tiling import LONG_EXPRESSION, pointwise_tiling
 from lazygrad.kernel.traffic import operations
-from lazygrad_opencl.cpu_loops import Span, open_block, open_loop, open_steps, open_tasks, open_vectors
+from lazygrad_opencl.cpu_loops import (
+    Span,
+    open_block,
+    open_loop,
+    open_steps,
+    open_tasks,
+    open_vectors,
+    split_span,
+)
 from lazygrad_opencl.cpu_transpose import load_turned, turnable_loads
 from lazygrad_opencl.emitter import OpenCLEmitter
 from lazygrad_opencl.skeleton import BodyCode, BodyContext
@@ -35,6 +44,14 @@ def generate_body(context: BodyContext) -> BodyCode:
     vector, inner = tiling.vector, tiling.inner
     if vector is not None and inner is not None:
         _squares(emitter, stage, vector, inner, spans)
+    elif vector is not None and vector.extent % tiling.lanes and replaces(body, context.kernel.buffers):
+        vectors, rest = split_span(emitter, vector, spans.get(vector))
+        open_vectors(emitter, vector, vectors, exactly=True)
+        _stores(emitter, stage)
+        emitter.close()
+        open_loop(emitter, vector, rest)
+        _stores(emitter, stage)
+        emitter.close()
     elif vector is not None:
         open_vectors(emitter, vector, spans.get(vector))
         _stores(emitter, stage)
@@ -82,7 +99,7 @@ def _positions(
     if operations(stage) > LONG_EXPRESSION:
         arrays = {load: _array(emitter, square) for load, square in squares.items()}
         name = emitter.fresh("n")
-        emitter.open(f"for (int {name} = 0; {name} < {emitter.lanes}; {name}++) {{")
+        emitter.open(f"for (long {name} = 0; {name} < {emitter.lanes}; {name}++) {{")
         _position(emitter, stage, inner, f"({first} + {name})", {load: f"{a}[{name}]" for load, a in arrays.items()})
         emitter.close()
         return

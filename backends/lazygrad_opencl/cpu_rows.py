@@ -153,10 +153,10 @@ class _Sweep:
         emitter.open()
         if blocks:
             start = emitter.fresh("v")
-            emitter.open(f"for (int {start} = 0; {start} < {full}; {start} += {block}) {{")
+            emitter.open(f"for (long {start} = 0; {start} < {full}; {start} += {block}) {{")
             begin, end = start, emitter.fresh("v")
             limit = f"{start} + {block}"
-            emitter.line(f"const int {end} = {limit} < {full} ? {limit} : {full};")
+            emitter.line(f"const long {end} = {limit} < {full} ? {limit} : {full};")
         parts = [self._start(f"part{copy}_", wide=True) for copy in range(unroll)]
         self._vectors(vector, begin, end, parts)
         if not blocks:
@@ -179,7 +179,7 @@ class _Sweep:
         name = emitter.fresh("v")
         step = lanes * len(parts)
         emitter.open(
-            f"for (int {name} = {begin}; {name} < {end}; {name} += {step}) {{ "
+            f"for (long {name} = {begin}; {name} < {end}; {name} += {step}) {{ "
             f"// {vector} of {vector.extent}, {lanes} lanes"
         )
         for position, part in enumerate(parts):

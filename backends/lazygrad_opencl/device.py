@@ -6,9 +6,9 @@ it safe to hand memory out again while submitted work still uses it.
 
 from __future__ import annotations
 
-import atexit
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from threading import Lock
 from typing import Any
 
@@ -20,16 +20,16 @@ from lazygrad.ir.index import evaluate, variable
 from lazygrad.ir.layout import Layout, row_major
 from lazygrad.ir.node import user_place
 from lazygrad.kernel.kernel import Kernel
-from lazygrad.runtime import Buffer, Capabilities, CompilingDevice, Pool, profile
+from lazygrad.runtime import Buffer, Capabilities, CompilingDevice, Pool, forking, profile
 from lazygrad.runtime.statistics import total
-from lazygrad_opencl.build import ProgramBuilder, unique_function
+from lazygrad_opencl.build import Function, ProgramBuilder, unique_function
 from lazygrad_opencl.capabilities import read_capabilities
 from lazygrad_opencl.devices import FoundDevice
+from lazygrad_opencl.generated import GeneratedSource
 from lazygrad_opencl.memory import Memory
 from lazygrad_opencl.prelude import prelude
 from lazygrad_opencl.profile import Profile
-from lazygrad_opencl.programs import OpenCLProgram, SharedFunction
-from lazygrad_opencl.source import GeneratedSource, generate
+from lazygrad_opencl.programs import OpenCLProgram, SharedFunction, argument_sizes
 
 _COMPLETE = pyopencl.command_execution_status.COMPLETE
 # Some drivers hold work back until they are told to start, so they are told after so many launches.
@@ -46,24 +46,27 @@ class OpenCLDevice(CompilingDevice):
     ``generator`` makes the source of a kernel; tests give their own.
     """
 
-    def __init__(self, found: FoundDevice, generator: Generator = generate) -> None:
+    def __init__(self, found: FoundDevice, generator: Generator | None = None) -> None:
         self.information = found.information
         self.name = found.information.name
         self.is_processor = bool(found.handle.type & pyopencl.device_type.CPU)
         self.capabilities = read_capabilities(found.handle)
         self.dtypes = self.capabilities.dtypes
+        self.region_alignment = max(OpenCLDevice.region_alignment, found.handle.mem_base_addr_align // 8)
         self.pool = Pool(self, self.name, found.handle.global_mem_size)
         self.profile = Profile() if profile.is_wanted() else None
-        self._generate = generator
+        self._generator = generator
         self._context = pyopencl.Context([found.handle])
         self.queue = pyopencl.CommandQueue(self._context, found.handle)
         if self.profile is not None:
             timed = pyopencl.command_queue_properties.PROFILING_ENABLE
             self.queue = pyopencl.CommandQueue(self._context, found.handle, timed)
             profile.at_exit(self.name, self._runs)
-        # A script may end while kernels still run; their memory must not go first.
-        atexit.register(self.queue.finish)
-        self._builder = ProgramBuilder(self._context, found.handle, prelude(self.capabilities))
+        # Only code of our own, for processors, is known to bear a launch without buffers.
+        in_workers = generator is None and self.capabilities.machine.flavour == "cpu"
+        self._builder = ProgramBuilder(self._context, found.handle, prelude(self.capabilities), in_workers)
+        # A script may end while kernels still run; neither their memory nor their programs may go first.
+        forking.at_exit(self.queue.finish)
         self._programs: dict[Kernel, OpenCLProgram] = {}
         self._functions: dict[str, SharedFunction] = {}  # by names that are unique to their texts
         self._lock = Lock()
@@ -80,6 +83,9 @@ class OpenCLDevice(CompilingDevice):
     def free(self, memory: Memory) -> None:
         memory.release()
 
+    def region(self, memory: Memory, start: int, size: int) -> Memory:
+        return memory.region(start, size)
+
     def scratch(self, size: int) -> Memory:
         """Memory that one kernel uses while it runs; all share it, because they run one after the other."""
         if self._scratch is None or self._scratch.memory.size < size:
@@ -93,16 +99,54 @@ class OpenCLDevice(CompilingDevice):
         missing = [kernel for kernel in dict.fromkeys(kernels) if kernel not in self._programs]
         if missing:
             common = prelude(self.capabilities)
-            sources = [self._generate(kernel, self.capabilities) for kernel in missing]
-            functions = [unique_function(source.function, source.text, common) for source in sources]
-            built = self._builder.build(functions)
-            for kernel, source, function in zip(missing, sources, functions, strict=True):
-                shared = self._functions.setdefault(function.name, SharedFunction(built[function.name]))
-                self._programs[kernel] = OpenCLProgram(self, kernel, shared, function.name, source)
+            sources: list[GeneratedSource] = []
+            built = self._builder.build(self._functions_of(missing, common, sources))
+            for kernel, source in zip(missing, sources, strict=True):
+                self._programs[kernel] = self._program(kernel, built[source.function], source)
         return [self._programs[kernel] for kernel in kernels]
+
+    def _functions_of(
+        self, kernels: Sequence[Kernel], common: str, sources: list[GeneratedSource]
+    ) -> Iterator[Function]:
+        """Each kernel's function, generated when it is asked for. What is left of its source is put into the list."""
+        for kernel in kernels:
+            source = self._generate(kernel, self.capabilities)
+            sizes = argument_sizes(kernel, source) if self._generator is None else None
+            items = source.work_groups * source.work_group_size, source.work_group_size
+            function = unique_function(source.function, source.text, common, sizes, items)
+            sources.append(replace(source, text="", function=function.name))
+            yield function
+
+    def code_identity(self) -> str | None:
+        return self._builder.identity if self._generator is None else None
+
+    def remember(self, program: Program) -> Any:
+        assert isinstance(program, OpenCLProgram)
+        return [program.name, self._builder.program_of(program.name), *program.launch_sizes]
+
+    def recall(self, kernels: Sequence[Kernel], remembered: Sequence[Any]) -> Sequence[OpenCLProgram] | None:
+        built = self._builder.load({name: program for name, program, *_ in remembered})
+        if built is None:
+            return None
+        return [
+            self._program(kernel, built[name], GeneratedSource("", name, *sizes))
+            for kernel, (name, _, *sizes) in zip(kernels, remembered, strict=True)
+        ]
 
     def source(self, kernel: Kernel) -> str:
         return self._generate(kernel, self.capabilities).text
+
+    def _generate(self, kernel: Kernel, capabilities: Capabilities) -> GeneratedSource:
+        if self._generator is not None:
+            return self._generator(kernel, capabilities)
+        from lazygrad_opencl.source import generate  # which a process does without that finds its programs on disk
+
+        return generate(kernel, capabilities)
+
+    def _program(self, kernel: Kernel, function: Any, source: GeneratedSource) -> OpenCLProgram:
+        """``source.function`` is the name that is unique to the text."""
+        shared = self._functions.setdefault(source.function, SharedFunction(function))
+        return OpenCLProgram(self, kernel, shared, source.function, source)
 
     def submitted(self, name: str, event: Any) -> None:
         """Called by programs after each launch."""
@@ -121,6 +165,7 @@ class OpenCLDevice(CompilingDevice):
             self._forget_uploads()
         if self.profile is not None:
             self.profile.collect()
+        self._builder.collect()
 
     def _runs(self) -> Sequence[profile.Run]:
         self.synchronize()
@@ -164,6 +209,7 @@ class OpenCLDevice(CompilingDevice):
             )
             total.device_to_host_transfers += 1
             total.device_to_host_bytes += flat.nbytes
+            self._builder.collect()
         return _row_major_array(flat, layout)
 
 

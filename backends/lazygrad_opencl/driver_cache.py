@@ -1,146 +1,236 @@
-"""PoCL's own kernel cache: put below lazygrad's cache folder, and checked before it is trusted.
+"""What PoCL compiles at a kernel's first launch: kept by lazygrad, hashed, and given back to PoCL before it looks.
 
-PoCL compiles a kernel when it is first launched and keeps the machine code in a folder of its own. Its program
-binaries are no substitute: asking for one compiles every kernel once more in a general form, 200 ms each. So on
-PoCL a program is kept as source, and PoCL's folder makes building it again cheap. But PoCL ends the process when a
-file there is damaged; therefore the hashes of its files are noted at exit and compared before a program is built.
+PoCL keeps machine code in a folder and loads whatever lies there under the right name; a damaged file, such as a process
+leaves behind that is killed at the wrong moment, ends the process that loads it. So PoCL gets a folder that belongs to
+one process alone and is empty when it begins. Into it, ``restore`` puts copies of files that have an entry, with their
+hash, in lazygrad's own cache; ``collect`` makes entries of files that are new. What was not collected does not exist for
+the next process.
+
+In that folder a program that was loaded as LLVM's bitcode has its kernels under their names alone, which are unique to
+their text, and a program that was built from source has them below a folder with the source's hash. Programs are
+therefore always launched as bitcode (``build.py``): it is loaded ten times faster, too.
 """
 
 from __future__ import annotations
 
 import atexit
-import hashlib
 import json
 import logging
 import os
 import shutil
+import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import IO
 
-from lazygrad.runtime.cache import Store, cache_folder, private_folder
+from lazygrad.runtime.cache import Store
+from lazygrad.runtime.cache_folder import private_folder
 
 PLATFORM_NAME = "Portable Computing Language"
 _VARIABLE = "POCL_CACHE_DIR"
-# PoCL forgets an empty temporary file for every program it builds; after this many seconds nobody needs it.
-_TEMPORARY_LIFETIME = 3600.0
-# Seconds by which a file's time may lie before the clock's.
-_CLOCK_GRANULARITY = 2.0
+# New machine code is looked for when the device is waited for, but not more often than this.
+COLLECTION_SECONDS = 2.0
+_LOCK = ".lock"
+# Below this process's folder, those of its workers.
+WORKERS = "workers"
+# A folder that is younger than so many seconds may belong to a process that has not locked it yet.
+_YOUNG_SECONDS = 60.0
+# PoCL and the linker that it calls need room for what they write; with less the process would end.
+ROOM_BYTES = 256 << 20
+# Files in memory, on Linux: hundreds are made there in 30 ms, on a disk in 200 ms.
+_MEMORY = "/dev/shm"
+_PREFIX = "lazygrad-pocl-"
 logger = logging.getLogger("lazygrad")
 
 
 @contextmanager
 def named_to_driver() -> Iterator[None]:
-    """While devices are searched for, PoCL is told its folder, unless the user has told it one.
+    """While devices are searched for, PoCL is told the folder of this process.
 
     PoCL reads the variable once, when it is loaded. It is taken back then, so that it does not leak into processes
-    that are started from this one with another cache.
+    that are started from this one.
     """
-    if os.environ.get(_VARIABLE):
-        yield
-        return
-    os.environ[_VARIABLE] = str(_root())
+    before = os.environ.get(_VARIABLE)
+    os.environ[_VARIABLE] = str(folder())
     try:
         yield
     finally:
-        del os.environ[_VARIABLE]
+        if before is None:
+            del os.environ[_VARIABLE]
+        else:
+            os.environ[_VARIABLE] = before
 
 
 @lru_cache(maxsize=1)
-def _root() -> Path:
-    """PoCL's folder. Without one that it can write, it offers no device at all, so there is always one."""
-    chosen = os.environ.get(_VARIABLE)
-    if chosen:
-        return Path(chosen)
-    folder = private_folder(cache_folder() / "opencl" / "pocl")
-    if folder is None:
-        folder = Path(tempfile.mkdtemp(prefix="lazygrad-pocl-"))
-        atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    else:
-        _remove_temporary_files(folder)
-    return folder
+def folder() -> Path:
+    """PoCL's folder in this process: below the one the user told PoCL, in memory, in lazygrad's cache, or among the
+    system's temporary files, whichever is the first that can be used. Without any, PoCL offers no device.
+    """
+    for base in (os.environ.get(_VARIABLE), _MEMORY, private_folder("processes"), tempfile.gettempdir()):
+        if base is not None and _has_room(Path(base)):
+            try:
+                _remove_abandoned(Path(base))
+                made = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=base))
+                lock = open(made / _LOCK, "wb")  # noqa: SIM115 (held until the process ends, however it ends)
+            except OSError as error:
+                logger.debug("%s", error)
+                continue
+            _lock(lock)
+            atexit.register(_remove, made, lock, os.getpid())
+            return made
+    return Path(tempfile.mkdtemp(prefix=_PREFIX))
 
 
-def _remove_temporary_files(folder: Path) -> None:
-    limit = time.time() - _TEMPORARY_LIFETIME
-    for path in folder.glob("tempfile_*"):
+def _has_room(base: Path) -> bool:
+    try:
+        found = os.statvfs(base)
+    except (OSError, AttributeError):  # not there; or on Windows, where PoCL is not installed from pip
+        return sys.platform == "win32"
+    can_run = not found.f_flag & getattr(os, "ST_NOEXEC", 0)
+    return can_run and found.f_bavail * found.f_frsize >= ROOM_BYTES
+
+
+def _lock(file: IO[bytes]) -> bool:
+    """Takes the lock that says that a process lives, unless another one has it."""
+    try:
+        import fcntl
+
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except ImportError:
+        return False
+    except OSError:
+        return False
+    return True
+
+
+def _remove_abandoned(base: Path) -> None:
+    """Removes the folders of processes that have ended without doing so themselves."""
+    for found in base.glob(f"{_PREFIX}*/{_LOCK}"):
         try:
-            found = path.stat()
-            if found.st_size == 0 and found.st_mtime < limit:
-                path.unlink()
+            with open(found, "rb") as file:
+                if os.fstat(file.fileno()).st_mtime < time.time() - _YOUNG_SECONDS and _lock(file):
+                    shutil.rmtree(found.parent, ignore_errors=True)
         except OSError:
             continue
 
 
+def _remove(made: Path, lock: IO[bytes], process: int) -> None:
+    if os.getpid() == process:  # a process forked from this one leaves it alone
+        shutil.rmtree(made, ignore_errors=True)
+        lock.close()
+
+
+def is_in_use() -> bool:
+    """Whether PoCL keeps its files in this process's folder. Not so if somebody else loaded PoCL before lazygrad."""
+    return any(path.name not in (_LOCK, WORKERS) for path in folder().iterdir())
+
+
+def bitcode(kernel: str) -> bytes | None:
+    """The bitcode that PoCL has made of the program, just built from source, that has this kernel; None without one."""
+    wanted = kernel.encode()
+    for path in folder().glob("*/*/program.bc"):
+        try:
+            data = path.read_bytes()
+        except OSError:
+            continue
+        if wanted in data:
+            return data
+    return None
+
+
 class DriverCache:
-    """What PoCL keeps for the programs of one device, as seen by the names of their kernels."""
+    """The machine code of the kernels of one device. Kernels go by names that are unique to their texts."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._began = time.time() - _CLOCK_GRANULARITY
-        self._used: dict[str, str] = {}  # program: one of its kernels, whose name says which folder it is
-        atexit.register(self.record)
+        self._process = os.getpid()
+        self._new: set[str] = set()  # kernels of this process that have no entry yet
+        self._present: set[str] = set()  # kernels whose machine code is where PoCL looks for it
+        self._next = 0.0  # when it is worth looking for them again
+        atexit.register(self.collect, at_once=True)
 
-    def check(self, program: str) -> bool:
-        """Before a known program is built: False, and PoCL's folder of it removed, when a file is damaged."""
-        entry = self._store.read(_entry(program))
-        if entry is None:
-            return True
-        noted = json.loads(entry)
-        folder = _root() / noted["folder"]
-        damaged = [
-            folder / name
-            for name, expected in noted["files"].items()
-            if (found := _hash_of(folder / name)) is not None and found != expected
-        ]
-        if not damaged:
-            return True
-        logger.warning("the cached kernel %s is damaged; its program is built again", damaged[0])
-        shutil.rmtree(folder, ignore_errors=True)
-        self._store.remove(_entry(program))
-        return False
+    def restore(self, kernels: Iterable[str]) -> None:
+        """Before the first launch of these kernels: what is known of them is put where PoCL looks for it."""
+        for kernel in kernels:
+            if kernel in self._present:
+                continue
+            entry = self._store.read(_entry(kernel))
+            try:
+                if entry is None:
+                    self._new.add(kernel)
+                else:
+                    _unpack(entry, kernel)
+                    self._present.add(kernel)
+            except OSError as error:  # PoCL compiles it again, if it can
+                logger.debug("%s", error)
 
-    def use(self, program: str, kernels: Iterable[str]) -> None:
-        """A program was built in this process: what PoCL keeps for it is noted at exit."""
-        self._used[program] = next(iter(kernels))
+    def adopt(self, kernel: str, contents: dict[str, bytes]) -> None:
+        """Keeps machine code that PoCL has made in a worker process."""
+        entry = _pack(contents)
+        self._store.write(_entry(kernel), entry)
+        try:
+            _unpack(entry, kernel)
+        except OSError as error:  # PoCL compiles it again, if it can
+            logger.debug("%s", error)
+        self._present.add(kernel)
 
-    def record(self) -> None:
-        """Notes the hashes of files that are new, or that a process beside this one has put in place of its own.
-
-        A process that is killed before leaves its files unchecked.
-        """
-        for program, kernel in self._used.items():
-            entry = self._store.read(_entry(program))
-            noted: dict[str, str] = json.loads(entry)["files"] if entry is not None else {}
-            for folder in sorted(path.parent for path in _root().glob(f"*/*/{kernel}")):
-                files = sorted(path for pattern in ("*.bc", "*/*/*.so") for path in folder.glob(pattern))
-                names = {str(path.relative_to(folder)): path for path in files}
-                new = {
-                    name: hashed
-                    for name, path in names.items()
-                    if (name not in noted or _changed(path) >= self._began) and (hashed := _hash_of(path)) is not None
-                }
-                if any(noted.get(name) != hashed for name, hashed in new.items()):
-                    content = {"folder": str(folder.relative_to(_root())), "files": {**noted, **new}}
-                    self._store.write(_entry(program), json.dumps(content, sort_keys=True).encode())
-
-
-def _entry(program: str) -> str:
-    return f"{program}.files"
+    def collect(self, at_once: bool = False) -> None:
+        """After launches: keeps what PoCL has compiled. A process that is killed before leaves no trace of it."""
+        if not self._new or os.getpid() != self._process or not (at_once or time.monotonic() >= self._next):
+            return
+        found: dict[str, list[Path]] = {}
+        for path in folder().rglob("*.so"):
+            found.setdefault(path.parts[-3], []).append(path)
+        for kernel in sorted(self._new & found.keys()):
+            try:
+                contents = {path.relative_to(folder()).as_posix(): path.read_bytes() for path in sorted(found[kernel])}
+            except OSError as error:
+                logger.debug("%s", error)
+                continue
+            self._store.write(_entry(kernel), _pack(contents))
+            self._new.discard(kernel)
+        self._next = time.monotonic() + COLLECTION_SECONDS
 
 
-def _changed(path: Path) -> float:
-    try:
-        return path.stat().st_mtime
-    except OSError:
-        return 0.0
+def _entry(kernel: str) -> str:
+    return f"{kernel}.machine"
 
 
-def _hash_of(path: Path) -> str | None:
-    try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError:
-        return None
+def _pack(contents: dict[str, bytes]) -> bytes:
+    head = json.dumps([[name, len(data)] for name, data in contents.items()])
+    return b"\n".join([head.encode(), b"".join(contents.values())])
+
+
+def _unpack(entry: bytes, kernel: str) -> None:
+    head, _, data = entry.partition(b"\n")
+    start = 0
+    for name, size in json.loads(head):
+        parts = PurePosixPath(name).parts
+        if kernel in parts and ".." not in parts and not PurePosixPath(name).is_absolute():
+            _write(parts, data[start : start + size])
+        start += size
+
+
+def _write(parts: tuple[str, ...], data: bytes) -> None:
+    """A file in PoCL's folder, unless it is there. Hundreds are written by a warm start: nothing is asked in vain.
+
+    A file that is there may be in use, and must not be written again: cutting it off, even to write the same, takes from
+    the process what the loader has put into its copy of the code.
+    """
+    path = str(folder())
+    for name in parts[:-1]:
+        path = f"{path}/{name}"
+        with suppress(FileExistsError):
+            os.mkdir(path, mode=0o700)  # noqa: PTH102
+    path = f"{path}/{parts[-1]}"
+    if os.path.exists(path):  # noqa: PTH110
+        return
+    partial = f"{path}.{threading.get_ident()}"
+    with open(partial, "wb", buffering=0) as file:
+        file.write(data)
+    os.rename(partial, path)  # noqa: PTH104

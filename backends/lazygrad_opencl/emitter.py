@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from lazygrad.ir.dtype import DType, bfloat16, bool_, float16
 from lazygrad.ir.value import Value
 from lazygrad.kernel.emit import Address, Condition, Emitter, Operand, fused_products
+from lazygrad.kernel.emit_index import INDEX_NAMES
 from lazygrad.kernel.kernel import Access
 from lazygrad_opencl.literals import integral, literal
 from lazygrad_opencl.operations import Operations
@@ -29,8 +30,13 @@ class OpenCLEmitter(Emitter):
     # ---- small things
 
     def declaration(self, operand: Operand, name: str) -> str:
-        """A constant of the register type."""
+        """A constant of the register type; an index, on processors, of a type as wide as addresses.
+
+        Compilers spend much of their time on proving that the sum of two ints may be widened before it is added.
+        """
         lanes = self.lanes if operand.wide else 1
+        if name.startswith(INDEX_NAMES) and lanes == 1 and not self.operations.native:
+            return f"const long {name} = {_bare(operand.text)};"
         return f"const {register_type(operand.dtype, lanes, operand.bits)} {name} = {_bare(operand.text)};"
 
     def integer(self, number: int, dtype: DType) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from threading import Lock
 
-from lazygrad.runtime import BackendError, Device, DeviceInformation
+from lazygrad.runtime import BackendError, Device, DeviceInformation, forking
 
 # Above the reference and below backends made for one vendor's devices.
 PREFERENCE = 10
@@ -24,13 +24,17 @@ class OpenCLBackend:
     def devices(self) -> Sequence[DeviceInformation]:
         from lazygrad_opencl.devices import found_devices
 
-        return tuple(found.information for found in found_devices())
+        forking.claim("OpenCL")
+        with self._lock:
+            return tuple(found.information for found in found_devices())
 
     def open(self, variant: str) -> Device:
         from lazygrad_opencl.device import OpenCLDevice
         from lazygrad_opencl.devices import found_devices, reason_for_none
 
-        found = found_devices()
+        forking.claim("OpenCL")
+        with self._lock:
+            found = found_devices()
         if not found:
             raise BackendError(f"no OpenCL device can be used: {reason_for_none()}")
         number = int(variant) if variant.isascii() and variant.isdigit() else 0 if variant == "" else -1

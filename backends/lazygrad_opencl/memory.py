@@ -12,12 +12,14 @@ from typing import Any
 import pyopencl
 
 _SERIALS = count(1)
+# Regions of one memory that are remembered: some times what a large schedule has.
+MOST_REGIONS = 4096
 
 
 class Memory:
     """One OpenCL buffer of ``size`` bytes."""
 
-    __slots__ = ("buffer", "serial", "size")
+    __slots__ = ("_regions", "buffer", "serial", "size")
 
     def __init__(self, context: Any, size: int) -> None:
         try:
@@ -27,9 +29,26 @@ class Memory:
         except pyopencl.LogicError as error:
             largest = min(device.max_mem_alloc_size for device in context.devices)
             raise MemoryError(f"one buffer may have {largest} bytes on this device") from error
+        self._set(size)
+
+    def _set(self, size: int) -> None:
         self.size = size
         self.serial = next(_SERIALS)
+        self._regions: dict[tuple[int, int], Memory] = {}
+
+    def region(self, start: int, size: int) -> Memory:
+        """``size`` bytes from ``start`` on; the same object each time, so that it need not be bound again."""
+        known = self._regions.get((start, size))
+        if known is None:
+            if len(self._regions) >= MOST_REGIONS:
+                self._regions.clear()
+            known = Memory.__new__(Memory)
+            known.buffer = self.buffer.get_sub_region(start, size)
+            known._set(size)
+            self._regions[start, size] = known
+        return known
 
     def release(self) -> None:
         """Gives the memory back to the driver, once submitted work is done with it."""
+        self._regions.clear()
         self.buffer.release()

@@ -195,7 +195,9 @@ class Operations:
     # ---- conversions
 
     def _bitcast(self, x: Operand, dtype: DType) -> str:
-        return f"as_{register_type(dtype)}{self.lanes if x.wide else ''}({x.text})"
+        # An index may be wider than its type says.
+        text = f"(int)({x.text})" if x.dtype is int32 and not x.wide else x.text
+        return f"as_{register_type(dtype)}{self.lanes if x.wide else ''}({text})"
 
     def convert(self, x: Operand, dtype: DType) -> str:
         """A number as another type, as C converts; no bools and no half-width floats."""

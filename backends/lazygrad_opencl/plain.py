@@ -49,7 +49,7 @@ def _stage(emitter: OpenCLEmitter, stage: Stage, number: int) -> int:
     running = [accumulate.start(reduction, f"result{number + i}", wide=False) for i, reduction in enumerate(reductions)]
     for axis in stage.axes:
         name = emitter.fresh("r")
-        emitter.open(f"for (int {name} = 0; {name} < {axis.extent}; {name}++) {{ // {axis}")
+        emitter.open(f"for (long {name} = 0; {name} < {axis.extent}; {name}++) {{ // {axis}")
         emitter.bind(axis, name)
     for each in running:
         accumulate.take(each, emitter.value(each.reduction.value), each.reduction.position)

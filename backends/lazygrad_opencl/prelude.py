@@ -16,6 +16,10 @@ _ELEMENTS = (
     ("ulong", 8), ("float", 4),
 )  # fmt: skip
 
+# All that processors' kernels need of OpenCL's functions, for compilers that are told not to read their 17,000
+# declarations (build.py).
+_LIBRARY = ("size_t __attribute__((overloadable, const)) get_group_id(uint axis);",)
+
 # LANES is empty or a number of lanes; all conversions between widths are written so that vectors have them too.
 _HALVES = """\
 INLINE floatLANES half_to_floatLANES(const ushortLANES half_bits) {
@@ -109,6 +113,9 @@ def prelude(capabilities: Capabilities) -> str:
         lines.append("#pragma OPENCL EXTENSION cl_khr_fp64 : enable")
         elements.append(("double", 8))
     lines.append("#define INLINE static inline __attribute__((always_inline))")
+    lines.append("#define NOT_INLINE static __attribute__((noinline))")
+    if vectors:
+        lines.extend(["#ifdef LAZYGRAD_WITHOUT_LIBRARY", *_LIBRARY, "#endif"])
     if vectors:
         lines.extend(
             f"typedef {element} unaligned_{element}{lanes} __attribute__((ext_vector_type({lanes}), aligned({size})));"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Sequence
-from threading import Lock
+from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 import pyopencl
@@ -17,7 +17,7 @@ from lazygrad.ir.dtype import DType, bool_, float32
 from lazygrad.kernel.kernel import Kernel
 from lazygrad.runtime import Program
 from lazygrad.runtime.statistics import total
-from lazygrad_opencl.source import GeneratedSource
+from lazygrad_opencl.generated import GeneratedSource
 
 if TYPE_CHECKING:
     from lazygrad_opencl.device import OpenCLDevice
@@ -42,16 +42,26 @@ def packing(dtype: DType) -> Callable[[bool | int | float], bytes]:
     return pack
 
 
+def argument_sizes(kernel: Kernel, source: GeneratedSource) -> tuple[int, ...]:
+    """The bytes of each argument of :class:`OpenCLProgram`, 0 for buffers."""
+    movable = sum(buffer.movable for buffer in kernel.buffers)
+    scalars = tuple(len(packing(dtype)(0)) for dtype in kernel.scalars)
+    return (*(0 for _ in kernel.buffers), *(8,) * movable, *scalars, *(0,) * (source.scratch_bytes > 0))
+
+
 class SharedFunction:
     """A kernel function of a built program, and what each of its arguments was set to last.
 
     Kernels that differ but give the same text share one, so what it was set to is known here and not by kernel.
+    ``launches`` counts them: the garbage collector, or a signal's handler, may run something that launches the same
+    function while its arguments are being set.
     """
 
     def __init__(self, function: Any) -> None:
         self.function = function
         self.last: dict[int, Any] = {}
-        self.lock = Lock()
+        self.launches = 0
+        self.lock = RLock()
 
 
 class OpenCLProgram(Program):
@@ -66,6 +76,7 @@ class OpenCLProgram(Program):
     ) -> None:
         self.kernel = kernel
         self.name = name
+        self.launch_sizes = (source.work_groups, source.work_group_size, source.scratch_bytes)
         self._device = device
         self._shared = shared
         self._local = (source.work_group_size,)
@@ -83,31 +94,43 @@ class OpenCLProgram(Program):
                 f"{len(self._packs)} scalars, got {len(buffers)}, {len(offsets)} and {len(scalars)}"
             )
         shared, device = self._shared, self._device
-        last, function = shared.last, shared.function
         with shared.lock:
-            position = 0
-            for memory in buffers:
-                if last.get(position) != memory.serial:
-                    function.set_arg(position, memory.buffer)
-                    last[position] = memory.serial
-                position += 1
-            for offset in offsets:
-                if last.get(position) != offset:
-                    # set_arg tries every kind of memory first, which takes 10 us for a number.
-                    function._set_arg_buf_multi((position, _pack_offset(offset)))
-                    last[position] = offset
-                position += 1
-            for pack, scalar in zip(self._packs, scalars, strict=True):
-                packed = pack(scalar)
-                if last.get(position) != packed:
-                    function._set_arg_buf_multi((position, packed))
-                    last[position] = packed
-                position += 1
-            if self._scratch_bytes:
-                memory = device.scratch(self._scratch_bytes)
-                if last.get(position) != memory.serial:
-                    function.set_arg(position, memory.buffer)
-                    last[position] = memory.serial
-            event = _enqueue(device.queue, function, self._global, self._local)
+            launches = shared.launches
+            self._set_arguments(buffers, offsets, scalars)
+            while launches != shared.launches:
+                launches = shared.launches
+                shared.last.clear()
+                self._set_arguments(buffers, offsets, scalars)
+            event = _enqueue(device.queue, shared.function, self._global, self._local)
+            shared.launches += 1
         device.submitted(self.name, event)
         total.kernels_launched += 1
+
+    def _set_arguments(
+        self, buffers: Sequence[Any], offsets: Sequence[int], scalars: Sequence[bool | int | float]
+    ) -> None:
+        """Sets those that differ from what they were set to last."""
+        last, function = self._shared.last, self._shared.function
+        position = 0
+        for memory in buffers:
+            if last.get(position) != memory.serial:
+                function.set_arg(position, memory.buffer)
+                last[position] = memory.serial
+            position += 1
+        for offset in offsets:
+            if last.get(position) != offset:
+                # set_arg tries every kind of memory first, which takes 10 us for a number.
+                function._set_arg_buf_multi((position, _pack_offset(offset)))
+                last[position] = offset
+            position += 1
+        for pack, scalar in zip(self._packs, scalars, strict=True):
+            packed = pack(scalar)
+            if last.get(position) != packed:
+                function._set_arg_buf_multi((position, packed))
+                last[position] = packed
+            position += 1
+        if self._scratch_bytes:
+            memory = self._device.scratch(self._scratch_bytes)
+            if last.get(position) != memory.serial:
+                function.set_arg(position, memory.buffer)
+                last[position] = memory.serial

@@ -8,7 +8,7 @@ Equal kernels give equal texts. Arguments, in order: a pointer ``bN`` for each b
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from functools import partial
 
 from lazygrad.kernel.expand import expand
 from lazygrad.kernel.forms import has_contraction, is_pointwise
@@ -22,7 +22,9 @@ from lazygrad_opencl import (
     gpu_pointwise,
     gpu_reduction,
 )
+from lazygrad_opencl.generated import BODY, GeneratedSource
 from lazygrad_opencl.prelude import prelude
+from lazygrad_opencl.sharing import Call, share
 from lazygrad_opencl.skeleton import BodyCode, BodyContext, Skeleton
 from lazygrad_opencl.types import argument_type, memory_type
 
@@ -40,17 +42,6 @@ NATIVE = frozenset(
 )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class GeneratedSource:
-    """One kernel's text, and its launch: ``work_groups`` groups of ``work_group_size`` items."""
-
-    text: str
-    function: str
-    work_groups: int
-    work_group_size: int
-    scratch_bytes: int
-
-
 def generate(kernel: Kernel, capabilities: Capabilities) -> GeneratedSource:
     """The kernel's function; it needs :func:`prelude` before it."""
     machine = capabilities.machine
@@ -65,9 +56,11 @@ def generate(kernel: Kernel, capabilities: Capabilities) -> GeneratedSource:
     for code in codes:
         starts.append(scratch)
         scratch += -(-code.scratch_bytes // SCRATCH_ALIGNMENT) * SCRATCH_ALIGNMENT
+    functions, calls = _body_functions(kernel, codes) if cpu else ([], [])
     lines = [
+        *functions,
         *_signature(kernel, size, scratch > 0),
-        *_frame(kernel, codes, starts, cpu),
+        *_frame(kernel, codes, starts, calls),
         "}",
     ]
     groups = sum(code.work_groups for code in codes)
@@ -95,36 +88,82 @@ def _power_of_two(size: int) -> int:
 
 
 def _signature(kernel: Kernel, work_group_size: int, scratch: bool) -> list[str]:
-    arguments = []
-    for number, buffer in enumerate(kernel.buffers):
-        qualifier = "" if buffer.written else "const "
-        arguments.append(f"__global {qualifier}{memory_type(buffer.dtype)}* restrict b{number}")
+    arguments = [_buffer(kernel, number, f"b{number}") for number in range(len(kernel.buffers))]
     arguments += [f"long o{number}" for number, buffer in enumerate(kernel.buffers) if buffer.movable]
-    arguments += [f"{argument_type(dtype)} s{number}" for number, dtype in enumerate(kernel.scalars)]
+    arguments += [_scalar(kernel, number, f"s{number}") for number in range(len(kernel.scalars))]
     if scratch:
         arguments.append("__global uchar* restrict all_scratch")
     head = f"__kernel __attribute__((reqd_work_group_size({work_group_size}, 1, 1))) void {function_name(kernel)}("
     return [head, ",\n".join(f"    {argument}" for argument in arguments) + ") {"]
 
 
-def _frame(kernel: Kernel, codes: list[BodyCode], scratch_starts: list[int], cpu: bool) -> list[str]:
+def _frame(kernel: Kernel, codes: list[BodyCode], scratch_starts: list[int], calls: list[Call]) -> list[str]:
+    """The kernel's statements; ``calls`` of its bodies' functions on processors, none where they stand in it."""
     lines = [f"    {line}" for code in codes for line in code.declarations]
-    lines += [f"    b{number} += o{number};" for number, buffer in enumerate(kernel.buffers) if buffer.movable]
-    if not cpu:
+    if calls:
+        lines.append("    if (!b0) return; // a launch without buffers: only to have the kernel compiled")
+    else:
         lines.append("    const int item = (int)get_local_id(0);")
+    lines += [f"    b{number} += o{number};" for number, buffer in enumerate(kernel.buffers) if buffer.movable]
     first = 0
     for number, code in enumerate(codes):
         last = number == len(codes) - 1
         guard = "" if last else f"if (get_group_id(0) < {first + code.work_groups}) "
-        lines.append(f"    {'else ' if number else ''}{guard}{{")
-        lines.append(f"        const int group = (int)get_group_id(0){f' - {first}' if first else ''};")
-        if code.scratch_bytes:
-            start = scratch_starts[number]
-            lines.append(f"        __global uchar* const scratch = all_scratch + {start};")
-        lines += [f"        {line}" for line in code.lines]
-        lines.append("    }")
+        group = f"(int)get_group_id(0){f' - {first}' if first else ''}"
+        scratch = f"all_scratch + {scratch_starts[number]}"
+        if calls:
+            values = {"scratch": scratch, "group": group}
+            passed = ", ".join(values.get(argument, argument) for argument in calls[number].arguments)
+            name = _body_name(kernel, calls[number].number)
+            lines.append(f"    {'else ' if number else ''}{guard}{name}({passed});")
+        else:
+            lines.append(f"    {'else ' if number else ''}{guard}{{")
+            lines.append(f"        const int group = {group};")
+            if code.scratch_bytes:
+                lines.append(f"        __global uchar* const scratch = {scratch};")
+            lines += [f"        {line}" for line in code.lines]
+            lines.append("    }")
         first += code.work_groups
     return lines
+
+
+def _body_functions(kernel: Kernel, codes: list[BodyCode]) -> tuple[list[str], list[Call]]:
+    """The bodies as functions of their own, and each body's call.
+
+    PoCL compiles three copies of a kernel, for callers of three kinds; of what a kernel calls, and does not inline,
+    there is one.
+    """
+    functions, calls = share([code.lines for code in codes], partial(_parameter, kernel))
+    lines = []
+    for function in functions:
+        lines.append(f"NOT_INLINE void {_body_name(kernel, function.number)}(")
+        lines.append(",\n".join(f"    {parameter}" for parameter in function.parameters) + ") {")
+        lines += [f"    {line}" for line in function.lines]
+        lines.append("}")
+    return lines, calls
+
+
+def _body_name(kernel: Kernel, number: int) -> str:
+    return f"{function_name(kernel)}{BODY}{number}"
+
+
+def _parameter(kernel: Kernel, name: str, new: str) -> str:
+    """The declaration of a body's parameter, under a new name, for what a name is in the kernel."""
+    if name == "scratch":
+        return f"__global uchar* restrict {new}"
+    if name == "group":
+        return f"const int {new}"
+    number = int(name[1:])
+    return _scalar(kernel, number, new) if name[0] == "s" else _buffer(kernel, number, new)
+
+
+def _buffer(kernel: Kernel, number: int, name: str) -> str:
+    buffer = kernel.buffers[number]
+    return f"__global {'' if buffer.written else 'const '}{memory_type(buffer.dtype)}* restrict {name}"
+
+
+def _scalar(kernel: Kernel, number: int, name: str) -> str:
+    return f"{argument_type(kernel.scalars[number])} {name}"
 
 
 __all__ = ["GeneratedSource", "generate", "prelude"]

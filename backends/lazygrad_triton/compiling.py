@@ -18,13 +18,14 @@ from typing import Any
 
 from lazygrad.ir.node import user_place
 from lazygrad.kernel.kernel import Kernel
-from lazygrad.runtime import BackendError, CompileError
+from lazygrad.runtime import Alternative, BackendError, CompileError
 from lazygrad.runtime.cache import Store, digest
 from lazygrad.runtime.statistics import total
 from lazygrad_triton import versions
 from lazygrad_triton.binaries import Binary, Target
 from lazygrad_triton.files import HASH_LENGTH, NAME_LENGTH, keep
 from lazygrad_triton.generated import GeneratedSource, Launch
+from lazygrad_triton.remembered import Remembered
 from lazygrad_triton.signature import Signature, signature
 from lazygrad_triton.worker import Compiled, Job, Refused
 from lazygrad_triton.workers import Workers
@@ -55,7 +56,8 @@ class Compiler:
             raise BackendError("Triton is not installed; pip install 'lazygrad[triton]'")
         self.target = target
         self._version = version
-        self.store = Store("triton", f"{target.name}-triton-{version}")
+        self.identity = f"{target.name}-triton-{version}"
+        self.store = Store("triton", self.identity)
 
     def build(self, requests: Sequence[Request]) -> list[tuple[Binary, ...]]:
         """The binaries of each request, one for each launch; from disk or from Triton.
@@ -79,6 +81,27 @@ class Compiler:
         known.update(self._compile(missing))
         entries = iter(entry for _, _, entry in wanted)
         return [tuple(known[next(entries)] for _ in request.source.launches) for request in requests]
+
+    def load(self, wanted: Sequence[Sequence[str]]) -> list[tuple[Binary, ...]] | None:
+        """The binaries of several programs by the names of their entries; None when one is not on disk."""
+        known: dict[str, Binary] = {}
+        for name in dict.fromkeys(name for names in wanted for name in names):
+            found = self._read(name)
+            if found is None:
+                return None
+            known[name] = found
+        total.programs_loaded += len(known)
+        total.kernels_loaded += len(wanted)
+        return [tuple(known[name] for name in names) for names in wanted]
+
+    def remembered(self, kernel: Kernel, alternative: Alternative, source: GeneratedSource) -> Remembered:
+        """What ``load`` and a launch need to know of a program."""
+        requests = [Request(kernel.name, source, signature(kernel), aligned) for aligned in (True, False)]
+        aligned, unaligned = (
+            tuple(self._entry(request, launch) for launch in source.launches) for request in requests
+        )
+        movable = any(buffer.movable for buffer in kernel.buffers)
+        return Remembered(source.launches, aligned, unaligned if movable else aligned, alternative)
 
     def _entry(self, request: Request, launch: Launch) -> str:
         job = self._job(request, launch, path="")

@@ -6,7 +6,6 @@ safe to hand memory out again while submitted work still uses it.
 
 from __future__ import annotations
 
-import atexit
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -19,7 +18,7 @@ from lazygrad.ir.dtype import DType
 from lazygrad.ir.layout import row_major
 from lazygrad.ir.node import user_place
 from lazygrad.kernel.kernel import Kernel
-from lazygrad.runtime import HEURISTIC, Alternative, Buffer, Capabilities, CompilingDevice, Pool, profile
+from lazygrad.runtime import HEURISTIC, Alternative, Buffer, Capabilities, CompilingDevice, Pool, Program, forking, profile
 from lazygrad.runtime.arrange import row_major_array
 from lazygrad.runtime.statistics import total
 from lazygrad_triton.binaries import Binary, Target
@@ -32,6 +31,7 @@ from lazygrad_triton.generated import GeneratedSource
 from lazygrad_triton.graphs import Graph
 from lazygrad_triton.profile import Profile
 from lazygrad_triton.programs import TritonProgram
+from lazygrad_triton.remembered import Remembered
 from lazygrad_triton.signature import signature
 from lazygrad_triton.staging import Staging
 
@@ -69,7 +69,12 @@ class TritonDevice(CompilingDevice):
         if self.profile is not None:
             profile.at_exit(self.name, self._runs)
         self._generator = generator
-        self._builder = builder or Compiler(Target("cuda", compute_capability(found.attributes)))
+        # Only what the real generator and the real compiler make is remembered.
+        self._keeping: Compiler | None = None
+        if builder is None:
+            builder = compiler = Compiler(Target("cuda", compute_capability(found.attributes)))
+            self._keeping = compiler if generator is None else None
+        self._builder = builder
         self._staging = Staging(self.context)
         self._programs: dict[tuple[Kernel, Alternative], TritonProgram] = {}
         self._latest: dict[Kernel, Alternative] = {}
@@ -78,7 +83,7 @@ class TritonDevice(CompilingDevice):
         self._scratch: Any = None
         self._recording: Graph | None = None
         # A script may end while kernels still run; their memory must not go first.
-        atexit.register(self._finish)
+        forking.at_exit(self._finish)
 
     # ---- memory
 
@@ -87,6 +92,9 @@ class TritonDevice(CompilingDevice):
 
     def free(self, memory: Memory) -> None:
         self.context.free(memory)
+
+    def region(self, memory: Memory, start: int, size: int) -> Memory:
+        return Memory(memory.address + start, size)
 
     def scratch(self, size: int) -> Memory:
         """Memory that one kernel uses while it runs; all share it, because they run one after the other."""
@@ -111,7 +119,7 @@ class TritonDevice(CompilingDevice):
             ]
             built = self._builder.build(requests) if requests else ()
             for each, source, binaries in zip(missing, sources, built, strict=True):
-                self._programs[each] = self._program(each[0], source, binaries)
+                self._programs[each] = self._program(*each, source, binaries)
             self._latest.update(wanted)
             return [self._programs[each] for each in wanted]
 
@@ -134,14 +142,52 @@ class TritonDevice(CompilingDevice):
         context.wait(end)
         return float(context.driver.cuEventElapsedTime(start, end)) / MILLISECONDS
 
-    def _program(self, kernel: Kernel, source: GeneratedSource, aligned_binaries: Sequence[Binary]) -> TritonProgram:
+    def _program(
+        self, kernel: Kernel, alternative: Alternative, source: GeneratedSource, aligned_binaries: Sequence[Binary]
+    ) -> TritonProgram:
         def load(aligned: bool) -> Sequence[Function]:
             binaries = aligned_binaries
             if not aligned:
                 (binaries,) = self._builder.build([Request(kernel.name, source, signature(kernel), aligned=False)])
             return [self.context.load(binary) for binary in binaries]
 
-        return TritonProgram(self, kernel, source.launches, load)
+        program = TritonProgram(self, kernel, source.launches, load)
+        if self._keeping is not None:
+            program.remembered = self._keeping.remembered(kernel, alternative, source)
+        return program
+
+    # ---- remembering on disk
+
+    def code_identity(self) -> str | None:
+        return None if self._keeping is None else self._keeping.identity
+
+    def remember(self, program: Program) -> Any:
+        assert isinstance(program, TritonProgram) and program.remembered is not None
+        return program.remembered.to_list()
+
+    def recall(self, kernels: Sequence[Kernel], remembered: Sequence[Any]) -> Sequence[TritonProgram] | None:
+        if self._keeping is None:
+            return None
+        wanted = [Remembered.from_list(each) for each in remembered]
+        found = self._keeping.load([each.aligned for each in wanted])
+        if found is None:
+            return None
+        return [self._recalled(*each) for each in zip(kernels, wanted, found, strict=True)]
+
+    def _recalled(self, kernel: Kernel, wanted: Remembered, aligned_binaries: Sequence[Binary]) -> TritonProgram:
+        def load(aligned: bool) -> Sequence[Function]:
+            binaries: Sequence[Binary] = aligned_binaries
+            if not aligned:
+                found = self._keeping.load([wanted.unaligned]) if self._keeping is not None else None
+                if found is None:  # no process has needed them yet
+                    source = self._generate(kernel, wanted.alternative)
+                    found = self._builder.build([Request(kernel.name, source, signature(kernel), aligned=False)])
+                (binaries,) = found
+            return [self.context.load(binary) for binary in binaries]
+
+        program = TritonProgram(self, kernel, wanted.launches, load)
+        program.remembered = wanted
+        return program
 
     def source(self, kernel: Kernel) -> str:
         return self._generate(kernel, self._latest.get(kernel, HEURISTIC)).text
@@ -163,10 +209,11 @@ class TritonDevice(CompilingDevice):
             self.profile.end(kernel, start)
 
     def synchronize(self) -> None:
-        self._refuse_while_recording("wait for the device")
-        self.context.synchronize()
-        if self.profile is not None:
-            self.profile.collect()
+        with self.lock:
+            self._refuse_while_recording("wait for the device")
+            self.context.synchronize()
+            if self.profile is not None:
+                self.profile.collect()
 
     def _runs(self) -> Sequence[profile.Run]:
         self.synchronize()
@@ -187,18 +234,19 @@ class TritonDevice(CompilingDevice):
         What belongs to the graph and what the caller must keep is said in ``lazygrad_triton.graphs``. Nothing can be
         copied or waited for inside the block; RuntimeError says so.
         """
-        self._refuse_while_recording("record")
-        pool = self.pool
-        graph = Graph(self.context, Pool(self, self.name, pool.limit))
-        graph.begin()
-        self._recording, self.pool = graph, graph.pool
-        succeeded = False
-        try:
-            yield graph
-            succeeded = True
-        finally:
-            self._recording, self.pool = None, pool
-            graph.end(succeeded, self._scratch)
+        with self.lock:  # what other threads submitted would be recorded as well
+            self._refuse_while_recording("record")
+            pool = self.pool
+            graph = Graph(self.context, Pool(self, self.name, pool.limit))
+            graph.begin()
+            succeeded = False
+            try:
+                self._recording, self.pool = graph, graph.pool
+                yield graph
+                succeeded = True
+            finally:
+                self._recording, self.pool = None, pool
+                graph.end(succeeded, self._scratch)
 
     def _refuse_while_recording(self, what: str) -> None:
         if self._recording is not None:
@@ -218,12 +266,14 @@ class TritonDevice(CompilingDevice):
         return Buffer(allocation, array.shape, dtype, self.name, row_major(array.shape))
 
     def to_host(self, buffer: Buffer) -> numpy.ndarray[Any, Any]:
-        self._refuse_while_recording("copy to the host")
         flat = numpy.empty(buffer.layout.size, buffer.dtype.numpy)
+        with self.lock:  # a copy between the launches of a recording would end it
+            self._refuse_while_recording("copy to the host")
+            if flat.nbytes:
+                self.context.activate()
+                start = buffer.allocation.memory.address + buffer.offset * flat.itemsize
+                self._staging.download(flat.view(numpy.uint8), start)
         if flat.nbytes:
-            self.context.activate()
-            start = buffer.allocation.memory.address + buffer.offset * flat.itemsize
-            self._staging.download(flat.view(numpy.uint8), start)
             total.device_to_host_transfers += 1
             total.device_to_host_bytes += flat.nbytes
         return row_major_array(flat, buffer.layout)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from threading import Lock
 
-from lazygrad.runtime import BackendError, Device, DeviceInformation
+from lazygrad.runtime import BackendError, Device, DeviceInformation, forking
 
 # Above OpenCL, which serves the same devices with less.
 PREFERENCE = 20
@@ -26,7 +26,9 @@ class TritonBackend:
     def devices(self) -> Sequence[DeviceInformation]:
         from lazygrad_triton.devices import found_devices
 
-        return tuple(found.information for found in found_devices())
+        forking.claim("CUDA")
+        with self._lock:
+            return tuple(found.information for found in found_devices())
 
     def reason(self) -> str:
         """Why there is no CUDA device, and what can be opened nonetheless."""
@@ -44,6 +46,7 @@ class TritonBackend:
     def _number(self, variant: str) -> int:
         from lazygrad_triton.devices import found_devices
 
+        forking.claim("CUDA")
         found = found_devices()
         if not found:
             raise BackendError(f"no CUDA device can be used: {self.reason()}")

@@ -107,6 +107,9 @@ class InterpretingDevice(CompilingDevice):
     def free(self, memory: Any) -> None:
         """NumPy frees it when nobody holds it."""
 
+    def region(self, memory: numpy.ndarray[Any, Any], start: int, size: int) -> numpy.ndarray[Any, Any]:
+        return memory[start : start + size]
+
     def from_host(self, array: numpy.ndarray[Any, Any], dtype: DType) -> Buffer:
         flat = numpy.ascontiguousarray(array, dtype.numpy).reshape(-1).view(numpy.uint8)
         allocation = self.pool.take(flat.nbytes, user_place())

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ctypes
 import struct
 from collections.abc import Callable, Sequence
-from threading import Lock
+from threading import RLock
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lazygrad.ir.dtype import float32
@@ -19,6 +19,7 @@ from lazygrad.runtime import Program
 from lazygrad.runtime.statistics import total
 from lazygrad_triton.context import Function
 from lazygrad_triton.generated import Launch
+from lazygrad_triton.remembered import Remembered
 from lazygrad_triton.signature import ALIGNMENT, SLOT_BYTES, rounded_to_float32, rounding, signature
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ class TritonProgram(Program):
 
     def __init__(self, device: TritonDevice, kernel: Kernel, launches: Sequence[Launch], load: Loader) -> None:
         self.kernel = kernel
+        self.remembered: Remembered | None = None  # from what another process can make this program
         self.signature = signature(kernel)
         self._device = device
         self._launches = launches
@@ -53,7 +55,10 @@ class TritonProgram(Program):
         self._roundings = tuple(rounding(dtype) for dtype in kernel.scalars)
         self._rounds = any(each is not None for each in self._roundings)
         self._activate = device.context.activate
-        self._lock = Lock()
+        # The garbage collector, or a signal's handler, may run something that launches this very program while its
+        # arguments are being packed; the number tells whether what is packed is still this launch's.
+        self._lock = RLock()
+        self._packed = 0
         packing = struct.Struct(self.signature.layout)
         self._pack_into = packing.pack_into
         self._scratch_place = packing.size
@@ -101,20 +106,29 @@ class TritonProgram(Program):
         device = self._device
         start = device.begin_timing() if device.profile is not None else None
         with self._lock:
-            try:
-                self._pack_into(self._values, 0, *[memory.address for memory in buffers], *offsets, *scalars)
-            except OverflowError:
-                self._pack_large(buffers, offsets, scalars)
-            self._activate()
             for arguments, _, scratch_bytes in prepared:
-                if scratch_bytes:
-                    self._set_scratch(scratch_bytes)
+                packed = -1
+                while packed != self._packed:
+                    packed = self._pack(buffers, offsets, scalars)
+                    if scratch_bytes:
+                        self._set_scratch(scratch_bytes)
+                    self._activate()
                 (status,) = device.launch_kernel(*arguments)
                 if status:
                     raise self._failure(arguments, status)
         if start is not None:
             device.end_timing(self.kernel.name, start)
         total.kernels_launched += 1
+
+    def _pack(self, buffers: Sequence[Any], offsets: Sequence[int], scalars: Sequence[bool | int | float]) -> int:
+        """Packs the arguments; returns how often that was done."""
+        self._packed += 1
+        packed = self._packed
+        try:
+            self._pack_into(self._values, 0, *[memory.address for memory in buffers], *offsets, *scalars)
+        except OverflowError:
+            self._pack_large(buffers, offsets, scalars)
+        return packed
 
     def _pack_large(
         self, buffers: Sequence[Any], offsets: Sequence[int], scalars: Sequence[bool | int | float]

@@ -101,10 +101,14 @@ class Workers:
                 total=len(jobs), desc="lazygrad compiles kernels", delay=PROGRESS_AFTER, leave=False, file=sys.stderr,
                 disable=None,
             )  # fmt: skip
-            with bar:
-                for done in as_completed(pending):
-                    answers[pending[done]] = done.result()
-                    bar.update()
+            try:
+                with bar:
+                    for done in as_completed(pending):
+                        answers[pending[done]] = done.result()
+                        bar.update()
+            except BaseException:  # Ctrl-C: nobody waits for jobs that have not begun
+                threads.shutdown(wait=False, cancel_futures=True)
+                raise
         return [answers[number] for number in range(len(jobs))]
 
     def _run_one(self, job: Job) -> Compiled | Refused:

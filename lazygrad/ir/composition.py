@@ -6,15 +6,18 @@ composition: the reference evaluates it, differentiation goes through it, simpli
 
 from __future__ import annotations
 
-from lazygrad.ir.node import Node, PlaceScope
+from lazygrad.ir.node import ORIGIN, Node
 
 
 def composition(of: Node) -> Node | None:
     """The graph that defines a composite node, on the node's own inputs; None for any other node."""
     if of.op.composition is None:
         return None
-    with PlaceScope(of.place):
+    outer, ORIGIN.place = ORIGIN.place, of.place
+    try:
         return of.op.composition(of.attributes, *of.inputs)
+    finally:
+        ORIGIN.place = outer
 
 
 def meaning(of: Node) -> tuple[Node, ...]:

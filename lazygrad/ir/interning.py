@@ -1,14 +1,16 @@
 """Interning: of equal objects the one that exists. Nothing is kept alive by it.
 
 What ``weakref.WeakValueDictionary`` does too, at a third of the time, which counts: every node, scalar expression and
-index variable is looked up when it is built.
+index variable is looked up when it is built. Threads share the tables without a lock, which also means that the garbage
+collector may run anywhere: each change of a table is one operation that no other thread can divide. An entry is put in
+only where none is, and taken out only if it is dead at that moment; so of an object that lives there is one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Hashable
 from typing import Generic, TypeVar
-from weakref import ref
+from weakref import _remove_dead_weakref, ref  # type: ignore[attr-defined]  # what WeakValueDictionary is built on
 
 T = TypeVar("T")
 
@@ -40,8 +42,7 @@ class InternTable(Generic[T]):
         entries: dict[Hashable, _Entry[T]] = {}
 
         def forget(entry: _Entry[T]) -> None:
-            if entries.get(entry.key) is entry:
-                del entries[entry.key]
+            _remove_dead_weakref(entries, entry.key)
 
         self._entries = entries
         self._forget = forget
@@ -55,13 +56,15 @@ class InternTable(Generic[T]):
         """Remembers an object while it lives, and returns it; or the one with which another thread was quicker."""
         entry = _Entry(made, self._forget)
         entry.key = key
-        known = self._entries.setdefault(key, entry)
-        if known is not entry:
+        while True:
+            known = self._entries.setdefault(key, entry)
+            if known is entry:
+                return made
             quicker = known()
             if quicker is not None:
                 return quicker
-            self._entries[key] = entry
-        return made
+            # It has just died, and whoever let go of it has not come to forget it.
+            _remove_dead_weakref(self._entries, key)
 
     def __len__(self) -> int:
         return len(self._entries)

@@ -7,6 +7,7 @@ and dtype already checked. A node never changes, except that ``result`` is fille
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from types import CodeType, FrameType
 from typing import Any, Protocol
@@ -67,19 +68,17 @@ def user_place() -> Place | None:
     return None
 
 
-class PlaceScope:
-    """``with PlaceScope(node.place):`` nodes made inside take that place (derivatives point to the forward line)."""
+class _Origin(threading.local):
+    """Nodes that this thread makes take ``place``, unless it is None: derivatives point to the forward line.
 
-    current: Place | None = None
+    Whoever sets it puts the old value back in a ``finally``; the exit of a context manager is a call, at which Ctrl-C
+    may strike before anything is put back.
+    """
 
-    def __init__(self, place: Place | None) -> None:
-        self.place = place
+    place: Place | None = None
 
-    def __enter__(self) -> None:
-        self.outer, PlaceScope.current = PlaceScope.current, self.place
 
-    def __exit__(self, *_: object) -> None:
-        PlaceScope.current = self.outer
+ORIGIN = _Origin()
 
 
 class Node:
@@ -138,7 +137,7 @@ def node(op: Op, inputs: tuple[Node, ...] = (), attributes: Any = None, device: 
     made.result = None
     made.shape = op.shape(inputs, attributes)
     made.dtype = op.dtype(inputs, attributes)
-    made.place = PlaceScope.current or user_place()
+    made.place = ORIGIN.place or user_place()
     return _TABLE.add(key, made)
 
 

@@ -17,6 +17,9 @@ from lazygrad.ir.index import Atom, Bound, Index, Mask, Quotient, Variable
 from lazygrad.kernel.levels import Binding, Levels, Operand
 
 INT32_LIMIT = 2**31
+# How the names of indices begin, of sums and of quotients.
+_SUM, _QUOTIENT = "k", "q"
+INDEX_NAMES = (_SUM, _QUOTIENT)
 
 
 class Condition(NamedTuple):
@@ -129,17 +132,17 @@ class IndexEmitter(Levels):
         power = divisor.bit_length() - 1
         if divisor == 1 << power:  # an arithmetic shift rounds to minus infinity by itself
             text = f"({inner.text} & {divisor - 1})" if atom.remainder else f"({inner.text} >> {power})"
-            return self.declare(inner._replace(text=text), "q")
+            return self.declare(inner._replace(text=text), _QUOTIENT)
         shift = -(atom.index.low // divisor) if atom.index.low < 0 or not self._exact(atom.index) else 0
         if not self._exact(atom.index):
-            return self.declare(inner._replace(text=self.floor_division(inner, divisor, atom.remainder)), "q")
+            return self.declare(inner._replace(text=self.floor_division(inner, divisor, atom.remainder)), _QUOTIENT)
         dividend = f"({inner.text} + {shift * divisor})" if shift else inner.text
         if atom.remainder:
             text = f"({dividend} % {divisor})"
         else:
             text = self.truncating_division(dividend, divisor)
             text = f"({text} - {shift})" if shift else text
-        return self.declare(inner._replace(text=text), "q")
+        return self.declare(inner._replace(text=text), _QUOTIENT)
 
     def _exact(self, index: Index) -> bool:
         """Whether all that the index reads stays in the bounds it is known by (data may not)."""
@@ -190,7 +193,7 @@ class IndexEmitter(Levels):
         parts: list[str] = []
         for wide, depth, text in terms:
             if parts and (wide, depth) != (current.wide, current.depth) and len(parts) > 1:
-                current = self.declare(current._replace(text=_joined(parts)), "k")
+                current = self.declare(current._replace(text=_joined(parts)), _SUM)
                 parts = [f"+ {current.text}"]
             parts.append(text)
             current = Operand("", dtype, wide | current.wide, max(depth, current.depth))
@@ -201,9 +204,9 @@ class IndexEmitter(Levels):
             numbers = self.lane_numbers(dtype, lane_factor)
             if not current.wide:
                 text = self.broadcast(Operand(f"({text})", dtype)).text
-            return self.declare(Operand(f"{text} + {numbers}", dtype, True, max(current.depth, lane_depth)), "k")
+            return self.declare(Operand(f"{text} + {numbers}", dtype, True, max(current.depth, lane_depth)), _SUM)
         if len(parts) > 2:
-            return self.declare(current._replace(text=text), "k")
+            return self.declare(current._replace(text=text), _SUM)
         return current._replace(text=text if text.isidentifier() or text.isdigit() else f"({text})")
 
     # ---- masks

@@ -15,6 +15,7 @@ from typing import TypeAlias
 from lazygrad.ir.dtype import DType
 from lazygrad.ir.index import Variable
 from lazygrad.kernel.axes import point_count
+from lazygrad.kernel.in_place import replaces
 from lazygrad.kernel.kernel import Body, BufferDeclaration, Stage
 from lazygrad.kernel.machine import Machine
 from lazygrad.kernel.traffic import Touch, elements, full_lanes, lane_cost, lanes_for, operations, touches
@@ -170,6 +171,8 @@ def pointwise_tiling(body: Body, buffers: Sequence[BufferDeclaration], machine: 
     order = memory_order([axis for axis in body.axes if axis != vector], touched)
     tasks = wanted_tasks(body, lanes, machine)
     inner = _sharing_axis(vector, order, touched, lanes)
+    if inner is not None and replaces(body, buffers) and (vector.extent % lanes or inner.extent % lanes):
+        inner = None  # squares at the edges would repeat points
     if inner is not None:
         splits = [Split(axis, 1) for axis in order if axis != inner] + [Split(inner, GATHER_BLOCK)]
         count = prod(split.count for split in splits)

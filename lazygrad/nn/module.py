@@ -23,6 +23,7 @@ from lazygrad.nn.state_dict import IncompatibleKeys, load
 from lazygrad.tensor import Tensor
 from lazygrad.tensor.gradient import clear_gradients
 from lazygrad.tensor.hooks import RemovableHandle
+from lazygrad.tensor.recording import RECORDING
 
 Self = TypeVar("Self", bound="Module")
 
@@ -46,6 +47,8 @@ class Module(Members):
 
     _version: ClassVar[int] = 1
     _shown: ClassVar[tuple[str, ...]] = ()
+    # What may change without a captured function having to be captured again (see lazygrad.capture.guards).
+    _unguarded: ClassVar[frozenset[str]] = frozenset({"_has_pending_state"})
 
     training: bool
     _forward_hooks: dict[int, Hook]
@@ -68,6 +71,8 @@ class Module(Members):
         """Run the forward pre-hooks, `forward` and the forward hooks."""
         if self._has_pending_state:
             self._realize_state()
+        if RECORDING.recorder is not None:
+            RECORDING.recorder.watch(f"a {type(self).__name__}", self)
         for hook in list(self._forward_pre_hooks.values()):
             args, kwargs = hook.before(self, args, kwargs)
         output = self.forward(*args, **kwargs)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import lazygrad
 from lazygrad.optim.optimizer import Optimizer, ParamGroup, Params, check_not_negative, reject_differentiable
 from lazygrad.optim.step_arguments import StepArguments
 from lazygrad.tensor import Tensor
+from lazygrad.tensor.recording import effect
 
 
 class Adam(Optimizer):
@@ -82,12 +84,20 @@ class Adam(Optimizer):
         return (*names, "max_exp_avg_sq") if group["amsgrad"] else names
 
     def _update(self, group: ParamGroup, gradients: dict[Tensor, Tensor], arguments: StepArguments) -> None:
-        for parameter in gradients:
-            state = self.state[parameter]
-            state["step"] = state.get("step", 0.0) + 1
+        counted = list(gradients)
+        if self.found_inf is None:
+            effect(lambda: self._count(counted, 1), lambda: self._count(counted, -1))
+        else:
+            self._count(counted, 1)  # on the device
         self._ensure_zeros(group, gradients)
         for parameter, gradient in gradients.items():
             self._update_one(group, parameter, gradient, self.state[parameter], arguments)
+
+    def _count(self, params: Sequence[Tensor], steps: int) -> None:
+        """Counts steps: on the host or, while steps may be skipped, on the device."""
+        for parameter in params:
+            state = self.state[parameter]
+            state["step"] = state.get("step", 0.0) + steps
 
     def _update_one(
         self,
@@ -97,55 +107,55 @@ class Adam(Optimizer):
         state: dict[str, Any],
         arguments: StepArguments,
     ) -> None:
-        beta1, beta2 = group["betas"]
         decayed: Tensor = parameter
         if group["weight_decay"] != 0 and group["decoupled_weight_decay"]:
-            kept = 1 - group["lr"] * group["weight_decay"]
-            decayed = arguments(kept, parameter, "kept") * parameter
+            kept = arguments(lambda: 1 - group["lr"] * group["weight_decay"], parameter, "kept")
+            decayed = kept * parameter
         elif group["weight_decay"] != 0:
-            decay = arguments(group["weight_decay"], parameter, "weight_decay")
+            decay = arguments(lambda: group["weight_decay"], parameter, "weight_decay")
             gradient = gradient + decay * parameter
 
         mean: Tensor = state["exp_avg"]
         square: Tensor = state["exp_avg_sq"]
-        mean.copy_(mean + arguments(1 - beta1, parameter, "1-beta1") * (gradient - mean))
+        mean.copy_(mean + arguments(lambda: 1 - group["betas"][0], parameter, "1-beta1") * (gradient - mean))
         square.copy_(
-            arguments(beta2, parameter, "beta2") * square
-            + arguments(1 - beta2, parameter, "1-beta2") * (gradient * gradient)
+            arguments(lambda: group["betas"][1], parameter, "beta2") * square
+            + arguments(lambda: 1 - group["betas"][1], parameter, "1-beta2") * (gradient * gradient)
         )
         largest = square
         if group["amsgrad"]:
             largest = state["max_exp_avg_sq"]
             largest.copy_(lazygrad.maximum(largest, square))
 
-        step_size, deviation_scale = _corrections(group, state["step"], parameter, arguments)
+        step_size, deviation_scale = _corrections(group, state, parameter, arguments)
         change = mean / (largest.sqrt() * deviation_scale + group["eps"])
         parameter.copy_(decayed - step_size * change)
 
 
 def _corrections(
-    group: ParamGroup, step: float | Tensor, parameter: Tensor, arguments: StepArguments
+    group: ParamGroup, state: dict[str, Any], parameter: Tensor, arguments: StepArguments
 ) -> tuple[Tensor, Tensor]:
     """The learning rate and the factor of the deviation without the bias of the running means.
 
     They depend on the step alone: host arithmetic on a counter, or arithmetic on the device where it counts.
     """
-    beta1, beta2 = group["betas"]
+    step = state["step"]
     if not isinstance(step, Tensor):
-        step_size = group["lr"] / (1 - beta1**step)
-        deviation_scale = 1 / math.sqrt(1 - beta2**step)
         return (
-            arguments(step_size, parameter, "step_size", step),
-            arguments(deviation_scale, parameter, "deviation", step),
+            arguments(lambda: group["lr"] / (1 - group["betas"][0] ** state["step"]), parameter, "step_size", step),
+            arguments(lambda: 1 / math.sqrt(1 - group["betas"][1] ** state["step"]), parameter, "deviation", step),
         )
 
-    def unbiased(beta: float, role: str) -> Tensor:
+    def unbiased(number: int, role: str) -> Tensor:
         # 1 - beta**step, without the digits that the difference would lose.
-        logarithm = arguments(math.log(beta) if beta else -math.inf, parameter, role)
+        def read() -> float:
+            return math.log(group["betas"][number]) if group["betas"][number] else -math.inf
+
+        logarithm = arguments(read, parameter, role)
         return -(step.to(logarithm.dtype) * logarithm).expm1()
 
-    rate = arguments(group["lr"], parameter, "lr")
-    return rate / unbiased(beta1, "log_beta1"), unbiased(beta2, "log_beta2").rsqrt()
+    rate = arguments(lambda: group["lr"], parameter, "lr")
+    return rate / unbiased(0, "log_beta1"), unbiased(1, "log_beta2").rsqrt()
 
 
 class AdamW(Adam):

@@ -13,15 +13,19 @@ from __future__ import annotations
 
 import warnings
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from copy import deepcopy
+from functools import partial
 from typing import Any, ClassVar, TypeAlias
 
 import lazygrad
 from lazygrad.optim.skipping import Skippable
 from lazygrad.optim.step_arguments import StepArguments
+from lazygrad.optim.whole_step import Before
 from lazygrad.tensor import Tensor
+from lazygrad.tensor.grad_mode import SWITCH
 from lazygrad.tensor.gradient import clear_gradients
+from lazygrad.tensor.recording import effect, guard
 
 ParamGroup: TypeAlias = dict[str, Any]
 Params: TypeAlias = Iterable[Tensor] | Iterable[ParamGroup] | Iterable[tuple[str, Tensor]]
@@ -54,6 +58,8 @@ class Optimizer:
     # State that is a number of the host rather than a tensor (until a step with `found_inf` makes it one): written
     # as a tensor, as torch does.
     _host_state: ClassVar[tuple[str, ...]] = ("step",)
+    # A captured step counts for itself.
+    _unguarded: ClassVar[frozenset[str]] = frozenset({"_step_count"})
 
     param_groups: list[ParamGroup]
     state: defaultdict[Tensor, dict[str, Any]]
@@ -126,6 +132,8 @@ class Optimizer:
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Update all parameters that have a gradient, and submit the step to the device.
 
+        After an exception, Ctrl-C among them, either all parameters and all state are updated or none.
+
         Args:
             closure: computes the loss and the gradients again.
 
@@ -136,22 +144,56 @@ class Optimizer:
         if closure is not None:
             with lazygrad.enable_grad():
                 loss = closure()
-        submitted: list[Tensor] = []
-        with lazygrad.no_grad():
-            for group in self.param_groups:
-                gradients = self._gradients(group)
-                if self.found_inf is None:
-                    self._update(group, gradients, StepArguments())
-                else:
-                    self._ensure_zeros(group, gradients)
-                    before = Skippable(self, list(gradients))
-                    self._update(group, gradients, StepArguments())
-                    before.undo_where(self.found_inf)
-                    submitted.append(self.found_inf)
-                submitted += self._tensors_of(gradients)
-        self._step_count += 1
-        lazygrad.realize(submitted)
+        before = Before(self)
+        records, SWITCH.enabled = SWITCH.enabled, False
+        try:
+            submitted = self._updated()
+            effect(partial(self._count_step, 1), partial(self._count_step, -1))
+            lazygrad.realize(submitted)
+        except BaseException:
+            before.restore()
+            raise
+        finally:
+            SWITCH.enabled = records
         return loss
+
+    def _count_step(self, steps: int) -> None:
+        self._step_count += steps
+
+    def _form(self, number: int) -> Hashable:
+        """Return what decides about the graph of a group's update, as opposed to the numbers in it."""
+        group = self.param_groups[number]
+        options = [(name, value) for name, value in group.items() if name not in ("params", "param_names")]
+        names = self._state_names(group)
+        state = [tensor._cell for p in group["params"] for tensor in self._state_tensors(p, names)]
+        return (
+            tuple((n, v if isinstance(v, (bool, str, type(None))) else bool(v)) for n, v in options),
+            tuple((id(p), p.requires_grad) for p in group["params"]),
+            tuple(map(id, state)),
+        )
+
+    def _state_tensors(self, parameter: Tensor, names: Sequence[str]) -> list[Tensor]:
+        """Return the state of a parameter, or what it will start with."""
+        state = self.state.get(parameter, {})
+        values = [state.get(name, self._prepared.get((id(parameter), name))) for name in names]
+        return [value for value in values if isinstance(value, Tensor)]
+
+    def _updated(self) -> list[Tensor]:
+        """Rebind parameters and state to their new values, and return what the device is to compute."""
+        submitted: list[Tensor] = []
+        for number, group in enumerate(self.param_groups):
+            guard(f"the options and state of parameter group {number}", partial(self._form, number))
+            gradients = self._gradients(group)
+            if self.found_inf is None:
+                self._update(group, gradients, StepArguments())
+            else:
+                self._ensure_zeros(group, gradients)
+                values = Skippable(self, list(gradients))
+                self._update(group, gradients, StepArguments())
+                values.undo_where(self.found_inf)
+                submitted.append(self.found_inf)
+            submitted += self._tensors_of(gradients)
+        return submitted
 
     def can_skip(self) -> bool:
         """Whether the device can skip a step by `found_inf`; if not, a scaler waits for it and skips the call."""
@@ -269,11 +311,11 @@ class Optimizer:
             loaded += [value for value in values.values() if isinstance(value, Tensor)]
         self.state = state
         self._prepared.clear()
-        self.param_groups = [
-            {**self.defaults, **deepcopy({k: v for k, v in group.items() if k != "params"})}
-            | {"params": group["params"]}
-            for group in saved
-        ]
+        for theirs, ours in zip(saved, self.param_groups, strict=True):
+            # The same dicts: schedulers and captured steps hold on to them.
+            ours.clear()
+            ours.update({**self.defaults, **deepcopy({k: v for k, v in theirs.items() if k != "params"})})
+            ours["params"] = theirs["params"]
         lazygrad.realize(loaded)
 
     def _adopted(self, parameter: Tensor, name: str, value: Any) -> Any:

@@ -83,11 +83,11 @@ class SGD(Optimizer):
         fresh = self._ensure_zeros(group, gradients)
         for parameter, direction in gradients.items():
             if group["weight_decay"] != 0:
-                decay = arguments(group["weight_decay"], parameter, "weight_decay")
+                decay = arguments(lambda: group["weight_decay"], parameter, "weight_decay")
                 direction = direction + decay * parameter
             if group["momentum"] != 0:
                 direction = self._with_momentum(group, parameter, direction, arguments, id(parameter) in fresh)
-            parameter.copy_(parameter - arguments(group["lr"], parameter, "lr") * direction)
+            parameter.copy_(parameter - arguments(lambda: group["lr"], parameter, "lr") * direction)
 
     def _with_momentum(
         self,
@@ -97,12 +97,12 @@ class SGD(Optimizer):
         arguments: StepArguments,
         is_first: bool,
     ) -> Tensor:
-        momentum = arguments(group["momentum"], parameter, "momentum")
+        momentum = arguments(lambda: group["momentum"], parameter, "momentum")
         entering = gradient
         if group["dampening"] != 0:
             # The first step's b = g is the same expression with other numbers: b starts at zero.
-            share = 1.0 if is_first else 1.0 - group["dampening"]
-            entering = arguments(share, parameter, "share", is_first) * gradient
+            share = arguments(lambda: 1.0 if is_first else 1.0 - group["dampening"], parameter, "share", is_first)
+            entering = share * gradient
         buffer: Tensor = self.state[parameter]["momentum_buffer"]
         buffer.copy_(momentum * buffer + entering)
         return gradient + momentum * buffer if group["nesterov"] else buffer

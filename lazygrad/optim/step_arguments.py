@@ -7,10 +7,11 @@ in the same order, so their graphs have the same structure and nothing is compil
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 
 import lazygrad
 from lazygrad.tensor import Tensor
+from lazygrad.tensor.recording import RECORDING
 
 
 class StepArguments:
@@ -23,14 +24,17 @@ class StepArguments:
     def __init__(self) -> None:
         self._arguments: dict[tuple[Hashable, ...], Tensor] = {}
 
-    def __call__(self, value: float, parameter: Tensor, *role: Hashable) -> Tensor:
+    def __call__(self, read: Callable[[], float], parameter: Tensor, *role: Hashable) -> Tensor:
         """Return the argument for `role`, a number that will be combined with `parameter`.
 
-        float64 parameters get float64 numbers; all others float32, as torch computes theirs.
+        `read` gives the number as it is now; a captured step asks it again each time it is replayed. float64
+        parameters get float64 numbers; all others float32, as torch computes theirs.
         """
         is_double = parameter.dtype == lazygrad.float64
         dtype = lazygrad.float64 if is_double else lazygrad.float32
         key = (dtype, str(parameter.device), *role)
         if key not in self._arguments:
-            self._arguments[key] = lazygrad.argument(float(value), dtype=dtype, device=parameter.device)
+            made = self._arguments[key] = lazygrad.argument(float(read()), dtype=dtype, device=parameter.device)
+            if RECORDING.recorder is not None:
+                RECORDING.recorder.number(made._cell.node, lambda: float(read()))
         return self._arguments[key]

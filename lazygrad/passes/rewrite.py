@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from lazygrad.ir.node import Node, PlaceScope, topological, with_inputs
+from lazygrad.ir.node import ORIGIN, Node, topological, with_inputs
 
 # From a node whose inputs are rewritten already, and the node as it was, to its replacement; None leaves it.
 Rule = Callable[[Node, Node], "Node | None"]
@@ -15,14 +15,17 @@ Pass = Callable[[Sequence[Node]], "list[Node]"]
 def rewrite(roots: Sequence[Node], rule: Rule) -> list[Node]:
     """Each root rewritten. A replacement is final for this walk: the rule itself rewrites as far as it wants."""
     done: dict[Node, Node] = {}
-    with PlaceScope(None):
+    outer = ORIGIN.place
+    try:
         for current in topological(roots):
             if current.result is not None:
                 done[current] = current
                 continue
-            PlaceScope.current = current.place
+            ORIGIN.place = current.place
             changed = _over(current, done)
             done[current] = rule(changed, current) or changed
+    finally:
+        ORIGIN.place = outer
     return [done[root] for root in roots]
 
 
@@ -38,7 +41,7 @@ def everywhere(*rules: Callable[[Node], Node | None]) -> Pass:
         def visit(root: Node) -> Node:
             for current in topological([root], lambda of: of.inputs if of.result is None and of not in done else ()):
                 if current not in done:
-                    PlaceScope.current = current.place
+                    ORIGIN.place = current.place
                     changed = current if current.result is not None else _over(current, done)
                     if changed not in done:
                         done[changed] = apply(changed)
@@ -52,8 +55,11 @@ def everywhere(*rules: Callable[[Node], Node | None]) -> Pass:
                     return visit(replaced)
             return changed
 
-        with PlaceScope(None):
+        outer = ORIGIN.place
+        try:
             return [visit(root) for root in roots]
+        finally:
+            ORIGIN.place = outer
 
     one_pass.__name__ = "_".join(rule.__name__ for rule in rules)
     return one_pass

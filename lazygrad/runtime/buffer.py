@@ -17,26 +17,32 @@ from lazygrad.ir.shape import Shape
 class Allocation:
     """A piece of device memory; ``memory`` is the backend's own handle, ``size`` is in bytes."""
 
-    __slots__ = ("__weakref__", "memory", "owner", "place", "size")
+    __slots__ = ("__weakref__", "memory", "place", "size")
 
-    def __init__(self, memory: Any, size: int, owner: Any, place: Place | None = None) -> None:
+    def __init__(self, memory: Any, size: int, place: Place | None = None) -> None:
         self.memory = memory
         self.size = size
-        self.owner = owner
         self.place = place
-
-    def __del__(self) -> None:
-        if self.owner is not None:
-            self.owner.release(self)
 
 
 class Buffer:
     """The elements of a tensor: an allocation, the offset of the first element, and a layout.
 
     ``is_window``: the allocation holds more than these elements, and other windows like it may follow.
+    ``overwritten_at`` is the user's line that took the memory for an update in place: the elements are gone then.
     """
 
-    __slots__ = ("__weakref__", "allocation", "device", "dtype", "is_window", "layout", "offset", "shape")
+    __slots__ = (
+        "__weakref__",
+        "_allocation",
+        "device",
+        "dtype",
+        "is_window",
+        "layout",
+        "offset",
+        "overwritten_at",
+        "shape",
+    )
 
     def __init__(
         self,
@@ -48,13 +54,35 @@ class Buffer:
         offset: int = 0,
         is_window: bool = False,
     ) -> None:
-        self.allocation = allocation
+        self._allocation: Allocation | None = allocation
+        self.overwritten_at: Place | None = None
         self.shape = shape
         self.dtype = dtype
         self.device = device
         self.layout = layout
         self.offset = offset
         self.is_window = is_window
+
+    @property
+    def allocation(self) -> Allocation:
+        """The memory. RuntimeError (much like torch's) when the elements have been overwritten."""
+        if self._allocation is None:
+            raise RuntimeError(
+                f"a value of {self.dtype.name}{list(self.shape)} that is needed for this computation has been modified "
+                f"by an inplace operation, the update at {self.overwritten_at or 'an unknown line'}. "
+                "Compute what depends on the old value before the update, or keep a copy with .detach().clone()"
+            )
+        return self._allocation
+
+    @property
+    def is_overwritten(self) -> bool:
+        """Whether the elements are gone."""
+        return self._allocation is None
+
+    def overwrite(self, place: Place | None) -> None:
+        """The elements are gone; ``place`` is the user's line that updated them."""
+        self._allocation = None
+        self.overwritten_at = place
 
     def __repr__(self) -> str:
         return f"<buffer {self.dtype.name}{list(self.shape)} on {self.device}>"

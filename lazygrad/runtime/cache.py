@@ -1,7 +1,7 @@
-"""The cache on disk: where it is, and entries that are written atomically and trusted only when their hash fits.
+"""The cache on disk: entries that are written atomically and trusted only when their hash fits.
 
 In: bytes under a name. Out: the same bytes in any later process, or nothing. A damaged entry is removed with one
-warning and counts as missing; a folder that cannot be written costs speed, never correctness.
+warning and counts as missing; a folder that cannot be written, or not be trusted, costs speed, never correctness.
 """
 
 from __future__ import annotations
@@ -9,31 +9,23 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-import sys
 import tempfile
-from functools import cache
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
-from lazygrad import environment
+from lazygrad.runtime import eviction
+from lazygrad.runtime.eviction import UNFINISHED
+from lazygrad.runtime.cache_folder import TAG, cache_folder, private_folder, warn_cannot_write, warn_once
 
 # Entries of another format are not read. Raise it when what is stored changes its meaning.
 FORMAT = b"lazygrad cache 1\n"
+FOR_PEOPLE = (".cl", ".py")  # the suffixes of files that are written plain: generated sources
 _DIGEST_BYTES = hashlib.sha256().digest_size
+_HEAD_BYTES = len(FORMAT) + _DIGEST_BYTES
+# An entry's time says when it was last used, as exactly as this many seconds: hot paths need not write to the disk.
+USE_GRANULARITY = 3600.0
 logger = logging.getLogger("lazygrad")
-
-
-def cache_folder() -> Path:
-    """The folder of everything lazygrad keeps: ``LAZYGRAD_CACHE``, else ``lazygrad`` in the user's cache folder."""
-    chosen = environment.value("LAZYGRAD_CACHE")
-    if chosen:
-        return Path(chosen).expanduser()
-    if sys.platform == "win32":
-        base = os.environ.get("LOCALAPPDATA") or "~/AppData/Local"
-    elif sys.platform == "darwin":
-        base = "~/Library/Caches"
-    else:
-        base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(base).expanduser() / "lazygrad"
 
 
 def digest(*parts: str | bytes) -> str:
@@ -46,23 +38,32 @@ def digest(*parts: str | bytes) -> str:
     return collected.hexdigest()
 
 
-def private_folder(path: Path) -> Path | None:
-    """Makes the folder, readable by its owner only; None (with one warning a folder) when it cannot be written."""
-    try:
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=path):
-            return path
-    except OSError as error:
-        _warn_once(f"the cache folder {path} cannot be written ({error}); what is compiled is not kept")
-        return None
+def sealed(payload: bytes) -> bytes:
+    """The payload as an entry's file holds it: format, hash, payload."""
+    return FORMAT + hashlib.sha256(payload).digest() + payload
+
+
+def unsealed(data: bytes) -> bytes | None:
+    """The payload of an entry's file; None when it is damaged."""
+    payload = data[_HEAD_BYTES:]
+    if data[: len(FORMAT)] == FORMAT and data[len(FORMAT) : _HEAD_BYTES] == hashlib.sha256(payload).digest():
+        return payload
+    return None
+
+
+def is_entry(name: str) -> bool:
+    """Whether a file is an entry with a hash, and not one for people to read."""
+    return not name.endswith(FOR_PEOPLE)
 
 
 class Store:
-    """Entries in one folder below the cache folder, one file each."""
+    """Entries in one folder below the cache folder, one file each. ``is_usable``: False without a folder to trust."""
 
     def __init__(self, *below: str) -> None:
+        eviction.limit()  # a setting that is not understood is said now and not at exit
+        self.below = below
         self.folder = cache_folder().joinpath(*below)
-        self._writable = private_folder(self.folder) is not None
+        self.is_usable = private_folder(*below) is not None
 
     def path(self, name: str) -> Path:
         """Where an entry is or would be."""
@@ -70,40 +71,76 @@ class Store:
 
     def read(self, name: str) -> bytes | None:
         """The entry's bytes, or None when there is none or it is damaged (then it is removed)."""
-        path = self.path(name)
+        data = self.read_plain(name)
+        if data is None:
+            return None
+        payload = unsealed(data)
+        if payload is None:
+            warn_once(f"the cache entry {self.path(name)} is damaged; it is built again")
+            self.remove(name)
+        return payload
+
+    def read_plain(self, name: str) -> bytes | None:
+        """A file's bytes as they are; None when there is none."""
+        if not self.is_usable:
+            return None
+        path = os.path.join(self.folder, name)  # noqa: PTH118 (a warm start reads hundreds)
         try:
-            data = path.read_bytes()
+            with open(path, "rb", buffering=0) as file:
+                data = file.readall()
+                used = os.fstat(file.fileno()).st_mtime
         except OSError:
             return None
-        start = len(FORMAT) + _DIGEST_BYTES
-        payload = data[start:]
-        if data[: len(FORMAT)] == FORMAT and data[len(FORMAT) : start] == hashlib.sha256(payload).digest():
-            return payload
-        _warn_once(f"the cache entry {path} is damaged; it is built again")
-        self.remove(name)
-        return None
+        eviction.keep(path)
+        if abs(time.time() - used) > USE_GRANULARITY:
+            try:
+                os.utime(path)
+            except OSError as error:  # a folder on a read-only disk
+                logger.debug("%s", error)
+        return data
+
+    def names(self) -> Iterator[str]:
+        """The files there are, in no order."""
+        if self.is_usable:
+            try:
+                with os.scandir(self.folder) as found:
+                    names = [entry.name for entry in found]
+            except OSError as error:
+                logger.debug("%s", error)
+                return
+            yield from [name for name in names if name != TAG and not name.startswith(UNFINISHED)]
 
     def write(self, name: str, payload: bytes) -> None:
         """Stores the bytes; other processes see the whole entry or none."""
-        self.write_plain(name, FORMAT + hashlib.sha256(payload).digest() + payload)
+        self.write_plain(name, sealed(payload))
 
     def write_plain(self, name: str, data: bytes) -> Path | None:
         """A file for people, without the hash in front. Returns where it is, None when it could not be written."""
-        if not self._writable:
+        if not self.is_usable:
             return None
         path = self.path(name)
-        temporary = ""
         try:
-            descriptor, temporary = tempfile.mkstemp(dir=self.folder, prefix=".unfinished-")
+            try:
+                self._write(path, data)
+            except FileNotFoundError:  # another process has emptied the cache
+                if private_folder(*self.below) is None:
+                    return None
+                self._write(path, data)
+        except OSError as error:
+            warn_cannot_write(self.folder, error)
+            return None
+        eviction.keep(str(path), len(data))
+        return path
+
+    def _write(self, path: Path, data: bytes) -> None:
+        descriptor, temporary = tempfile.mkstemp(dir=self.folder, prefix=UNFINISHED)
+        try:
             with os.fdopen(descriptor, "wb") as file:
                 file.write(data)
             Path(temporary).replace(path)
-        except OSError as error:
-            _warn_once(f"the cache folder {self.folder} cannot be written ({error}); what is compiled is not kept")
-            if temporary:
-                Path(temporary).unlink(missing_ok=True)
-            return None
-        return path
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
 
     def remove(self, name: str) -> None:
         """Forgets an entry, if there is one."""
@@ -113,6 +150,4 @@ class Store:
             logger.debug("%s", error)
 
 
-@cache
-def _warn_once(message: str) -> None:
-    logger.warning("%s", message)
+__all__ = ["FORMAT", "UNFINISHED", "Store", "cache_folder", "digest", "is_entry", "sealed", "unsealed"]

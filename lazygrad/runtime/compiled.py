@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import sys
-from collections import OrderedDict
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from collections import Counter, OrderedDict
+from collections.abc import Sequence, Set
 
 from lazygrad import environment
-from lazygrad.ir.node import Node, Place, topological
+from lazygrad.ir.node import Node, topological
 from lazygrad.ir.printer import print_graph
 from lazygrad.ir.shape import size_of
-from lazygrad.runtime.buffer import Allocation, Buffer
-from lazygrad.runtime.device import CompilingDevice, Program
+from lazygrad.runtime import schedule_store
+from lazygrad.runtime.buffer import Buffer
+from lazygrad.runtime.device import CompilingDevice
+from lazygrad.runtime.executable import NOTHING, Executable
+from lazygrad.runtime.interrupts import undivided
 from lazygrad.runtime.statistics import total
 from lazygrad.runtime.structure import Structure, abstract, linearize
-from lazygrad.runtime.tuning import chosen
-from lazygrad.runtime.watching import Watch, watches
-from lazygrad.schedule import Schedule, ScheduledKernel, plan
 
 # How many structures each device remembers; the least recently used go first.
 REMEMBERED_SCHEDULES = 256
@@ -25,94 +24,11 @@ REMEMBERED_SCHEDULES = 256
 GRAPH_LEVEL = 4
 
 
-class _Launch(NamedTuple):
-    """One launch of a schedule, as numbers of slots: leaves first, then what the schedule declares."""
-
-    scheduled: ScheduledKernel
-    program: Program
-    taken: tuple[tuple[int, int], ...]  # slots that are written here first, and their bytes
-    moved: tuple[int, ...]  # slots whose offset is passed
-    dropped: tuple[int, ...]  # slots that no later launch and no root needs
-
-
-class Executable:
-    """A schedule with its programs: runs on any leaves of its structure."""
-
-    def __init__(self, schedule: Schedule, programs: Sequence[Program]) -> None:
-        self.schedule = schedule
-        self.launches: list[_Launch] = []
-        count = schedule.leaves
-        roots = set(schedule.roots)
-        known: set[int] = set()
-        for position, (scheduled, program) in enumerate(zip(schedule.kernels, programs, strict=True)):
-            declared = [slot for slot in scheduled.slots if slot >= count]
-            taken = [(slot, schedule.slots[slot - count].size) for slot in declared if slot not in known]
-            known.update(declared)
-            buffers = zip(scheduled.slots, scheduled.kernel.buffers, strict=True)
-            moved = tuple(slot for slot, declaration in buffers if declaration.movable)
-            dropped = [s for s in declared if schedule.last_use[s - count] == position and s not in roots]
-            self.launches.append(_Launch(scheduled, program, tuple(taken), moved, tuple(dropped)))
-
-    def run(
-        self,
-        device: CompilingDevice,
-        leaves: Sequence[Buffer],
-        numbers: Sequence[bool | int | float],
-        place: Place | None,
-    ) -> list[Buffer]:
-        """Launches every kernel and returns the roots' buffers."""
-        held: list[Allocation | None] = [leaf.allocation for leaf in leaves] + [None] * len(self.schedule.slots)
-        memories: list[Any] = [leaf.allocation.memory for leaf in leaves] + [None] * len(self.schedule.slots)
-        watching = watches(device)
-        for scheduled, program, taken, moved, dropped in self.launches:
-            for slot, size in taken:
-                allocation = held[slot] = device.pool.take(size, place)
-                memories[slot] = allocation.memory
-            used = [memories[slot] for slot in scheduled.slots]
-            offsets = [leaves[slot].offset for slot in moved]
-            scalars = [numbers[number] for number in scheduled.scalars]
-            if watching:
-                _launch_watched(watching, device, scheduled, program, used, offsets, scalars)
-            else:
-                program.launch(used, offsets, scalars)
-            for slot in dropped:
-                held[slot] = None
-        return [self._root(slot, held, leaves, device) for slot in self.schedule.roots]
-
-    def _root(
-        self, slot: int, held: Sequence[Allocation | None], leaves: Sequence[Buffer], device: CompilingDevice
-    ) -> Buffer:
-        if slot < self.schedule.leaves:
-            return leaves[slot]
-        allocation = held[slot]
-        assert allocation is not None
-        made = self.schedule.slots[slot - self.schedule.leaves]
-        return Buffer(allocation, made.shape, made.dtype, device.name, made.layout)
-
-
-def _launch_watched(
-    watching: Sequence[Watch],
-    device: CompilingDevice,
-    scheduled: ScheduledKernel,
-    program: Program,
-    memories: Sequence[Any],
-    offsets: Sequence[int],
-    scalars: Sequence[bool | int | float],
-) -> None:
-    device.synchronize()
-    for watch in watching:
-        watch.before(scheduled, memories, offsets)
-    program.launch(memories, offsets, scalars)
-    device.synchronize()
-    for watch in watching:
-        watch.after(scheduled, memories, scalars)
-
-
 _EXECUTABLES: dict[str, OrderedDict[object, Executable]] = {}
 
 
-def realize_compiled(device: CompilingDevice, roots: Sequence[Node]) -> None:
-    """Fills ``result`` of every root."""
+def realize_compiled(device: CompilingDevice, roots: Sequence[Node], expendable: Set[Buffer]) -> None:
+    """Fills ``result`` of every root. The elements of ``expendable`` buffers are needed for nothing else."""
     computed = []
     for root in roots:
         if size_of(root.shape):
@@ -124,31 +40,56 @@ def realize_compiled(device: CompilingDevice, roots: Sequence[Node]) -> None:
     if environment.level("LAZYGRAD_DEBUG") >= GRAPH_LEVEL:
         print(print_graph(computed), file=sys.stderr)
     structure = linearize(computed)
-    executable = _find(device, structure)
+    executable = find(device, structure)
     numbers = [handle.value for handle in structure.arguments]
-    for root, buffer in zip(
-        computed, executable.run(device, structure.leaves, numbers, computed[0].place), strict=True
-    ):
-        root.result = buffer
+    donated = _donated(structure.leaves, expendable)
+    with undivided:
+        results = executable.run(device, structure.leaves, numbers, computed[0].place, donated)
+        for root, buffer in zip(computed, results, strict=True):
+            root.result = buffer
 
 
-def _find(device: CompilingDevice, structure: Structure) -> Executable:
+def _donated(leaves: Sequence[Buffer], expendable: Set[Buffer]) -> Set[int]:
+    """The leaves that may be overwritten: expendable, and alone in their memory."""
+    if not expendable:
+        return NOTHING
+    uses = Counter(id(leaf.allocation) for leaf in leaves)
+    return frozenset(
+        slot
+        for slot, leaf in enumerate(leaves)
+        if leaf in expendable and not leaf.is_window and not leaf.offset and uses[id(leaf.allocation)] == 1
+    )
+
+
+def find(device: CompilingDevice, structure: Structure) -> Executable:
+    """The schedule and programs of a structure: those in memory, on disk, or new ones."""
     known = _EXECUTABLES.setdefault(device.name, OrderedDict())
     found = known.get(structure.steps)
     if found is not None:
         known.move_to_end(structure.steps)
         return found
+    slot = schedule_store.Slot(device, structure)
+    made = slot.load() or _make(device, structure, slot)
+    known[structure.steps] = made
+    if len(known) > REMEMBERED_SCHEDULES:
+        known.popitem(last=False)
+    return made
+
+
+def _make(device: CompilingDevice, structure: Structure, slot: schedule_store.Slot) -> Executable:
+    # A process that finds its schedules on disk does not wait for these imports.
+    from lazygrad.runtime.tuning import chosen
+    from lazygrad.schedule.plan import plan
+
     total.schedules_made += 1
     graph = abstract(structure, device.name)
     _check_dtypes(device, graph.roots)
     capabilities = device.capabilities
     schedule = plan(graph.roots, graph.leaves, graph.arguments, capabilities.machine, capabilities.argument_limit)
     kernels = [scheduled.kernel for scheduled in schedule.kernels]
-    made = Executable(schedule, device.compile_alternatives(kernels, chosen(device, kernels)))
-    known[structure.steps] = made
-    if len(known) > REMEMBERED_SCHEDULES:
-        known.popitem(last=False)
-    return made
+    programs = device.compile_alternatives(kernels, chosen(device, kernels))
+    slot.save(schedule, programs)
+    return Executable(schedule, programs)
 
 
 def _check_dtypes(device: CompilingDevice, roots: Sequence[Node]) -> None:

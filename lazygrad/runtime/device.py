@@ -5,8 +5,10 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, ClassVar, TypeAlias
+from threading import RLock
+from typing import Any, ClassVar, TypeAlias, TypeVar
 
 import numpy
 
@@ -18,6 +20,8 @@ from lazygrad.kernel.kernel import Kernel
 from lazygrad.kernel.machine import Machine
 from lazygrad.runtime.buffer import Buffer
 from lazygrad.runtime.pool import Pool
+
+AnyDevice = TypeVar("AnyDevice", bound="Device")
 
 
 @dataclass(frozen=True)
@@ -43,12 +47,27 @@ class Capabilities:
 
 
 class Device(ABC):
-    """An opened device. ``name`` is canonical: backend, colon, number. ``is_processor``: it is the host's own."""
+    """An opened device. ``name`` is canonical: backend, colon, number. ``is_processor``: it is the host's own.
+
+    ``lock``: held by the thread that schedules, compiles, submits work or copies to the device, so a backend's methods
+    need none of their own; ``to_host`` and ``synchronize``, which wait, are called without it. It may be entered again,
+    because the garbage collector may run a finalizer that computes something. No thread waits for a second device's
+    while it holds one. ``survives_fork``: the device is nothing but the host's memory.
+    """
 
     name: str
     is_processor: bool = False
+    survives_fork: ClassVar[bool] = False
     information: DeviceInformation
     dtypes: frozenset[DType] = frozenset(DTYPES)
+    lock: AbstractContextManager[bool]
+    is_submitting: bool = False  # a graph: whoever gets the lock and finds it so has interrupted that
+
+    def __new__(cls: type[AnyDevice], *_: Any, **__: Any) -> AnyDevice:
+        """Backends need not call any constructor of this class."""
+        made = super().__new__(cls)
+        made.lock = RLock()
+        return made
 
     @abstractmethod
     def from_host(self, array: numpy.ndarray[Any, Any], dtype: DType) -> Buffer:
@@ -107,6 +126,13 @@ class CompilingDevice(Device):
     def free(self, memory: Any) -> None:
         """Gives memory back to the system."""
 
+    # Where in memory a region may begin, in bytes.
+    region_alignment: int = 256
+
+    @abstractmethod
+    def region(self, memory: Any, start: int, size: int) -> Any:
+        """A part of memory, as memory: ``size`` bytes from ``start`` on, valid until the whole is freed."""
+
     @abstractmethod
     def compile(self, kernels: Sequence[Kernel]) -> Sequence[Program]:
         """One program for each kernel; builds what is not in the cache."""
@@ -114,6 +140,23 @@ class CompilingDevice(Device):
     def source(self, kernel: Kernel) -> str:
         """The generated source, for debugging."""
         raise NotImplementedError
+
+    # ---- remembering on disk
+
+    def code_identity(self) -> str | None:
+        """What its programs depend on besides kernels, capabilities and sources: the versions of driver and compiler.
+
+        None: they are not remembered.
+        """
+        return None
+
+    def remember(self, program: Program) -> Any:
+        """What ``recall`` makes the program from, of numbers, strings and lists; what is large is on disk already."""
+        raise NotImplementedError
+
+    def recall(self, kernels: Sequence[Kernel], remembered: Sequence[Any]) -> Sequence[Program] | None:
+        """One program for each kernel from what ``remember`` gave; None when anything has gone from the disk."""
+        return None
 
     # ---- tuning
 

@@ -1,6 +1,6 @@
 """A caching pool of device memory: what dead buffers give back serves later requests of the same size class.
 
-In: requests in bytes. Out: ``Allocation`` objects, which come back through ``release`` when their last user dies.
+In: requests in bytes. Out: ``Allocation`` objects, whose memory comes back when their last user dies.
 Memory may be handed out again while submitted work still reads it: devices run in order, so work that is
 submitted later sees it free.
 """
@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import gc
 from collections import deque
-from threading import Lock
+from threading import RLock
 from typing import Any, NamedTuple, Protocol
+from weakref import ref
 
 from lazygrad.ir.node import Place
 from lazygrad.runtime.buffer import Allocation
 from lazygrad.runtime.errors import OutOfMemoryError
+from lazygrad.runtime.interrupts import undivided
 
 # Eight classes an octave waste at most an eighth and still let similar sizes share.
 CLASSES_PER_OCTAVE = 8
@@ -31,6 +33,17 @@ class MemorySource(Protocol):
 
     def free(self, memory: Any) -> None:
         """Gives memory back to the system."""
+
+
+class _Lent(ref[Allocation]):
+    """Knows an allocation's memory beyond its death. ``size`` is that of its class."""
+
+    __slots__ = ("memory", "place", "requested", "size")
+
+    memory: Any
+    place: Place | None
+    requested: int
+    size: int
 
 
 class PoolStatistics(NamedTuple):
@@ -62,18 +75,20 @@ class Pool:
         self.source = source
         self.name = name
         self.limit = limit
-        self._lock = Lock()
+        # The garbage collector may run inside this class, and with it a finalizer that asks for memory.
+        self._lock = RLock()
         self._free: dict[int, list[Any]] = {}
-        self._live: dict[int, tuple[int, int, Place | None]] = {}  # by id of the memory: class, requested, place
-        # Allocations die wherever the garbage collector runs, also inside this class with the lock held: they are
-        # only appended here (which is atomic) and taken in at the next request.
-        self._returned: deque[Any] = deque()
+        self._live: dict[int, _Lent] = {}  # by its own id
+        # Allocations die wherever the garbage collector runs: they are only appended here and taken in at the next
+        # request. The weak reference calls the deque's own method, since a function written in Python, as __del__ is,
+        # begins with a look at waiting signals: Ctrl-C would end it before its first statement.
+        self._returned: deque[_Lent] = deque()
         self._live_bytes = self._peak_bytes = self._cached_bytes = self._allocations = self._reuses = 0
 
     def take(self, size: int, place: Place | None = None) -> Allocation:
         """An allocation of at least ``size`` bytes, uninitialised. ``place`` is the user's line it is for."""
         wanted = size_class(size)
-        with self._lock:
+        with self._lock, undivided:
             self._take_in()
             kept = self._free.get(wanted)
             if kept:
@@ -83,24 +98,23 @@ class Pool:
             else:
                 memory = self._from_source(wanted, size)
                 self._allocations += 1
-            self._live[id(memory)] = (wanted, size, place)
+            allocation = Allocation(memory, wanted, place)
+            lent = _Lent(allocation, self._returned.append)
+            lent.memory, lent.place, lent.requested, lent.size = memory, place, size, wanted
+            self._live[id(lent)] = lent
             self._live_bytes += wanted
             self._peak_bytes = max(self._peak_bytes, self._live_bytes)
-        return Allocation(memory, wanted, self, place)
-
-    def release(self, allocation: Allocation) -> None:
-        """Takes the memory of a dead allocation back. Never blocks; called by ``Allocation`` itself."""
-        self._returned.append(allocation.memory)
+        return allocation
 
     def empty_cache(self) -> None:
         """Gives all memory that is kept for reuse back to the device."""
-        with self._lock:
+        with self._lock, undivided:
             self._take_in()
             self._empty()
 
     def statistics(self) -> PoolStatistics:
         """What is in use now, what ever was, and how well the pool served."""
-        with self._lock:
+        with self._lock, undivided:
             self._take_in()
             return PoolStatistics(
                 self._live_bytes, self._peak_bytes, self._cached_bytes, self._allocations, self._reuses
@@ -108,18 +122,17 @@ class Pool:
 
     def _take_in(self) -> None:
         while self._returned:
-            memory = self._returned.popleft()
-            size = self._live.pop(id(memory))[0]
-            self._free.setdefault(size, []).append(memory)
-            self._live_bytes -= size
-            self._cached_bytes += size
+            lent = self._returned.popleft()
+            del self._live[id(lent)]
+            self._free.setdefault(lent.size, []).append(lent.memory)
+            self._live_bytes -= lent.size
+            self._cached_bytes += lent.size
 
     def _empty(self) -> None:
-        for kept in self._free.values():
+        free, self._free, self._cached_bytes = self._free, {}, 0
+        for kept in free.values():
             for memory in kept:
                 self.source.free(memory)
-        self._free.clear()
-        self._cached_bytes = 0
 
     def _from_source(self, wanted: int, size: int) -> Any:
         if not self._fits(wanted):
@@ -149,12 +162,12 @@ class Pool:
             f"{readable_size(self._live_bytes)} are in use and {readable_size(self._cached_bytes)} cached {reason}. "
             "Use smaller batches or drop tensors that are not needed."
         ]
-        largest = sorted(self._live.values(), key=lambda holder: -holder[1])[:NAMED_HOLDERS]
+        largest = sorted(self._live.values(), key=lambda lent: -lent.requested)[:NAMED_HOLDERS]
         if largest:
             lines.append("The largest buffers in use:")
         lines += [
-            f"  {readable_size(requested)} made at {place if place is not None else 'an unknown line'}"
-            for _, requested, place in largest
+            f"  {readable_size(lent.requested)} made at {lent.place if lent.place is not None else 'an unknown line'}"
+            for lent in largest
         ]
         return "\n".join(lines)
 

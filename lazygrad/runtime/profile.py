@@ -6,13 +6,13 @@ https://ui.perfetto.dev, one row for each device, written when the process ends.
 
 from __future__ import annotations
 
-import atexit
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from lazygrad import environment
+from lazygrad.runtime import forking
 
 _NANOSECONDS_PER_MICROSECOND = 1000
 
@@ -70,7 +70,7 @@ def at_exit(device: str, runs: Callable[[], Sequence[Run]]) -> None:
     """Has the runs of a device written to the file that LAZYGRAD_PROFILE names, if it names one."""
     if environment.value("LAZYGRAD_PROFILE"):
         if not _SOURCES:
-            atexit.register(_write)
+            forking.at_exit(_write)
         _SOURCES[device] = runs
 
 

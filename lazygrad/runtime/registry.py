@@ -1,7 +1,8 @@
 """Backends by name: found through the entry points ``lazygrad.backends``, loaded when first used.
 
 ``LAZYGRAD_DEVICE`` names the default device: ``opencl``, ``opencl:1``, ``triton``, ``numpy``. Unset, the best
-available backend serves, and that is said once at INFO level.
+available backend serves, and that is said once at INFO level. A device is opened once, whichever thread is first, and
+by one process: after a fork the child's attempt to use it raises (see ``forking``).
 """
 
 from __future__ import annotations
@@ -9,10 +10,12 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Sequence
-from functools import cache, lru_cache
+from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
+from threading import RLock
 from typing import Protocol
 
+from lazygrad.runtime import forking
 from lazygrad.runtime.device import Device, DeviceInformation
 
 GROUP = "lazygrad.backends"
@@ -22,7 +25,8 @@ logger = logging.getLogger("lazygrad")
 class Backend(Protocol):
     """What an entry point of ``lazygrad.backends`` loads to.
 
-    It may also have ``reason() -> str``: why there is no device, for ``python -m lazygrad info``.
+    It may also have ``reason() -> str``: why there is no device, for ``python -m lazygrad info``. Where a driver does
+    not survive a fork, ``devices`` and ``open`` begin with ``forking.claim``.
     """
 
     name: str
@@ -39,6 +43,15 @@ class BackendError(RuntimeError):
     """A backend or device that was asked for cannot be used; the message says why and what can."""
 
 
+# Held while a backend is loaded or a device opened.
+_lock = RLock()
+_loaded: dict[str, Backend] = {}
+# Devices by every name under which they were asked for, and those of the process from which this one was forked.
+_opened: dict[str, Device] = {}
+_left_behind: dict[str, Device] = {}
+_chosen: list[str] = []  # the best device, once it is known
+
+
 @lru_cache(maxsize=1)
 def _entry_points() -> dict[str, EntryPoint]:
     found: dict[str, EntryPoint] = {}
@@ -53,19 +66,22 @@ def _entry_points() -> dict[str, EntryPoint]:
     return found
 
 
-@cache
 def backend(name: str) -> Backend:
     """Loads a backend. BackendError with the cause when it does not exist or its import fails."""
+    found = _loaded.get(name)
+    if found is not None:
+        return found
     point = _entry_points().get(name)
     if point is None:
         raise BackendError(f"no backend named {name!r} is installed; available: {', '.join(available_backends())}")
-    try:
-        loaded: Backend = point.load()
-    except Exception as error:
-        raise BackendError(
-            f"backend {name!r} ({point.value}) failed to import: {type(error).__name__}: {error}"
-        ) from error
-    return loaded
+    with _lock:
+        try:
+            loaded: Backend = point.load()
+        except Exception as error:
+            raise BackendError(
+                f"backend {name!r} ({point.value}) failed to import: {type(error).__name__}: {error}"
+            ) from error
+        return _loaded.setdefault(name, loaded)
 
 
 def available_backends() -> tuple[str, ...]:
@@ -73,14 +89,46 @@ def available_backends() -> tuple[str, ...]:
     return tuple(sorted(_entry_points()))
 
 
-@cache
 def device(name: str) -> Device:
-    """The opened device of a canonical name."""
+    """The opened device of a name, canonical or not.
+
+    Raises:
+        BackendError: there is no such backend or device.
+        RuntimeError: the process from which this one was forked has opened it.
+    """
+    found = _opened.get(name)
+    return found if found is not None else _open(name)
+
+
+def _open(name: str) -> Device:
     kind, _, variant = name.partition(":")
-    return backend(kind).open(variant)
+    with _lock:
+        if name in _left_behind:
+            raise RuntimeError(forking.refusal(_left_behind[name].name))
+        found = _opened.get(name)
+        if found is None:
+            opened = backend(kind).open(variant)
+            found = _opened[name] = _opened.setdefault(opened.name, opened)
+        return found
 
 
-@cache
+def _after_fork() -> None:
+    """In a child: what does not survive is left behind, and no lock is held by a thread that does not exist."""
+    global _lock
+    _lock = RLock()
+    for name, opened in list(_opened.items()):
+        if opened.survives_fork:
+            opened.lock = RLock()
+        else:
+            del _opened[name]
+            _left_behind[name] = opened
+            forking.never_destroy(opened)
+    _chosen.clear()
+
+
+forking.in_child(_after_fork)
+
+
 def canonical_device(name: str) -> str:
     """``"opencl"`` becomes ``"opencl:0"``: the name under which nodes carry the device. Opens it."""
     return device(name).name
@@ -92,18 +140,23 @@ def default_device() -> str:
     return canonical_device(chosen) if chosen else _best()
 
 
-@lru_cache(maxsize=1)
 def _best() -> str:
-    usable: list[tuple[int, str]] = []
-    for name in available_backends():
-        try:
-            loaded = backend(name)
-            if loaded.devices():
-                usable.append((loaded.preference, name))
-        except BackendError as error:
-            logger.warning("%s", error)
-    if not usable:
-        raise BackendError("no lazygrad backend is usable here; run `python -m lazygrad info`")
-    name = canonical_device(max(usable)[1])
-    logger.info("lazygrad runs on %s (%s); set LAZYGRAD_DEVICE to choose", name, device(name).information.description)
-    return name
+    if _chosen:
+        return _chosen[0]
+    with _lock:
+        usable: list[tuple[int, str]] = []
+        for name in available_backends():
+            try:
+                loaded = backend(name)
+                if loaded.devices():
+                    usable.append((loaded.preference, name))
+            except BackendError as error:
+                logger.warning("%s", error)
+        if not usable:
+            raise BackendError("no lazygrad backend is usable here; run `python -m lazygrad info`")
+        if not _chosen:
+            name = canonical_device(max(usable)[1])
+            description = device(name).information.description
+            logger.info("lazygrad runs on %s (%s); set LAZYGRAD_DEVICE to choose", name, description)
+            _chosen.append(name)
+        return _chosen[0]

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from lazygrad import ops
 from lazygrad.ir.layout import strided
-from lazygrad.ir.node import Node, PlaceScope, topological, with_inputs
+from lazygrad.ir.node import ORIGIN, Node, topological, with_inputs
 from lazygrad.ops.identity import DETACH, LEAF
 from lazygrad.ops.padding import SLICE
 from lazygrad.ops.source import ARGUMENT, ArgumentHandle
@@ -40,7 +40,7 @@ def linearize(roots: Sequence[Node]) -> Structure:
     for position, current in enumerate(order):
         number[current] = position
         op = current.op
-        buffer: Buffer | None = current.result if op is not SLICE else current.result or _window(current)
+        buffer: Buffer | None = current.result if op is not SLICE else current.result or window(current)
         if buffer is not None:
             steps.append(_leaf_step(buffer, leaves, leaf_numbers))
         elif op is ARGUMENT:
@@ -63,10 +63,10 @@ def _leaf_step(buffer: Buffer, leaves: list[Buffer], known: dict[Any, int]) -> t
 
 
 def _edges(of: Node) -> tuple[Node, ...]:
-    return () if of.result is not None or (of.op is SLICE and _window(of) is not None) else of.inputs
+    return () if of.result is not None or (of.op is SLICE and window(of) is not None) else of.inputs
 
 
-def _window(of: Node) -> Buffer | None:
+def window(of: Node) -> Buffer | None:
     """A slice of something computed, as a buffer of its own on the same memory."""
     whole: Buffer | None = of.inputs[0].result
     if whole is None or 0 in of.shape:
@@ -78,6 +78,27 @@ def _window(of: Node) -> Buffer | None:
     offset = whole.offset + whole.layout.offset + sum(r.start * s for r, s in zip(ranges, strides, strict=True))
     layout = strided(of.shape, [r.step * s for r, s in zip(ranges, strides, strict=True)])
     return Buffer(whole.allocation, of.shape, of.dtype, whole.device, layout, offset, is_window=True)
+
+
+def substitute(
+    structure: Structure, leaves: Sequence[Buffer], numbers: Sequence[bool | int | float], device: str
+) -> list[Node]:
+    """The roots of the same graph over other leaves and numbers."""
+    made: list[Node] = []
+    values = iter(zip(structure.arguments, numbers, strict=True))
+    for current, step in zip(structure.order, structure.steps, strict=False):
+        if isinstance(step, int):
+            made.append(made[step])
+        elif step[0] == "leaf":
+            made.append(ops.buffer(leaves[step[1]]))
+        elif step[0] == "argument":
+            handle, number = next(values)
+            made.append(ops.argument(number, handle.dtype, device))
+        elif current.inputs:
+            made.append(with_inputs(current, tuple([made[i] for i in step[2:]])))
+        else:
+            made.append(current)
+    return [ops.leaf(made[position]) for position in structure.steps[-1]]
 
 
 class AbstractGraph(NamedTuple):
@@ -94,23 +115,26 @@ def abstract(structure: Structure, device: str) -> AbstractGraph:
     leaves: dict[int, Node] = {}
     slots: dict[int, LeafSlot] = {}
     arguments: list[Node] = []
-    for current, step in zip(structure.order, structure.steps, strict=False):
-        if isinstance(step, int):
-            made.append(made[step])
-        elif step[0] == "leaf":
-            slot = step[1]
-            if slot not in leaves:
-                with PlaceScope(current.place):
+    outer = ORIGIN.place
+    try:
+        for current, step in zip(structure.order, structure.steps, strict=False):
+            ORIGIN.place = current.place
+            if isinstance(step, int):
+                made.append(made[step])
+            elif step[0] == "leaf":
+                slot = step[1]
+                if slot not in leaves:
                     leaves[slot] = ops.placeholder(current.shape, current.dtype, device)
-                slots[slot] = LeafSlot(step[3], step[4])
-            made.append(leaves[slot])
-        elif step[0] == "argument":
-            with PlaceScope(current.place):
+                    slots[slot] = LeafSlot(step[3], step[4])
+                made.append(leaves[slot])
+            elif step[0] == "argument":
                 made.append(ops.argument(0, current.dtype, device))
-            arguments.append(made[-1])
-        elif current.inputs:
-            made.append(with_inputs(current, tuple([made[i] for i in step[2:]])))
-        else:
-            made.append(current)
+                arguments.append(made[-1])
+            elif current.inputs:
+                made.append(with_inputs(current, tuple([made[i] for i in step[2:]])))
+            else:
+                made.append(current)
+    finally:
+        ORIGIN.place = outer
     roots = [made[position] for position in structure.steps[-1]]
     return AbstractGraph(roots, {leaves[slot]: slots[slot] for slot in sorted(leaves)}, arguments)

@@ -8,6 +8,7 @@ import numpy
 
 from lazygrad.ir.dtype import DType
 from lazygrad.runtime.buffer import Buffer
+from lazygrad.runtime.interrupts import undivided
 from lazygrad.runtime.registry import device
 
 
@@ -19,7 +20,9 @@ def from_host(array: numpy.ndarray[Any, Any], dtype: DType, device_name: str) ->
             f"{device_name} ({opened.information.description}) has no {dtype.name}; it supports "
             f"{', '.join(sorted(d.name for d in opened.dtypes))}"
         )
-    return opened.from_host(numpy.ascontiguousarray(array, dtype.numpy).reshape(array.shape), dtype)
+    elements = numpy.ascontiguousarray(array, dtype.numpy).reshape(array.shape)
+    with opened.lock, undivided:
+        return opened.from_host(elements, dtype)
 
 
 def to_host(buffer: Buffer) -> numpy.ndarray[Any, Any]:

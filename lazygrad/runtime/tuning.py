@@ -71,24 +71,30 @@ class Winners:
 
     def read(self, kernel: Kernel) -> Alternative | None:
         """The kernel's winner; None when there is none, or none that the device would try today."""
-        name = f"{key(kernel)}.json"
-        data = self._store.read(name)
-        if data is None:
-            return None
-        try:
-            bodies = json.loads(data)["alternative"]
-            alternative = tuple(tuple(int(number) for number in body) for body in bodies)
-        except (ValueError, KeyError, TypeError) as error:
-            logger.warning(
-                "what tuning found for kernel %s in %s cannot be understood (%s: %s) and is ignored",
-                kernel.name, self._store.path(name), type(error).__name__, error,
-            )  # fmt: skip
-            self._store.remove(name)
+        alternative = self.known(key(kernel))
+        if alternative is None:
             return None
         if alternative != HEURISTIC and alternative not in self._device.alternatives(kernel):
             logger.info("what another version found for kernel %s is no alternative any more", kernel.name)
             return None
         return alternative
+
+    def known(self, of: str) -> Alternative | None:
+        """What was found for the kernel with a key, whether or not the device would try it today."""
+        name = f"{of}.json"
+        data = self._store.read(name)
+        if data is None:
+            return None
+        try:
+            found = json.loads(data)
+            return tuple(tuple(int(number) for number in body) for body in found["alternative"])
+        except (ValueError, KeyError, TypeError) as error:
+            logger.warning(
+                "what tuning found in %s cannot be understood (%s: %s) and is ignored",
+                self._store.path(name), type(error).__name__, error,
+            )  # fmt: skip
+            self._store.remove(name)
+            return None
 
     def write(self, kernel: Kernel, alternative: Alternative, measured: Mapping[int, float]) -> None:
         """Keeps a winner, with the seconds of all that were tried for whoever looks at the file."""

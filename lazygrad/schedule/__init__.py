@@ -4,8 +4,10 @@
 
 Comes in: an abstract graph whose leaves are numbered. Goes out: a ``Schedule`` of kernels over numbered slots,
 which holds no node and no buffer, so that it serves every later graph of the same structure.
+
+The scheduler itself is ``lazygrad.schedule.plan``; it is imported when a graph is met that has no schedule yet.
 """
 
-from lazygrad.schedule.plan import LeafSlot, Schedule, ScheduledKernel, plan
+from lazygrad.schedule.schedule import LeafSlot, Schedule, ScheduledKernel, SlotDeclaration
 
-__all__ = ["LeafSlot", "Schedule", "ScheduledKernel", "plan"]
+__all__ = ["LeafSlot", "Schedule", "ScheduledKernel", "SlotDeclaration"]

@@ -13,7 +13,7 @@ from lazygrad.kernel.mapping import map_stage
 from lazygrad.schedule.cost import BUNDLE_BODIES
 
 if TYPE_CHECKING:
-    from lazygrad.schedule.plan import ScheduledKernel
+    from lazygrad.schedule.schedule import ScheduledKernel
 
 
 def bundle(kernels: Sequence[ScheduledKernel], argument_limit: int) -> list[ScheduledKernel]:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence, Set
 
 from lazygrad import ops
 from lazygrad.ir.dtype import DType
 from lazygrad.ir.layout import Layout
-from lazygrad.ir.node import Node, Place
+from lazygrad.ir.node import Node
 from lazygrad.ir.op import Family
-from lazygrad.ir.shape import Shape
 from lazygrad.kernel.identity import canonical
 from lazygrad.kernel.kernel import Access, Body, BufferDeclaration, Kernel, Stage, Store
 from lazygrad.kernel.machine import Machine
@@ -25,54 +23,13 @@ from lazygrad.schedule.cost import BODY_LIMIT
 from lazygrad.schedule.expressions import Expressions, Home
 from lazygrad.schedule.halos import halo_bodies
 from lazygrad.schedule.layouts import home_of, no_halo
+from lazygrad.schedule.ordering import in_memory_order
+from lazygrad.schedule.schedule import LeafSlot, Schedule, ScheduledKernel, SlotDeclaration
 from lazygrad.schedule.splitting import split_long_reductions
 from lazygrad.schedule.staging import stage_operands
 from lazygrad.schedule.storing import choose_stored
 from lazygrad.schedule.streaming import is_streamed
 from lazygrad.schedule.sum_splitting import split_long_contractions
-
-
-@dataclass(frozen=True)
-class LeafSlot:
-    """A buffer that is given at run time: how it lies, and whether it starts at an offset."""
-
-    layout: Layout
-    movable: bool = False
-
-
-@dataclass(frozen=True)
-class ScheduledKernel:
-    """One launch: the kernel, the slot of each of its buffers, the number of each of its scalar arguments."""
-
-    kernel: Kernel
-    slots: tuple[int, ...]
-    scalars: tuple[int, ...]
-    place: Place | None = None  # the user's line of what it computes, for messages
-
-
-@dataclass(frozen=True)
-class SlotDeclaration:
-    """An intermediate or output buffer that the schedule allocates."""
-
-    shape: Shape
-    dtype: DType
-    layout: Layout
-
-    @property
-    def size(self) -> int:
-        """Bytes."""
-        return self.layout.size * self.dtype.itemsize
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """Kernels in order. Slots 0 .. leaves-1 are the given leaves, the rest is declared here."""
-
-    kernels: tuple[ScheduledKernel, ...]
-    leaves: int
-    slots: tuple[SlotDeclaration, ...]
-    roots: tuple[int, ...]  # the slot of each root
-    last_use: tuple[int, ...]  # for each declared slot the position of the last kernel that touches it
 
 
 def plan(
@@ -136,8 +93,13 @@ class _Planner:
             members = [member for member in component.points if member in stored]
             if members:
                 self._component(component, members, root_set, stored, wishes)
-        kernels = bundle(self.kernels, self.argument_limit)
-        return self._finish(kernels, [self.homes[root].slot for root in roots])
+        results = [self.homes[root].slot for root in roots]
+        kernels = bundle(self._ordered(set(results)), self.argument_limit)
+        return self._finish(kernels, results)
+
+    def _ordered(self, results: Set[int]) -> list[ScheduledKernel]:
+        declared = enumerate(self.declared, start=self.leaf_count)
+        return in_memory_order(self.kernels, {slot: made.size for slot, made in declared if slot not in results})
 
     def _visible(self, roots: Sequence[Node], wishes: Wishes) -> list[Node]:
         """Each root as a value of its own that some kernel writes, row-major.
@@ -219,7 +181,8 @@ class _Planner:
             for slot in kernel.slots:
                 if slot >= self.leaf_count:
                     last[slot - self.leaf_count] = position
-        return Schedule(tuple(kernels), self.leaf_count, tuple(self.declared), tuple(roots), tuple(last))
+        sizes = tuple(dtype.itemsize * elements for dtype, elements in self.sizes[: self.leaf_count])
+        return Schedule(tuple(kernels), self.leaf_count, tuple(self.declared), tuple(roots), tuple(last), sizes)
 
 
 def _in_order(grouping: Grouping) -> list[Component]:

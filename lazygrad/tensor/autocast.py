@@ -51,6 +51,11 @@ class _Thread(threading.local):
 _THREAD = _Thread()
 
 
+def active_regions() -> tuple[_Region, ...]:
+    """The thread's regions, innermost last: what decides which dtypes functions compute in."""
+    return _THREAD.regions
+
+
 class autocast:  # noqa: N801, torch's name
     """A region in which products compute in a short float, and what needs the digits in float32.
 
@@ -116,8 +121,12 @@ class autocast:  # noqa: N801, torch's name
 
         @wraps(function)
         def within(*args: Any, **kwargs: Any) -> Any:
-            with self:
+            # Not `with self`: threads that call the function share this object.
+            outer, _THREAD.regions = _THREAD.regions, (*_THREAD.regions, self._region)
+            try:
                 return function(*args, **kwargs)
+            finally:
+                _THREAD.regions = outer
 
         return within  # type: ignore[return-value]
 

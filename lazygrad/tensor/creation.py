@@ -21,6 +21,7 @@ from lazygrad.tensor.conversion import to
 from lazygrad.tensor.devices import DeviceLike, canonical
 from lazygrad.tensor.handle import is_tensor, leaf_tensor
 from lazygrad.tensor.operands import Number, as_shape, cast, constant, number, spread
+from lazygrad.tensor.recording import refuse
 from lazygrad.tensor.realization import to_host
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ def tensor(data: Any, *, dtype: DType | None = None, device: DeviceLike = None, 
 def _host_array(data: Any) -> tuple[numpy.ndarray[Any, Any], DType]:
     """``data`` as an array, and the dtype its tensor has when none is asked for."""
     if isinstance(data, (numpy.ndarray, numpy.generic)):
+        refuse("take the elements of a NumPy array")
         return numpy.asarray(data), dtype_of(data.dtype)
     if isinstance(data, (list, tuple)):
         data = _without_tensors(data)

@@ -26,7 +26,11 @@ def is_grad_enabled() -> bool:
 
 
 class GradScope:
-    """A scope that sets the switch and restores it: a context manager and a decorator."""
+    """A scope that sets the switch and restores it: a context manager and a decorator.
+
+    The library's own functions set the switch in ``try ... finally`` where a step may be interrupted: the end of a with
+    block is a call, at whose beginning Ctrl-C may strike before the switch is restored.
+    """
 
     def __init__(self, mode: bool) -> None:
         self.mode = mode
@@ -45,8 +49,11 @@ class GradScope:
 
         @wraps(function)
         def scoped(*args: Any, **kwargs: Any) -> Any:
-            with GradScope(self.mode):
+            outer, SWITCH.enabled = SWITCH.enabled, self.mode
+            try:
                 return function(*args, **kwargs)
+            finally:
+                SWITCH.enabled = outer
 
         return scoped  # type: ignore[return-value]
 

@@ -7,19 +7,35 @@ pass needs no ``retain_graph``; it dies with the tensors that hold it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from threading import RLock
 from typing import TYPE_CHECKING
 
 from lazygrad import autodiff, ops
 from lazygrad.ir.node import Node, topological
 from lazygrad.ops.identity import LEAF
+from lazygrad.runtime import forking
 from lazygrad.tensor import anomaly
+from lazygrad.tensor.cells import Cell
 from lazygrad.tensor.creation_like import zeros_like
-from lazygrad.tensor.grad_mode import GradScope
-from lazygrad.tensor.handle import LEAF_OWNERS, Cell, Handle, submit_later, tensor_of
+from lazygrad.tensor.grad_mode import SWITCH
+from lazygrad.tensor.handle import LEAF_OWNERS, Handle, submit_later, tensor_of
 from lazygrad.tensor.history import WATCHERS
+from lazygrad.tensor.recording import RECORDING
 
 if TYPE_CHECKING:
     from lazygrad.tensor.tensor import Tensor
+
+# Held while a gradient is added to another, so that two threads that differentiate by one leaf lose none.
+_accumulating = RLock()
+
+
+def _after_fork() -> None:
+    """In a child, where the thread that held the lock may not exist."""
+    global _accumulating
+    _accumulating = RLock()
+
+
+forking.in_child(_after_fork)
 
 
 def backward(
@@ -42,6 +58,8 @@ def backward(
         RuntimeError: a tensor does not require grad, or has several elements and no weight.
     """
     roots = _listed(tensors)
+    if RECORDING.recorder is not None:
+        RECORDING.recorder.backward()
     nodes, cotangents = _starts(roots, grad_tensors)
     leaves, observed = _found(nodes)
     chosen = None if inputs is None else {id(tensor) for tensor in _listed(inputs)}
@@ -101,6 +119,8 @@ def grad(
     >>> slope, lg.autograd.grad(slope, x)
     (tensor(27., grad_fn=<MulBackward0>), (tensor(18.),))
     """
+    if RECORDING.recorder is not None:
+        RECORDING.recorder.backward()
     if is_grads_batched:
         raise NotImplementedError("grad: is_grads_batched=True is not supported; call grad once for each row")
     nodes, cotangents = _starts(_listed(outputs), grad_outputs)
@@ -235,19 +255,28 @@ def _deliver(tensor: Tensor, gradient: Tensor, create_graph: bool, kept: bool) -
             gradient = changed
     if not kept:
         return
-    known = tensor._grad
-    if known is None:
-        tensor._grad = gradient
-    elif create_graph or known._cell.history:
-        with GradScope(create_graph):
-            tensor._grad = known + gradient
-    else:
-        with GradScope(False):
-            known.add_(gradient)
+    if RECORDING.recorder is not None:
+        RECORDING.recorder.gradient(tensor, read=True)
+    outer = SWITCH.enabled
+    with _accumulating:
+        known = tensor._grad
+        if known is None:
+            tensor._grad = gradient
+            return
+        SWITCH.enabled = create_graph
+        try:
+            if create_graph or known._cell.history:
+                tensor._grad = known + gradient
+            else:
+                known.add_(gradient)
+        finally:
+            SWITCH.enabled = outer
 
 
 def clear_gradients(tensors: Iterable[Tensor], set_to_none: bool) -> None:
     """Drops the ``.grad`` of the tensors that have one, or binds it to zeros."""
     for tensor in tensors:
+        if RECORDING.recorder is not None:
+            RECORDING.recorder.gradient(tensor, read=not set_to_none)
         if tensor._grad is not None:
             tensor._grad = None if set_to_none else zeros_like(tensor._grad)

@@ -16,6 +16,8 @@ the other. What is held afterwards:
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterable, Set
 from typing import TYPE_CHECKING, Any, ClassVar, TypeGuard
 from weakref import WeakKeyDictionary, WeakValueDictionary, ref
 
@@ -24,7 +26,9 @@ from lazygrad.ir.node import Node
 from lazygrad.ir.op import Family
 from lazygrad.ops.identity import DETACH, LEAF
 from lazygrad.ops.source import BUFFER
+from lazygrad.tensor.cells import Cell, expendable, supersede, superseded
 from lazygrad.tensor.grad_mode import SWITCH
+from lazygrad.tensor.recording import RECORDING
 
 if TYPE_CHECKING:
     from lazygrad.tensor.tensor import Tensor
@@ -35,30 +39,21 @@ if TYPE_CHECKING:
 DEPTH_LIMIT = 10_000
 
 
-class Cell:
-    """What a tensor and its detached twins share.
-
-    ``depth`` is how many operations stand one behind the other before the value is known, ``name`` torch's
-    name of the function that made it (for ``grad_fn``) where that is not the node's own.
-    """
-
-    __slots__ = ("__weakref__", "depth", "history", "name", "node")
-
-    def __init__(self, node: Node, history: bool = False, depth: int = 0, name: str | None = None) -> None:
-        self.node = node
-        self.history = history
-        self.depth = depth
-        self.name = name
-
-    def without_history(self) -> Cell:
-        """This cell, or for one with history a new cell that holds the bare value."""
-        return Cell(ops.detach(self.node), depth=self.depth) if self.history else self
-
-
 # For each leaf node the tensor whose ``.grad`` it fills.
 LEAF_OWNERS: WeakKeyDictionary[Node, ref[Handle]] = WeakKeyDictionary()
-# Cells that in-place methods or backward() left to be computed with the next submission, by id, in order.
-_PENDING: WeakValueDictionary[int, Cell] = WeakValueDictionary()
+
+
+class _Pending(threading.local):
+    """Cells that in-place methods or backward() left to be computed with the thread's next submission.
+
+    By id, in order. Each thread has its own: what others have pending would give every step another graph.
+    """
+
+    def __init__(self) -> None:
+        self.cells: WeakValueDictionary[int, Cell] = WeakValueDictionary()
+
+
+_PENDING = _Pending()
 
 
 class Handle:
@@ -95,11 +90,15 @@ class Handle:
     def _node(self) -> Node:
         """The node that stands for this tensor in a graph: its leaf node, or its value."""
         cell = self._cell
+        if RECORDING.recorder is not None:
+            RECORDING.recorder.enter(cell)
         return self._leaf_node() if self._requires_grad and not cell.history else cell.node
 
     def _enter(self) -> Node:
         """The node under which this tensor takes part in an operation now."""
         cell = self._cell
+        if RECORDING.recorder is not None:
+            RECORDING.recorder.enter(cell)
         node = cell.node
         if cell.history:
             return node if self._requires_grad and SWITCH.enabled else ops.detach(node)
@@ -114,11 +113,14 @@ class Handle:
         leaf = self._leaf
         if leaf is not None and leaf.inputs[0] is value:
             return leaf
-        if value.result is None and value.op.family is not Family.SOURCE:
+        if value.result is None and value.op.family is not Family.SOURCE and RECORDING.recorder is None:
             # A leaf whose value is still an expression. Fresh random numbers are computed for themselves; an
             # updated parameter begins a new step, and all that is pending is computed with it, or each step's
             # graph would contain all steps before it.
-            compute([self._cell, *(pending_cells() if self._cell.depth else ())])
+            if self._cell.depth:
+                flush([self._cell])
+            else:
+                compute([self._cell])
             value = self._cell.node
         self._leaf = leaf = ops.leaf(value)
         LEAF_OWNERS[leaf] = ref(self)
@@ -136,6 +138,7 @@ class Handle:
             self._cell = cell = Cell(node)
         if history:
             self._requires_grad = True
+        supersede(cell.node)
         cell.node, cell.history, cell.depth, cell.name = node, history, depth, None
         if not history and node.op.family is not Family.SOURCE:
             submit_later(cell)
@@ -161,7 +164,7 @@ def wrap(node: Node, *operands: object, name: str | None = None) -> Tensor:
     history = history and SWITCH.enabled and node.dtype.is_float
     cell = Cell(node, history, depth + 1, name)
     made = tensor_of(cell, history)
-    if depth >= DEPTH_LIMIT:
+    if depth >= DEPTH_LIMIT and RECORDING.recorder is None:
         compute([cell])
     return made
 
@@ -193,25 +196,56 @@ def named(tensor: Tensor, name: str) -> Tensor:
 
 def submit_later(cell: Cell) -> None:
     """Has ``cell`` computed with the next submission, if somebody still holds it then."""
-    _PENDING[id(cell)] = cell
+    _PENDING.cells[id(cell)] = cell
 
 
 def pending_cells() -> list[Cell]:
     """The cells that wait for the next submission, in the order in which they came to wait."""
-    return list(_PENDING.values())
+    return list(_PENDING.cells.values())
 
 
-def compute(cells: list[Cell]) -> None:
-    """Computes the cells in one submission. Those without history hold a buffer afterwards, and no graph."""
+def forget_pending(cell: Cell) -> None:
+    """Takes ``submit_later`` back."""
+    _PENDING.cells.pop(id(cell), None)
+
+
+def flush(cells: Iterable[Cell]) -> None:
+    """Computes the cells and all that is pending in one submission, in the memory of what updates in place replace."""
+    if RECORDING.recorder is not None:
+        RECORDING.recorder.settle(list(cells))
+        return
+    chosen = list(dict.fromkeys((*cells, *pending_cells())))
+    old, readers = expendable(chosen, superseded())
+    try:
+        compute([*chosen, *readers], old)
+    except BaseException:
+        # They may be what cannot be computed, and would take every later submission with them.
+        pending = _PENDING.cells
+        for cell in chosen:
+            pending.pop(id(cell), None)
+        raise
+
+
+def compute(cells: list[Cell], old: Set[runtime.Buffer] = frozenset()) -> None:
+    """Computes the cells in one submission. Those without history hold a buffer afterwards, and no graph.
+
+    The buffers ``old`` may be overwritten.
+    """
+    if RECORDING.recorder is not None:
+        RECORDING.recorder.settle(cells)
+        return
     roots = [_root(cell.node) for cell in cells]
     waiting = [root for root in roots if root.result is None]
     if waiting:
-        runtime.realize(waiting)
+        if old and len(waiting) < len(roots):  # another thread may have computed what reads them, as being the same
+            old = old - {root.result for root in roots}
+        runtime.realize(waiting, old)
+    pending = _PENDING.cells
     for cell, root in zip(cells, roots, strict=True):
         cell.depth = 0
         if not cell.history and cell.node.op is not BUFFER:
             cell.node = ops.buffer(root.result)
-        _PENDING.pop(id(cell), None)
+        pending.pop(id(cell), None)
 
 
 def _root(node: Node) -> Node:

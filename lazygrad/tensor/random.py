@@ -9,19 +9,22 @@ reaches kernels as an argument: a loop that draws new numbers compiles nothing n
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from functools import partial
+from threading import RLock
 
 from lazygrad import ops
 from lazygrad.ir.dtype import DType, accumulator, float32, float64, int64
 from lazygrad.ir.node import Node
 from lazygrad.ir.shape import Shape
+from lazygrad.runtime import forking
 from lazygrad.tensor.devices import DeviceLike
-
-if TYPE_CHECKING:
-    pass
+from lazygrad.tensor.recording import RECORDING, effect
 
 # The seed of a generator that nobody seeded; torch's.
 DEFAULT_SEED = 67280421310721
+# One for all generators: it is held for a few statements only, and generators stay what can be copied and pickled.
+_lock = RLock()
+forking.hold(_lock)
 
 
 class Generator:
@@ -41,9 +44,7 @@ class Generator:
 
     def manual_seed(self, seed: int) -> Generator:
         """Starts the stream that belongs to ``seed`` from its beginning."""
-        self._seed = int(seed) & (2**64 - 1)
-        self._calls = 0
-        self._keys = {}
+        self.set_state((int(seed), 0))
         return self
 
     def seed(self) -> int:
@@ -59,24 +60,40 @@ class Generator:
 
     def get_state(self) -> tuple[int, int]:
         """Seed and number of calls, for ``set_state``."""
-        return self._seed, self._calls
+        with _lock:
+            return self._seed, self._calls
 
     def set_state(self, state: tuple[int, int]) -> None:
         """Goes on where ``get_state`` was called."""
-        self.manual_seed(state[0])
-        self._calls = state[1]
+
+        def start(seed: int, calls: int) -> None:
+            with _lock:
+                self._seed, self._calls, self._keys = seed & (2**64 - 1), calls, {}
+
+        before = self.get_state()
+        effect(lambda: start(*state), lambda: start(*before))
 
     def next_call(self, device: str) -> tuple[Node, Node]:
         """The argument nodes of the key and of the next call's number."""
-        key = self._keys.get(device)
-        if key is None:
-            key = self._keys[device] = ops.argument(_signed(self._seed), int64, device)
-        return key, ops.argument(_signed(self.take()), int64, device)
+        recorder = RECORDING.recorder
+        if recorder is not None:
+            key, call = ops.argument(0, int64, device), ops.argument(0, int64, device)
+            effect(self.take, partial(setattr, self, "_calls", self._calls))
+            recorder.number(key, lambda: _signed(self._seed))
+            recorder.number(call, lambda: _signed(self._calls - 1))
+            return key, call
+        with _lock:
+            key = self._keys.get(device)
+            if key is None:
+                key = self._keys[device] = ops.argument(_signed(self._seed), int64, device)
+            return key, ops.argument(_signed(self.take()), int64, device)
 
     def take(self) -> int:
-        """The next call's number."""
-        self._calls += 1
-        return self._calls - 1
+        """The next call's number, which no other thread gets."""
+        with _lock:
+            taken = self._calls
+            self._calls = taken + 1
+            return taken
 
 
 def _signed(value: int) -> int:

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy
 
 from lazygrad import runtime
-from lazygrad.tensor.handle import Cell, Handle, compute, pending_cells
+from lazygrad.tensor.cells import Cell
+from lazygrad.tensor.handle import Handle, compute, flush
+from lazygrad.tensor.recording import refuse
 
 if TYPE_CHECKING:
     from lazygrad.tensor.tensor import Tensor
@@ -38,9 +40,7 @@ def realize(*tensors: Tensor | Iterable[Tensor]) -> None:
         for tensor in (given,) if isinstance(given, Handle) else given:
             cell = own_cell(tensor)
             cells[id(cell)] = cell
-    for cell in pending_cells():
-        cells[id(cell)] = cell
-    compute(list(cells.values()))
+    flush(cells.values())
 
 
 def realize_only(tensor: Handle) -> None:
@@ -58,6 +58,7 @@ def own_cell(tensor: Handle) -> Cell:
 
 def to_host(tensor: Handle) -> numpy.ndarray[Any, Any]:
     """The elements of a tensor as a new array. Runs what is needed for it, and waits."""
+    refuse("read the elements of a tensor")
     cell = own_cell(tensor)
     if cell.node.result is None:
         compute([cell])

@@ -17,6 +17,7 @@ from lazygrad.tensor.handle import leaf_tensor, wrap
 from lazygrad.tensor.inplace import filled
 from lazygrad.tensor.operands import as_shape, cast
 from lazygrad.tensor.random import Generator, default_generator, integer_node, normal_node, uniform_node
+from lazygrad.tensor.recording import refuse
 
 if TYPE_CHECKING:
     from lazygrad.tensor.tensor import Tensor
@@ -149,6 +150,7 @@ def randperm(n: int, *, generator: Generator | None = None, dtype: DType = int64
     >>> lg.equal(lg.zeros(5).scatter(0, lg.randperm(5), 1.0), lg.ones(5))
     True
     """
+    refuse("draw a permutation (it is drawn on the host)")
     source = generator or default_generator
     order = numpy.random.Generator(numpy.random.Philox(key=source.initial_seed(), counter=source.take())).permutation(n)
     return leaf_tensor(ops.buffer(runtime.from_host(order, dtype, canonical(device))))

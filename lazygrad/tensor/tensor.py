@@ -29,11 +29,13 @@ from lazygrad.tensor import (
 from lazygrad.tensor import (
     gradient as gradients,
 )
+from lazygrad.tensor.cells import Cell
 from lazygrad.tensor.devices import canonical
 from lazygrad.tensor.devices import device as device_class
-from lazygrad.tensor.handle import Cell, Handle, tensor_of
+from lazygrad.tensor.handle import Handle, tensor_of
 from lazygrad.tensor.methods import Methods
 from lazygrad.tensor.operands import is_operand
+from lazygrad.tensor.recording import RECORDING
 from lazygrad.tensor.size import Size
 
 
@@ -126,6 +128,8 @@ class Tensor(Methods):
     @property
     def grad(self) -> Tensor | None:
         """The gradient that ``backward`` has accumulated, or None."""
+        if RECORDING.recorder is not None:
+            RECORDING.recorder.gradient(self, read=True)
         return self._grad
 
     @grad.setter
@@ -139,11 +143,13 @@ class Tensor(Methods):
                     f"assigned grad must have shape {list(own.shape)}, dtype {own.dtype.name} and device "
                     f"{own.device}, got {list(given.shape)}, {given.dtype.name} and {given.device}"
                 )
+        if RECORDING.recorder is not None:
+            RECORDING.recorder.gradient(self, read=False)
         self._grad = value
 
     @grad.deleter
     def grad(self) -> None:
-        self._grad = None
+        self.grad = None
 
     @property
     def data(self) -> Tensor:

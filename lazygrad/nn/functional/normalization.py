@@ -10,7 +10,7 @@ from lazygrad import ops
 from lazygrad.ir.dtype import accumulator
 from lazygrad.ir.node import Node
 from lazygrad.nn.functional.channels import per_channel
-from lazygrad.tensor.grad_mode import GradScope
+from lazygrad.tensor.grad_mode import SWITCH
 from lazygrad.tensor.handle import wrap
 from lazygrad.tensor.operands import cast, spread
 from lazygrad.tensor.reduction import kept, mean_node
@@ -91,9 +91,12 @@ def _move(running: Tensor | None, value: Node, momentum: float | Tensor, factor:
     """``running += momentum * (factor * value - running)``, in place and without history."""
     if running is None:
         return
-    with GradScope(False):
+    outer, SWITCH.enabled = SWITCH.enabled, False
+    try:
         fresh = wrap(ops.cast(ops.mul(ops.detach(value), factor) if factor != 1 else ops.detach(value), running.dtype))
         running.copy_(running * (1 - momentum) + fresh * momentum)
+    finally:
+        SWITCH.enabled = outer
 
 
 def layer_norm(

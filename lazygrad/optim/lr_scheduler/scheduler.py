@@ -10,10 +10,11 @@ on one optimizer compose, as in torch) or from `base_lrs`.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from lazygrad.optim.optimizer import Optimizer
+from lazygrad.tensor.recording import effect
 
 
 class LRScheduler:
@@ -40,6 +41,8 @@ class LRScheduler:
 
     # Attributes that belong to a run, not to the schedule's state.
     _not_saved: ClassVar[frozenset[str]] = frozenset({"optimizer"})
+    # Its numbers reach a captured function as rates only, which are arguments.
+    _guards_itself: ClassVar[bool] = True
 
     def __init__(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
         if not isinstance(optimizer, Optimizer):
@@ -79,11 +82,20 @@ class LRScheduler:
                 UserWarning,
                 stacklevel=2,
             )
+        before, rates = self.state_dict(), self._present()
+        effect(self._advance, lambda: self._go_back(before, rates))
+
+    def _advance(self) -> None:
         self._step_count += 1
         self.last_epoch += 1
         for group, rate in zip(self.optimizer.param_groups, self.get_lr(), strict=True):
             group["lr"] = rate
         self._last_lr = self._present()
+
+    def _go_back(self, state: Mapping[str, Any], rates: Sequence[float]) -> None:
+        self.load_state_dict(state)
+        for group, rate in zip(self.optimizer.param_groups, rates, strict=True):
+            group["lr"] = rate
 
     def _present(self) -> list[float]:
         return [group["lr"] for group in self.optimizer.param_groups]

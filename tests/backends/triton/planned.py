@@ -7,7 +7,7 @@ from lazygrad.kernel.kernel import Kernel
 from lazygrad.kernel.machine import Machine
 from lazygrad.runtime import Capabilities
 from lazygrad.runtime.structure import abstract, linearize
-from lazygrad.schedule import plan
+from lazygrad.schedule.plan import plan
 from lazygrad_triton.binaries import Binary, Target
 from lazygrad_triton.capabilities import cuda_capabilities
 from lazygrad_triton.compiling import Compiler, Request

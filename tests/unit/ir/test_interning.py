@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import gc
 from threading import Barrier, Thread
+from weakref import ref
+
+import pytest
 
 from lazygrad.ir.index import Index, Quotient, Variable
 from lazygrad.ir.interning import InternTable
@@ -36,6 +39,57 @@ def test_what_came_first_wins():
     assert table.add("key", first) is first
     assert table.add("key", second) is first
     assert table.get("key") is first
+
+
+class Key:
+    """A key that another thread gets in front of, each time that it is hashed."""
+
+    def __init__(self, name, meanwhile=lambda: None):
+        self.name = name
+        self.meanwhile = meanwhile
+
+    def __eq__(self, other):
+        return self.name == other.name
+
+    def __hash__(self):
+        self.meanwhile()
+        return hash(self.name)
+
+
+@pytest.mark.parametrize("look", range(4))
+def test_a_dead_entry_never_takes_a_living_one_with_it(look):
+    """Another thread may make an equal object at any moment while an entry is being forgotten."""
+    table = InternTable()
+    looks, made = [], []
+
+    def meanwhile():
+        looks.append(None)
+        if len(looks) == look + 1:
+            made.append(table.add(Key("key"), Thing()))
+
+    key = Key("key")
+    first = table.add(key, Thing())
+    key.meanwhile = meanwhile
+    del first
+    if not made:
+        made.append(table.add(Key("key"), Thing()))
+    assert table.get(Key("key")) is made[0]
+
+
+def test_an_entry_that_is_dead_but_not_forgotten_is_replaced_once():
+    """Two threads find it: the second gets what the first has made."""
+    table = InternTable()
+    made = []
+
+    def before_it_is_forgotten(_):
+        made.append(table.add("key", Thing()))
+        made.append(table.add("key", Thing()))
+
+    first = table.add("key", Thing())
+    witness = ref(first, before_it_is_forgotten)  # the newest reference is told first
+    del first
+    assert witness() is None
+    assert made[0] is made[1] is table.get("key")
 
 
 def test_threads_agree_on_one_object():

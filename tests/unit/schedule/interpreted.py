@@ -15,10 +15,13 @@ from lazygrad.ir.node import Node, topological
 from lazygrad.kernel.interpret import interpret
 from lazygrad.kernel.machine import Machine
 from lazygrad.kernel.verify import verify
-from lazygrad.schedule import LeafSlot, Schedule, plan
+from lazygrad.schedule import LeafSlot, Schedule
+from lazygrad.schedule.memory import plan_memory
+from lazygrad.schedule.plan import plan
 
 CPU = Machine("cpu", cores=2)
 GPU = Machine("gpu", cores=16)
+ALIGNMENT = 64
 
 
 def schedule_of(roots: Sequence[Node], leaves: Sequence[Node], machine: Machine = CPU) -> Schedule:
@@ -30,11 +33,21 @@ def schedule_of(roots: Sequence[Node], leaves: Sequence[Node], machine: Machine 
 
 
 def run(made: Schedule, arrays: Sequence[numpy.ndarray]) -> list[numpy.ndarray]:
-    """The roots' elements. Memory is filled with NaN first, so that nothing unwritten goes unnoticed."""
-    memory = [numpy.ascontiguousarray(array).reshape(-1) for array in arrays]
-    for slot in made.slots:
-        fill = numpy.nan if slot.dtype.is_float else 77
-        memory.append(numpy.full(slot.layout.size, fill, slot.dtype.numpy))
+    """The roots' elements.
+
+    Memory lies as it is planned when every leaf may be overwritten. It is filled with what is NaN in every float first,
+    so that nothing unwritten goes unnoticed.
+    """
+    memory = [numpy.array(array).reshape(-1) for array in arrays]
+    plan = plan_memory(made, frozenset(range(made.leaves)), ALIGNMENT)
+    arena = numpy.full(plan.arena, 0xFF, numpy.uint8)
+    for slot, offset, donor in zip(made.slots, plan.offsets, plan.donors, strict=True):
+        if donor is not None:
+            memory.append(memory[donor].view(slot.dtype.numpy))
+        else:
+            start = offset or 0
+            place = numpy.full(slot.size, 0xFF, numpy.uint8) if offset is None else arena[start : start + slot.size]
+            memory.append(place.view(slot.dtype.numpy))
     for scheduled in made.kernels:
         interpret(scheduled.kernel, [memory[slot] for slot in scheduled.slots])
     return [_elements(memory[slot], made.slots[slot - made.leaves].layout) for slot in made.roots]

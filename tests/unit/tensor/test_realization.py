@@ -23,7 +23,7 @@ def runs(monkeypatch):
         def __getattr__(self, name):
             return getattr(handle_runtime, name)
 
-        def realize(self, nodes):
+        def realize(self, nodes, expendable=frozenset()):
             counted.append(list(nodes))
             realize(nodes)
 

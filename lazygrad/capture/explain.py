@@ -1,0 +1,49 @@
+"""What ``explain()`` returns: each capture of a function, why it was made, and what it launches."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lazygrad.runtime.pool import readable_size
+
+
+@dataclass(frozen=True)
+class VariantReport:
+    """One capture.
+
+    ``kernels`` are the names of its launches in order. ``arena`` bytes hold what nobody sees, ``results`` bytes what it
+    returns or leaves in ``.grad``, ``state`` bytes the tensors from outside that it reads. ``kept`` is False when the
+    function left tensors behind, so that the capture served one call only.
+    """
+
+    why: str
+    guards: tuple[str, ...]
+    kernels: tuple[str, ...]
+    arena: int
+    results: int
+    state: int
+    kept: bool
+
+    def __str__(self) -> str:
+        text = (
+            f"captured because {self.why}: {len(self.kernels)} kernels, {readable_size(self.arena)} of intermediate "
+            f"values, {readable_size(self.results)} of results, {readable_size(self.state)} of state; "
+            f"{len(self.guards)} guards"
+        )
+        return text if self.kept else f"{text}; not kept, since the function leaves tensors behind"
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """All captures of a function. ``plain`` says why it is called without being captured, if it ever is."""
+
+    name: str
+    variants: tuple[VariantReport, ...]
+    plain: str | None
+
+    def __str__(self) -> str:
+        lines = [f"{self.name}: {len(self.variants)} captures"]
+        lines += [f"  {number}. {variant}" for number, variant in enumerate(self.variants, start=1)]
+        if self.plain is not None:
+            lines.append(f"  called without being captured: {self.plain}")
+        return "\n".join(lines)

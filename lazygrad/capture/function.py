@@ -1,0 +1,275 @@
+"""``lazygrad.compile``: functions that are captured once for each kind of call, and replayed.
+
+In: a function over tensors, such as a whole training step. Out: a callable that does the same with less Python: the first
+call of a kind runs the function's code to learn its graph, later ones submit the program.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import logging
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Sequence
+from threading import RLock
+from typing import Any, Generic, ParamSpec, TypeVar, overload
+
+from lazygrad.capture.explain import Explanation, VariantReport
+from lazygrad.capture.guards import modes
+from lazygrad.capture.surroundings import watch_surroundings
+from lazygrad.capture.trace import TRACING, Trace
+from lazygrad.capture.trees import Form, flatten, names_of, rebuild
+from lazygrad.capture.variant import NeedsHistory, Variant
+from lazygrad.runtime import forking
+from lazygrad.tensor import Tensor, anomaly
+from lazygrad.tensor.cells import Cell, live_cells
+from lazygrad.tensor.grad_mode import SWITCH
+from lazygrad.tensor.recording import RECORDING
+
+P = ParamSpec("P")
+R = TypeVar("R")
+logger = logging.getLogger("lazygrad")
+
+# Programs that one function keeps; the least recently used goes first.
+MOST_VARIANTS = 32
+# After this many captures the user is told why it was captured again.
+CAPTURES_BEFORE_WARNING = 8
+
+
+class CompiledFunction(Generic[P, R]):
+    """A function under ``lazygrad.compile``."""
+
+    def __init__(self, function: Callable[P, R]) -> None:
+        functools.update_wrapper(self, function)
+        self._function = function
+        self._name = getattr(function, "__qualname__", repr(function))
+        self._variants: OrderedDict[Hashable, list[Variant]] = OrderedDict()
+        self._reports: list[VariantReport] = []
+        self._captures = 0
+        self._lock = RLock()
+        self._plain: str | None = None
+        forking.hold(self._lock)
+
+    def __get__(self, instance: object, owner: type | None = None) -> Any:
+        """A method: each object has captures of its own."""
+        return self if instance is None else functools.partial(self, instance)  # type: ignore[arg-type]
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """The function's result."""
+        if RECORDING.recorder is not None or anomaly.is_enabled():
+            return self._function(*args, **kwargs)  # a part of what is being captured; or checked step by step
+        with self._lock:
+            tensors: list[Tensor] = []
+            others: list[Any] = []
+            form = flatten((args, kwargs), tensors, others)
+            if any(tensor._cell.history for tensor in tensors):
+                if SWITCH.enabled:
+                    self._say_plain("an argument has autograd history, which a captured function would cut off")
+                    return self._function(*args, **kwargs)
+                args, kwargs = rebuild((args, kwargs), _bare)
+                tensors = []
+                flatten((args, kwargs), tensors, [])
+            key = form, modes(), _signature(tensors)
+            reasons = []
+            for variant in self._variants.get(key, ()):
+                reason = variant.difference(tensors)
+                if reason is None:
+                    self._variants.move_to_end(key)
+                    result: R = variant.replay(tensors)
+                    return result
+                reasons.append(reason)
+            why = reasons[-1] if reasons else self._new_key(key)
+            return self._capture(args, kwargs, tensors, others, key, why)
+
+    # ---- capturing
+
+    def _capture(
+        self, args: Any, kwargs: Any, tensors: list[Tensor], others: list[Any], key: Hashable, why: str
+    ) -> R:
+        self._captures += 1
+        if self._captures == CAPTURES_BEFORE_WARNING:
+            logger.warning(
+                "%s has been captured %d times, the last time because %s; each capture costs what an ordinary call "
+                "does. See its explain()",
+                self._name,
+                self._captures,
+                why,
+            )
+        with TRACING:
+            trace = Trace(self._name)
+            for other in others:
+                trace.watch(f"a {type(other).__name__}", other)
+            watch_surroundings(trace, self._function)
+            result: Any = trace.run(lambda: self._function(*args, **kwargs))
+            try:
+                if inspect.isawaitable(result) or inspect.isgenerator(result):
+                    raise TypeError(
+                        f"{self._name} returns a {type(result).__name__}, which runs later; compile what it calls"
+                    )
+                variant = Variant(trace, tensors, result, left := _left_behind(trace, result))
+            except NeedsHistory:
+                trace.undo()
+                self._say_plain(
+                    "its result has autograd history: compile the whole step with backward(), or call it under no_grad()"
+                )
+                return self._function(*args, **kwargs)
+            except BaseException:
+                trace.undo()
+                raise
+            trace.restore()
+            for cell in left:
+                cell.history, cell.depth = False, 0
+            variant.keep(others)
+            del result
+        answer: R = variant.replay(tensors, acted=True)
+        trace.retire()
+        kept = not left
+        self._reports.append(variant.report(why, kept))
+        if kept:
+            self._variants.setdefault(key, []).append(variant)
+            self._variants.move_to_end(key)
+            if sum(map(len, self._variants.values())) > MOST_VARIANTS:
+                self._variants.popitem(last=False)
+        return answer
+
+    def _say_plain(self, why: str) -> None:
+        if self._plain is None:
+            self._plain = why
+            logger.warning("%s is called without being captured: %s", self._name, why)
+
+    def _new_key(self, key: Any) -> str:
+        """Why no variant has this key: what the nearest of them has in another way."""
+        if not self._variants:
+            return "it is the first call" if not self._captures else "it left tensors behind at the last call"
+        form, now, signature = key
+        for other_form, other_modes, other_signature in reversed(self._variants):  # type: ignore[misc]
+            if other_form != form:
+                continue
+            if other_modes != now:
+                changed = [a[0] for a, b in zip(now, other_modes, strict=True) if a != b]
+                return f"a mode changed: {', '.join(changed)}"
+            names = [*names_of(form[1][0], "argument"), *names_of(form[1][1], "keyword")]
+            for name, ours, theirs in zip(names, signature, other_signature, strict=True):
+                if ours != theirs:
+                    return f"{name} is {_described(ours)}, it was {_described(theirs)}"
+        return "the arguments are of another form, or plain values among them are others"
+
+    # ---- reports
+
+    def explain(self) -> Explanation:
+        """What was captured, when and why, and what each capture launches."""
+        return Explanation(self._name, tuple(self._reports), self._plain)
+
+    def reset(self) -> None:
+        """Forgets all captures."""
+        with self._lock:
+            self._variants.clear()
+            self._captures = 0
+            self._plain = None
+            self._reports.clear()
+
+
+def _signature(tensors: Sequence[Tensor]) -> Hashable:
+    first: dict[int, int] = {}
+    return tuple(
+        [
+            (
+                (node := tensor._cell.node).shape,
+                node.dtype,
+                node.device,
+                tensor._requires_grad,
+                first.setdefault(id(tensor._cell), number),
+            )
+            for number, tensor in enumerate(tensors)
+        ]
+    )
+
+
+def _described(signature: Any) -> str:
+    shape, dtype, device, requires_grad, _ = signature
+    return f"{dtype.name}{list(shape)} on {device}{', requires grad' if requires_grad else ''}"
+
+
+def _bare(tensor: Tensor) -> Tensor:
+    if not tensor._cell.history:
+        return tensor
+    bare = tensor.detach()
+    bare._cell = tensor._cell.without_history()
+    return bare
+
+
+def _left_behind(trace: Trace, result: Any) -> list[Cell]:
+    """Values that the function made and somebody still holds, who is not given them by a replay."""
+    returned: list[Tensor] = []
+    flatten(result, returned, [])
+    known = {id(tensor._cell) for tensor in returned}
+    for tensor, _ in trace.gradients.values():
+        if tensor._grad is not None:
+            known.add(id(tensor._grad._cell))
+    found = [cell for cell in live_cells() if trace.is_inside(cell) and id(cell) not in known]
+    if found:
+        import gc
+
+        gc.collect()  # those that only cycles hold
+        alive = {id(cell) for cell in live_cells()}
+        ids = [id(cell) for cell in found]
+        del found
+        return [cell for cell in live_cells() if id(cell) in ids and id(cell) in alive]
+    return found
+
+
+@overload
+def compile(function: Callable[P, R], *, disable: bool = ...) -> CompiledFunction[P, R]: ...  # noqa: A001
+@overload
+def compile(function: None = ..., *, disable: bool = ...) -> Callable[[Callable[P, R]], CompiledFunction[P, R]]: ...  # noqa: A001
+
+
+def compile(function: Any = None, *, disable: bool = False) -> Any:  # noqa: A001, torch's name
+    """A function that does what ``function`` does, with its Python code run once for each kind of call.
+
+    The first call runs the code without computing anything, and keeps its graph as one program: forward, backward,
+    optimizer step. Later calls bind their arguments and submit it. A call is of another kind, and captured anew, when
+    shapes, dtypes or devices of tensors, plain values among the arguments, modes, ``train()``/``eval()``, or plain
+    attributes and tensors of modules and objects that it reaches have changed; ``explain()`` tells why.
+
+    Parameters, optimizer state, running statistics, learning rates and random counters are read and written as they
+    are at each call. Results are new tensors at each call, and have no autograd history. Reading an element inside
+    (``item()``, ``if tensor``) raises ``CaptureError``.
+
+    Args:
+        function: what to compile; without it a decorator is returned.
+        disable: return the function as it is.
+
+    Returns:
+        A :class:`CompiledFunction`.
+
+    Raises:
+        TypeError: ``function`` cannot be called, or is a generator or coroutine function.
+
+    >>> import lazygrad as lg
+    >>> weight = lg.ones(3, requires_grad=True)
+    >>> optimizer = lg.optim.SGD([weight], lr=0.5)
+    >>> @lg.compile
+    ... def step(x):
+    ...     optimizer.zero_grad()
+    ...     loss = (weight * x).sum()
+    ...     loss.backward()
+    ...     optimizer.step()
+    ...     return loss
+    >>> step(lg.ones(3)), step(lg.ones(3))
+    (tensor(3.), tensor(1.5000))
+    >>> len(step.explain().variants)
+    1
+    """
+    if function is None:
+        return functools.partial(compile, disable=disable)
+    if disable:
+        return function
+    if not callable(function):
+        raise TypeError(f"compile: {type(function).__name__} is not callable")
+    if inspect.isgeneratorfunction(function) or inspect.iscoroutinefunction(function):
+        raise TypeError(
+            f"compile: {function.__qualname__} is a generator or coroutine function, which stops in the middle; compile "
+            "the functions that it calls"
+        )
+    return CompiledFunction(function)

@@ -1,0 +1,313 @@
+"""Variants: one capture of a function, made into a program that can be replayed.
+
+In: a trace. Out, for each call whose guards hold: the results, with all state updated in place. A replay reads no Python
+code of the function: it reads numbers of the host, takes the buffers that its tensors have now, submits one program, and
+binds tensors to what comes out.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from lazygrad import ops, runtime
+from lazygrad.capture.explain import VariantReport
+from lazygrad.capture.guards import Guard
+from lazygrad.capture.stand_in import StandIn
+from lazygrad.capture.trace import CaptureError, Read, Trace
+from lazygrad.capture.trees import rebuild
+from lazygrad.ir.layout import Layout
+from lazygrad.ir.node import Node, Place
+from lazygrad.ir.shape import Shape, size_of
+from lazygrad.ops.source import BUFFER
+from lazygrad.runtime import Buffer, CompilingDevice, EvaluatingDevice
+from lazygrad.runtime.interrupts import undivided
+from lazygrad.runtime.structure import Structure, linearize, substitute, window
+from lazygrad.tensor import Tensor
+from lazygrad.tensor.cells import Cell, expendable
+from lazygrad.tensor.handle import compute, tensor_of
+
+# References to the node of a cell's value, and to its buffer, while nobody else holds them: the cell's or the node's own
+# (the node has two to its buffer), the variable that is asked about, and the call that counts.
+_OWN_NODE_REFERENCES = 3
+_OWN_BUFFER_REFERENCES = 4
+
+
+class NeedsHistory(Exception):  # noqa: N818, no error: the function is called without being captured
+    """The results can be differentiated, and the function did not differentiate them itself."""
+
+
+class Leaf(NamedTuple):
+    """Where a buffer that the program reads comes from: an argument, a tensor from outside, or a constant.
+
+    ``view``: of a part of it, shape, layout and offset.
+    """
+
+    argument: int | None
+    cell: Cell | None
+    constant: Buffer | None
+    view: tuple[Shape, Layout, int] | None
+
+
+class Gradient(NamedTuple):
+    """A tensor whose ``.grad`` becomes a new tensor."""
+
+    of: Tensor
+
+
+def actual(cell: Cell) -> Buffer:
+    """The buffer of a cell's value; computes it if need be."""
+    node = cell.node
+    if node.result is None:
+        found = window(node)
+        if found is not None:
+            return found
+        compute([cell])
+        node = cell.node
+    buffer: Buffer = node.result
+    return buffer
+
+
+class _Made(NamedTuple):
+    """A result that the program computes."""
+
+    number: int
+
+
+class _Given(NamedTuple):
+    """A result that is an argument."""
+
+    argument: int
+
+
+class _Outside(NamedTuple):
+    """A result that is a tensor from outside."""
+
+    tensor: Tensor
+
+
+class Variant:
+    """One captured program. ``reason`` is why it was captured; ``calls`` counts its replays."""
+
+    def __init__(self, trace: Trace, arguments: Sequence[Tensor], result: Any, left: Sequence[Cell]) -> None:
+        self.guards: tuple[Guard, ...] = tuple(trace.guards)
+        self.actions = tuple(trace.actions)
+        self.calls = 0
+        self._made: dict[int, int] = {}  # ids of the tensors that the function returned: the number of their root
+        self._argument_of = {id(t._cell): number for number, t in reversed(list(enumerate(arguments)))}
+        roots: list[Node] = []
+        self.targets: list[Tensor | Cell | Gradient | int | None] = []
+        self._result = rebuild(result, lambda tensor: self._output(trace, tensor, roots))
+        for before in trace.changed():
+            cell = before.cell
+            if cell.history:
+                raise NeedsHistory
+            roots.append(cell.node)
+            self.targets.append(self._argument_of.get(id(cell), cell))
+        self.unset: list[Tensor] = []
+        for tensor, gradient in trace.gradients.values():
+            if tensor._grad is None:
+                self.unset += [tensor]
+            elif tensor._grad is not gradient and trace.is_inside(tensor._grad._cell):
+                roots.append(ops.detach(tensor._grad._cell.node))
+                self.targets.append(Gradient(tensor))
+            elif tensor._grad is not gradient:
+                raise CaptureError(f"{trace.name}: .grad is set to a tensor from outside; set it outside the function")
+        for cell in left:
+            roots.append(ops.detach(cell.node) if cell.history else cell.node)
+            self.targets.append(cell)
+        self._bind_program(trace, roots)
+
+    def _output(self, trace: Trace, tensor: Tensor, roots: list[Node]) -> Any:
+        cell = tensor._cell
+        if not trace.is_inside(cell):
+            number = self._argument_of.get(id(cell))
+            return _Given(number) if number is not None else _Outside(tensor)
+        known = self._made.get(id(tensor))
+        if known is None:
+            if cell.history and not trace.has_backward:
+                raise NeedsHistory
+            known = self._made[id(tensor)] = len(roots)
+            roots.append(ops.detach(cell.node) if cell.history else cell.node)
+            self.targets.append(None)
+        return _Made(known)
+
+    # ---- the program
+
+    def _bind_program(self, trace: Trace, roots: Sequence[Node]) -> None:
+        self.shapes = [(root.shape, root.dtype) for root in roots]
+        self.computed = [number for number, root in enumerate(roots) if size_of(root.shape)]
+        devices = {root.device for root in roots}
+        if len(devices) > 1:
+            raise CaptureError(
+                f"{trace.name} computes on {' and '.join(sorted(devices))}; a compiled function has one device. Compile "
+                "the parts that run on one device each"
+            )
+        self.device = runtime.device(devices.pop()) if devices else None
+        self.place: Place | None = roots[0].place if roots else None
+        self.structure: Structure = linearize([roots[number] for number in self.computed])
+        cell_of = {id(before.stand_in.allocation): before.cell for before in trace.known.values()}
+        self.layouts = {cell: (before.stand_in.layout, before.stand_in.is_window) for cell, before in trace.known.items()}
+        self.leaves = [self._leaf(buffer, cell_of) for buffer in self.structure.leaves]
+        changed = {id(before.cell) for before in trace.changed()}
+        self.replaced = [
+            slot
+            for slot, leaf in enumerate(self.leaves)
+            if leaf.view is None and leaf.cell is not None and id(leaf.cell) in changed
+        ]
+        self.executable = None
+        if isinstance(self.device, CompilingDevice) and self.computed:
+            from lazygrad.runtime.compiled import find
+
+            self.executable = find(self.device, self.structure)
+            # The graph has done its part; arguments and leaves are all that is read again.
+            self.structure = self.structure._replace(order=[], steps=())
+
+    def _leaf(self, buffer: Buffer, cell_of: dict[int, Cell]) -> Leaf:
+        cell = cell_of.get(id(buffer.allocation))
+        if cell is None:
+            return Leaf(None, None, buffer, None)
+        view = None if isinstance(buffer, StandIn) else (buffer.shape, buffer.layout, buffer.offset)
+        number = self._argument_of.get(id(cell))
+        return Leaf(number, None if number is not None else cell, None, view)
+
+    def keep(self, objects: Sequence[object]) -> None:
+        """Keeps what guards know by identity alive, so that no other object takes its place."""
+        self._kept = tuple(objects)
+
+    def report(self, why: str, kept: bool) -> VariantReport:
+        """What the program is and why there is it."""
+        kernels: tuple[str, ...] = ()
+        arena = 0
+        if self.executable is not None:
+            assert isinstance(self.device, CompilingDevice)
+            kernels = tuple(kernel.name for kernel in self.executable.kernels)
+            arena = self.executable.memory(self.device, frozenset(self.replaced)).arena
+        state = {id(leaf.cell): leaf.cell for leaf in self.leaves if leaf.cell is not None}
+        sizes = [size_of(shape) * dtype.itemsize for shape, dtype in self.shapes]
+        made = [size for size, target in zip(sizes, self.targets, strict=True) if not isinstance(target, (Cell, int))]
+        return VariantReport(
+            why,
+            tuple(guard.what for guard in self.guards),
+            kernels,
+            arena,
+            sum(made),
+            sum(size_of(cell.node.shape) * cell.node.dtype.itemsize for cell in state.values()),
+            kept,
+        )
+
+    # ---- calls
+
+    def difference(self, arguments: Sequence[Tensor]) -> str | None:
+        """None when this variant is right for a call, else what is different."""
+        for guard in self.guards:
+            found = guard.difference()
+            if found is not None:
+                return found
+        for cell, (layout, is_window) in self.layouts.items():
+            number = self._argument_of.get(id(cell))
+            buffer = actual(cell if number is None else arguments[number]._cell)
+            if buffer.layout is not layout and buffer.layout != layout or buffer.is_window != is_window:
+                what = "a tensor from outside" if number is None else f"argument {number}"
+                return f"{what} lies in memory in another way, or is a part of a larger tensor"
+        return None
+
+    def replay(self, arguments: Sequence[Tensor], acted: bool = False) -> Any:
+        """The function's result. ``acted``: numbers and counters of the host are those of this call already."""
+        if not acted:
+            for action in self.actions:
+                if isinstance(action, Read):
+                    action.argument.attributes.handle.value = action.read()
+                else:
+                    action()
+        self.calls += 1
+        results = self._run(arguments)
+        made: dict[int, Tensor] = {}
+
+        def value(of: Any) -> Any:
+            if isinstance(of, _Outside):
+                return of.tensor
+            if isinstance(of, _Given):
+                return arguments[of.argument]
+            if of.number not in made:
+                made[of.number] = tensor_of(Cell(ops.buffer(results[of.number])))
+            return made[of.number]
+
+        return rebuild(self._result, value, (_Made, _Given, _Outside))
+
+    def _run(self, arguments: Sequence[Tensor]) -> list[Buffer]:
+        device = self.device
+        if device is None:
+            self._bind((), arguments)
+            return []
+        with device.lock:
+            donated = self._donated() if self.executable is not None else frozenset()
+            buffers = [self._buffer(leaf, arguments) for leaf in self.leaves]
+            numbers = [handle.value for handle in self.structure.arguments]
+            with undivided:
+                if self.executable is not None:
+                    assert isinstance(device, CompilingDevice)
+                    found = iter(self.executable.run(device, buffers, numbers, self.place, donated))
+                elif self.computed:
+                    assert isinstance(device, EvaluatingDevice)
+                    nodes = substitute(self.structure, buffers, numbers, device.name)
+                    device.evaluate(nodes)
+                    found = iter([node.result for node in nodes])
+                else:
+                    found = iter(())
+                computed = set(self.computed)
+                results = [
+                    next(found) if number in computed else device.empty(shape, dtype)  # type: ignore[attr-defined]
+                    for number, (shape, dtype) in enumerate(self.shapes)
+                ]
+                self._bind(results, arguments)
+        return results
+
+    def _buffer(self, leaf: Leaf, arguments: Sequence[Tensor]) -> Buffer:
+        if leaf.constant is not None:
+            return leaf.constant
+        whole = actual(arguments[leaf.argument]._cell if leaf.argument is not None else leaf.cell)  # type: ignore[arg-type]
+        if leaf.view is None:
+            return whole
+        shape, layout, offset = leaf.view
+        return Buffer(whole.allocation, shape, whole.dtype, whole.device, layout, whole.offset + offset, is_window=True)
+
+    def _donated(self) -> frozenset[int]:
+        """The leaves of state that nobody but their tensor holds."""
+        alone = []
+        shared = []
+        for slot in self.replaced:
+            cell = self.leaves[slot].cell
+            assert cell is not None
+            node = cell.node
+            buffer = node.result
+            if (
+                sys.getrefcount(node) <= _OWN_NODE_REFERENCES
+                and sys.getrefcount(buffer) <= _OWN_BUFFER_REFERENCES
+                and node.op is BUFFER
+            ):
+                alone.append(slot)
+            else:
+                shared.append((slot, cell))
+        if shared:
+            cells = [cell for _, cell in shared]
+            free, readers = expendable((), {cell.node.result for cell in cells}, cells)
+            if readers:
+                compute(readers)
+            alone += [slot for slot, cell in shared if cell.node.result in free]
+        return frozenset(alone)
+
+    def _bind(self, results: Sequence[Buffer], arguments: Sequence[Tensor]) -> None:
+        for tensor in self.unset:
+            tensor._grad = None
+        for target, buffer in zip(self.targets, results, strict=True):
+            if target is None:
+                continue
+            if isinstance(target, Gradient):
+                target.of._grad = tensor_of(Cell(ops.buffer(buffer)))
+                continue
+            cell = arguments[target]._cell if isinstance(target, int) else target
+            assert isinstance(cell, Cell)
+            cell.node, cell.history, cell.depth, cell.name = ops.buffer(buffer), False, 0, None
+

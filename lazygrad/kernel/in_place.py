@@ -1,0 +1,74 @@
+"""Which buffers that a kernel writes may lie in the memory of which it reads.
+
+In: a kernel. Out: pairs of positions. What holds for each pair: at every point of one pointwise body the element that
+is stored is at the address of the one element that is loaded, and depends on it, so that no order of the points and
+no compiler can store it before it is loaded. A code generator must visit each point of such a body once (``replaces``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+from lazygrad.ir.value import LOAD
+from lazygrad.kernel.forms import is_pointwise
+from lazygrad.kernel.kernel import Access, Body, BufferDeclaration, Kernel, Store
+from lazygrad.kernel.walk import ordered_values
+
+# Schedules ask again for the same kernels.
+REMEMBERED_KERNELS = 4096
+
+
+@lru_cache(maxsize=REMEMBERED_KERNELS)
+def in_place_pairs(kernel: Kernel) -> tuple[tuple[int, int], ...]:
+    """(read, written) positions among the kernel's buffers, each of which may share memory.
+
+    A buffer may be in several pairs, of which one can be used.
+    """
+    loads: dict[int, set[tuple[int, Access]]] = {}
+    stores: dict[int, list[tuple[int, Store]]] = {}
+    for number, body in enumerate(kernel.bodies):
+        for stage in body.stages:
+            for value in stage.values:
+                if value.op == LOAD:
+                    loads.setdefault(value.payload.buffer, set()).add((number, value.payload))
+            for store in stage.stores:
+                stores.setdefault(store.access.buffer, []).append((number, store))
+    pairs = []
+    for written, places in stores.items():
+        if len(places) != 1:
+            continue
+        ((number, store),) = places
+        if not is_pointwise(kernel.bodies[number]) or store.access.mask or store.access.dynamic:
+            continue
+        for value in ordered_values([store.value]):
+            if (
+                value.op == LOAD
+                and _fits(kernel.buffers, value.payload, store)
+                and len(loads[value.payload.buffer]) == 1
+            ):
+                pairs.append((value.payload.buffer, written))
+    return tuple(pairs)
+
+
+def replaces(body: Body, buffers: Sequence[BufferDeclaration]) -> bool:
+    """Whether a pointwise body may store where it loads: then no point may be visited twice."""
+    return any(
+        value.op == LOAD and _fits(buffers, value.payload, store)
+        for store in body.stages[0].stores
+        for value in ordered_values([store.value])
+    )
+
+
+def _fits(buffers: Sequence[BufferDeclaration], access: Access, store: Store) -> bool:
+    read, written = buffers[access.buffer], buffers[store.access.buffer]
+    return (
+        not read.written
+        and not read.movable
+        and not written.movable
+        and read.dtype is written.dtype
+        and read.size == written.size
+        and access.address == store.access.address
+        and not access.mask
+        and not access.dynamic
+    )

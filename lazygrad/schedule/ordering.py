@@ -1,0 +1,109 @@
+"""The order of kernels: as planned, but what gives memory back runs as soon as it can.
+
+In: kernels in an order that respects their dependencies. Out: the same kernels in another such order, at whose peak less
+is stored. The plan's order follows the graph: all gradients by activations before all gradients by weights, which would
+keep every activation to the end. Here a kernel that frees at least as much as it makes goes first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lazygrad.schedule.plan import ScheduledKernel
+
+
+@dataclass
+class _Unit:
+    """Kernels that stay together: one, and those before it that make something for it alone."""
+
+    kernels: list[ScheduledKernel]
+    waits_for: set[int] = field(default_factory=set)
+    users: list[int] = field(default_factory=list)
+    made: int = 0  # bytes of values that only later units need
+    reads: tuple[int, ...] = ()  # slots of others' values
+
+
+def in_memory_order(kernels: Sequence[ScheduledKernel], sizes: Mapping[int, int]) -> list[ScheduledKernel]:
+    """The kernels in a better order. ``sizes``: bytes of the slots whose memory is free after their last use."""
+    units = _units(kernels, sizes)
+    readers: dict[int, int] = {}
+    for unit in units:
+        for slot in unit.reads:
+            readers[slot] = readers.get(slot, 0) + 1
+
+    def gain(unit: _Unit) -> int:
+        return sum(sizes.get(slot, 0) for slot in unit.reads if readers[slot] == 1) - unit.made
+
+    missing = [len(unit.waits_for) for unit in units]
+    done = [False] * len(units)
+    ready = {number for number, count in enumerate(missing) if not count}
+    order: list[ScheduledKernel] = []
+    following = 0
+
+    def run(number: int) -> None:
+        unit = units[number]
+        done[number] = True
+        ready.discard(number)
+        order.extend(unit.kernels)
+        for slot in unit.reads:
+            readers[slot] -= 1
+        for user in unit.users:
+            missing[user] -= 1
+            if not missing[user]:
+                ready.add(user)
+
+    while following < len(units):
+        best = max(ready, key=lambda number: (gain(units[number]), -number))
+        if gain(units[best]) >= 0:
+            run(best)
+        else:
+            while done[following]:
+                following += 1
+            run(following)
+        while following < len(units) and done[following]:
+            following += 1
+    return order
+
+
+def _units(kernels: Sequence[ScheduledKernel], sizes: Mapping[int, int]) -> list[_Unit]:
+    reading: dict[int, set[int]] = {}  # by slot the positions of kernels that read it
+    for position, kernel in enumerate(kernels):
+        for slot, declared in zip(kernel.slots, kernel.kernel.buffers, strict=True):
+            if not declared.written:
+                reading.setdefault(slot, set()).add(position)
+    unit_of: list[int] = []
+    units: list[_Unit] = []
+    for position, kernel in enumerate(kernels):
+        private = position > 0 and _is_made_for(kernels[position - 1], position, reading, sizes)
+        if not private:
+            units.append(_Unit([]))
+        units[-1].kernels.append(kernel)
+        unit_of.append(len(units) - 1)
+    writer: dict[int, int] = {}
+    for position, kernel in enumerate(kernels):
+        number = unit_of[position]
+        unit = units[number]
+        for slot, declared in zip(kernel.slots, kernel.kernel.buffers, strict=True):
+            if slot in writer and writer[slot] != number:
+                unit.waits_for.add(writer[slot])
+            if declared.written:
+                writer[slot] = number
+                if any(unit_of[user] != number for user in reading.get(slot, ())):
+                    unit.made += sizes.get(slot, 0)
+    for number, unit in enumerate(units):
+        slots = {slot for kernel in unit.kernels for slot in kernel.slots}
+        unit.reads = tuple(sorted(slot for slot in slots if slot in sizes and writer.get(slot) != number))
+        for other in unit.waits_for:
+            units[other].users.append(number)
+    return units
+
+
+def _is_made_for(
+    kernel: ScheduledKernel, position: int, reading: Mapping[int, set[int]], sizes: Mapping[int, int]
+) -> bool:
+    """Whether all that a kernel writes is for the kernel at ``position`` alone."""
+    written = [s for s, declared in zip(kernel.slots, kernel.kernel.buffers, strict=True) if declared.written]
+    return all(slot in sizes and reading.get(slot, set()) == {position} for slot in written)

@@ -1,0 +1,138 @@
+"""Cells: the values that tensors hold, and which of them an update in place may overwrite.
+
+In: nodes. Out: cells, each held by a tensor and its detached twins. All live cells are known here, because memory may
+be overwritten only if nobody can ask for its old elements any more.
+
+An update in place leaves the old value *superseded*. When a flush computes the update, the old value's memory is free
+for the new one, as in torch, unless another tensor has the same value (a clone, which costs nothing until then). Other
+tensors that would be computed from the old value later are computed in the same flush. What a graph with history might
+need it for, a second pass of ``backward``, raises an error that names the update.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+from weakref import WeakSet, ref
+
+from lazygrad import ops
+from lazygrad.ir.node import Node, topological
+from lazygrad.ops.identity import DETACH, LEAF
+from lazygrad.ops.source import BUFFER
+from lazygrad.runtime import Buffer
+from lazygrad.tensor.recording import RECORDING
+from lazygrad.runtime.interrupts import undivided
+
+# Dead entries are dropped from the list of live cells when it has this many more than after the last time.
+SWEEP_AFTER = 8192
+
+
+class Cell:
+    """What a tensor and its detached twins share.
+
+    ``depth`` is how many operations stand one behind the other before the value is known, ``name`` torch's
+    name of the function that made it (for ``grad_fn``) where that is not the node's own. ``capture`` is the number of
+    the capture in which it was made, 0 for none.
+    """
+
+    __slots__ = ("__weakref__", "capture", "depth", "history", "name", "node")
+
+    def __init__(self, node: Node, history: bool = False, depth: int = 0, name: str | None = None) -> None:
+        self.node = node
+        self.history = history
+        self.depth = depth
+        self.name = name
+        self.capture = RECORDING.number
+        _LIVE.append(ref(self))
+        if len(_LIVE) > _next_sweep:
+            live_cells()
+
+    def without_history(self) -> Cell:
+        """This cell, or for one with history a new cell that holds the bare value."""
+        return Cell(ops.detach(self.node), depth=self.depth) if self.history else self
+
+
+class _Superseded(threading.local):
+    """What updates in place have superseded in this thread.
+
+    Another's are in the middle of steps: taking their memory would compute half of a step with this thread's.
+    """
+
+    def __init__(self) -> None:
+        self.buffers: WeakSet[Buffer] = WeakSet()
+
+
+_LIVE: list[ref[Cell]] = []
+_next_sweep = SWEEP_AFTER
+_sweeping = threading.Lock()
+_SUPERSEDED = _Superseded()
+
+
+def live_cells() -> list[Cell]:
+    """Every cell that a tensor holds, in the order in which they were made."""
+    global _next_sweep
+    with undivided:
+        if not _sweeping.acquire(blocking=False):
+            # Another thread sweeps; or this one, and the garbage collector has run a finalizer that computes something.
+            return [cell for cell in (entry() for entry in _LIVE[:]) if cell is not None]
+        try:
+            entries = _LIVE[:]
+            found = []
+            kept = []
+            for entry in entries:
+                cell = entry()
+                if cell is not None:
+                    found.append(cell)
+                    kept.append(entry)
+            _LIVE[: len(entries)] = kept  # others may have been added meanwhile
+            _next_sweep = len(kept) + SWEEP_AFTER
+            return found
+        finally:
+            _sweeping.release()
+
+
+def supersede(node: Node) -> None:
+    """The value of ``node`` was a tensor's until an update in place."""
+    if node.op is BUFFER:
+        _SUPERSEDED.buffers.add(node.result)
+
+
+def superseded() -> set[Buffer]:
+    """The values that updates in place have replaced since they were asked for the last time."""
+    found = set(_SUPERSEDED.buffers)
+    _SUPERSEDED.buffers.clear()
+    return found
+
+
+def expendable(
+    computed: Iterable[Cell], old: set[Buffer], replaced: Iterable[Cell] = ()
+) -> tuple[set[Buffer], list[Cell]]:
+    """The ``old`` values that nobody needs once ``computed`` is; and further cells to compute for that.
+
+    Cells that are ``replaced`` hold such a value now and will not any more.
+    """
+    if not old:
+        return old, []
+    chosen = {*computed, *replaced}
+    leaving = set(replaced)
+    free = set(old)
+    waiting: list[Cell] = []
+    for cell in live_cells():
+        node = cell.node
+        while node.result is None and (node.op is LEAF or node.op is DETACH):
+            node = node.inputs[0]
+        if node.result is not None:
+            if cell not in leaving:
+                free.discard(node.result)
+        elif cell not in chosen:
+            waiting.append(cell)
+    return free, _readers(waiting, free)
+
+
+def _readers(cells: list[Cell], old: set[Buffer]) -> list[Cell]:
+    """The cells whose values depend on an old one."""
+    reading: set[Node] = set()
+    for node in topological([cell.node for cell in cells]):
+        if (node.result is not None and node.result in old) or any(i in reading for i in node.inputs):
+            reading.add(node)
+    return [cell for cell in cells if cell.node in reading]
