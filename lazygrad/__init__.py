@@ -82,7 +82,7 @@ from lazygrad.settings import (
 # isort: on
 
 if TYPE_CHECKING:
-    from lazygrad import amp, autograd, hub, nn, optim, serialization, vision
+    from lazygrad import amp, autograd, hub, memory, nn, optim, serialization, vision
     from lazygrad.capture import compile
     from lazygrad.mathematics.symbolic import symbolic
     from lazygrad.serialization import load, save
@@ -126,7 +126,7 @@ __all__ = [  # noqa: RUF022
     "get_float32_matmul_precision", "set_float32_matmul_precision", "are_deterministic_algorithms_enabled",
     "is_deterministic_algorithms_warn_only_enabled", "use_deterministic_algorithms",
     # loaded when first used
-    "amp", "autograd", "compile", "hub", "load", "nn", "optim", "save", "serialization", "symbolic", "testing", "vision",
+    "amp", "autograd", "compile", "hub", "load", "memory", "nn", "optim", "save", "serialization", "symbolic", "testing", "vision",
     "__version__",
 ]
 # fmt: on
@@ -137,7 +137,7 @@ float, double, half = float32, float64, float16
 long, int, short = int64, int32, int16
 
 # Loaded at the first use of their names: packages, and functions with the module that has them.
-_SUBPACKAGES = frozenset({"amp", "autograd", "hub", "nn", "optim", "serialization", "testing", "vision"})
+_SUBPACKAGES = frozenset({"amp", "autograd", "hub", "memory", "nn", "optim", "serialization", "testing", "vision"})
 _FUNCTIONS = {
     "compile": "lazygrad.capture",
     "load": "lazygrad.serialization",

@@ -23,7 +23,7 @@ class Command(NamedTuple):
 COMMANDS = {
     "info": Command(
         lambda parser: None,
-        lambda options, console: info.info(console) or 0,
+        info.run,
         "show backends, devices, versions, the cache and all environment variables",
     ),
     "cache": Command(cache.configure, cache.cache, "show, verify, clear or add to what is remembered on disk"),

@@ -180,7 +180,7 @@ class ProgramBuilder:
         if binary is None:
             return None
         program = self._from_binary(binary)
-        if program is None:
+        if program is None and self._is_kept():
             logger.warning("the driver refuses the cached binary of program %s; it is built again", name)
             self.store.remove(f"{name}.binary")
         return program
@@ -219,9 +219,13 @@ class ProgramBuilder:
         return binary
 
     def _from_binary(self, binary: bytes) -> Any:
-        """The program; None when the driver refuses the binary, or keeps what it makes of it where nothing is checked."""
+        """The program; None when the driver refuses it, or keeps what it makes of it where nothing is checked."""
         program = load_program(self._context, self._handle, binary)
-        return program if self._driver_cache is None or driver_cache.is_in_use() else None
+        return program if self._is_kept() else None
+
+    def _is_kept(self) -> bool:
+        """Whether what the driver makes of a binary is kept where it is checked."""
+        return self._driver_cache is None or driver_cache.is_in_use()
 
 
 def _program_name(source: str) -> str:

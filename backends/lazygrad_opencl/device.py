@@ -20,13 +20,14 @@ from lazygrad.ir.index import evaluate, variable
 from lazygrad.ir.layout import Layout, row_major
 from lazygrad.ir.node import user_place
 from lazygrad.kernel.kernel import Kernel
-from lazygrad.runtime import Buffer, Capabilities, CompilingDevice, Pool, forking, profile
+from lazygrad.runtime import Buffer, Capabilities, CompilingDevice, Pool, Program, forking, profile
 from lazygrad.runtime.statistics import total
-from lazygrad_opencl.build import Function, ProgramBuilder, unique_function
+from lazygrad_opencl.build import ProgramBuilder, unique_function
 from lazygrad_opencl.capabilities import read_capabilities
 from lazygrad_opencl.devices import FoundDevice
 from lazygrad_opencl.generated import GeneratedSource
 from lazygrad_opencl.memory import Memory
+from lazygrad_opencl.parallel import Function
 from lazygrad_opencl.prelude import prelude
 from lazygrad_opencl.profile import Profile
 from lazygrad_opencl.programs import OpenCLProgram, SharedFunction, argument_sizes

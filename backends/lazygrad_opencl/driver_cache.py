@@ -1,10 +1,10 @@
 """What PoCL compiles at a kernel's first launch: kept by lazygrad, hashed, and given back to PoCL before it looks.
 
-PoCL keeps machine code in a folder and loads whatever lies there under the right name; a damaged file, such as a process
-leaves behind that is killed at the wrong moment, ends the process that loads it. So PoCL gets a folder that belongs to
-one process alone and is empty when it begins. Into it, ``restore`` puts copies of files that have an entry, with their
-hash, in lazygrad's own cache; ``collect`` makes entries of files that are new. What was not collected does not exist for
-the next process.
+PoCL keeps machine code in a folder and loads whatever lies there under the right name; a damaged file, such as a
+process leaves behind that is killed at the wrong moment, ends the process that loads it. So PoCL gets a folder that
+belongs to one process alone and is empty when it begins. Into it, ``restore`` puts copies of files that have an entry,
+with their hash, in lazygrad's own cache; ``collect`` makes entries of files that are new. What was not collected does
+not exist for the next process.
 
 In that folder a program that was loaded as LLVM's bitcode has its kernels under their names alone, which are unique to
 their text, and a program that was built from source has them below a folder with the source's hash. Programs are
@@ -29,7 +29,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from lazygrad.runtime.cache import Store
-from lazygrad.runtime.cache_folder import private_folder
+from lazygrad.runtime.cache_folder import private_folder, warn_once
 
 PLATFORM_NAME = "Portable Computing Language"
 _VARIABLE = "POCL_CACHE_DIR"
@@ -125,8 +125,23 @@ def _remove(made: Path, lock: IO[bytes], process: int) -> None:
         lock.close()
 
 
+@lru_cache(maxsize=1)
 def is_in_use() -> bool:
-    """Whether PoCL keeps its files in this process's folder. Not so if somebody else loaded PoCL before lazygrad."""
+    """Whether PoCL keeps its files in this process's folder. To be asked first when it has loaded a program, and before
+    anything is restored.
+
+    Not so if somebody else loaded PoCL before lazygrad: then nobody has checked what it finds, and nothing is kept.
+    """
+    if _has_files():
+        return True
+    warn_once(
+        "PoCL was loaded before lazygrad, by other code, and keeps kernels in a folder of its own: what is compiled in "
+        "this process is not kept. Import lazygrad and make a tensor first"
+    )
+    return False
+
+
+def _has_files() -> bool:
     return any(path.name not in (_LOCK, WORKERS) for path in folder().iterdir())
 
 
@@ -219,8 +234,8 @@ def _unpack(entry: bytes, kernel: str) -> None:
 def _write(parts: tuple[str, ...], data: bytes) -> None:
     """A file in PoCL's folder, unless it is there. Hundreds are written by a warm start: nothing is asked in vain.
 
-    A file that is there may be in use, and must not be written again: cutting it off, even to write the same, takes from
-    the process what the loader has put into its copy of the code.
+    A file that is there may be in use, and must not be written again: cutting it off, even to write the same, takes
+    from the process what the loader has put into its copy of the code.
     """
     path = str(folder())
     for name in parts[:-1]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lazygrad.ir.dtype import DType, bfloat16, bool_, float16
+from lazygrad.ir.dtype import DType, bfloat16, bool_, float16, int32
 from lazygrad.ir.value import Value
 from lazygrad.kernel.emit import Address, Condition, Emitter, Operand, fused_products
 from lazygrad.kernel.emit_index import INDEX_NAMES
@@ -38,6 +38,12 @@ class OpenCLEmitter(Emitter):
         if name.startswith(INDEX_NAMES) and lanes == 1 and not self.operations.native:
             return f"const long {name} = {_bare(operand.text)};"
         return f"const {register_type(operand.dtype, lanes, operand.bits)} {name} = {_bare(operand.text)};"
+
+    def narrow(self, index: Operand) -> Operand:
+        """As an int; a literal is one."""
+        if index.wide or index.dtype is not int32 or index.text.isdigit() or self.operations.native:
+            return index
+        return index._replace(text=f"((int){index.text})")
 
     def integer(self, number: int, dtype: DType) -> str:
         """A C literal."""

@@ -96,5 +96,3 @@ def _groups(functions: Iterable[Function]) -> Iterator[Sequence[Function]]:
         size += len(function.text)
     if group:
         yield group
-
-

@@ -82,7 +82,7 @@ class Compiler:
         if program is None:
             raise RuntimeError("PoCL refuses its own bitcode")
         for launch in job.launches:
-            kernel = pyopencl.Kernel(program, launch.function)
+            kernel: Any = pyopencl.Kernel(program, launch.function)
             for position, size in enumerate(launch.arguments):
                 if size:
                     kernel._set_arg_buf_multi((position, bytes(size)))

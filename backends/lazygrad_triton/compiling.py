@@ -28,13 +28,13 @@ from lazygrad_triton.generated import GeneratedSource, Launch
 from lazygrad_triton.remembered import Remembered
 from lazygrad_triton.signature import Signature, signature
 from lazygrad_triton.worker import Compiled, Job, Refused
-from lazygrad_triton.workers import Workers
+from lazygrad_triton.workers import TritonWorkers
 
 # a * b + c may become one fused operation, as on every other device; nothing else is relaxed.
 OPTIONS = {"enable_fp_fusion": True}
 # Nobody reads more of a compiler's output than this.
 MESSAGE_LINES = 60
-_workers = Workers()
+_workers = TritonWorkers()
 
 
 @dataclass(frozen=True)
@@ -97,9 +97,7 @@ class Compiler:
     def remembered(self, kernel: Kernel, alternative: Alternative, source: GeneratedSource) -> Remembered:
         """What ``load`` and a launch need to know of a program."""
         requests = [Request(kernel.name, source, signature(kernel), aligned) for aligned in (True, False)]
-        aligned, unaligned = (
-            tuple(self._entry(request, launch) for launch in source.launches) for request in requests
-        )
+        aligned, unaligned = (tuple(self._entry(request, launch) for launch in source.launches) for request in requests)
         movable = any(buffer.movable for buffer in kernel.buffers)
         return Remembered(source.launches, aligned, unaligned if movable else aligned, alternative)
 
@@ -123,7 +121,7 @@ class Compiler:
         if not missing:
             return {}
         paths = {request: keep(self.store, request.name, request.source.text) for request, _ in missing.values()}
-        answers = _workers.run([self._job(request, launch, paths[request]) for request, launch in missing.values()])
+        answers = _workers.compile([self._job(request, launch, paths[request]) for request, launch in missing.values()])
         made: dict[str, Binary] = {}
         refused: list[tuple[Request, Refused]] = []
         for (entry, (request, _)), answer in zip(missing.items(), answers, strict=True):

@@ -18,7 +18,17 @@ from lazygrad.ir.dtype import DType
 from lazygrad.ir.layout import row_major
 from lazygrad.ir.node import user_place
 from lazygrad.kernel.kernel import Kernel
-from lazygrad.runtime import HEURISTIC, Alternative, Buffer, Capabilities, CompilingDevice, Pool, Program, forking, profile
+from lazygrad.runtime import (
+    HEURISTIC,
+    Alternative,
+    Buffer,
+    Capabilities,
+    CompilingDevice,
+    Pool,
+    Program,
+    forking,
+    profile,
+)
 from lazygrad.runtime.arrange import row_major_array
 from lazygrad.runtime.statistics import total
 from lazygrad_triton.binaries import Binary, Target
@@ -162,7 +172,8 @@ class TritonDevice(CompilingDevice):
         return None if self._keeping is None else self._keeping.identity
 
     def remember(self, program: Program) -> Any:
-        assert isinstance(program, TritonProgram) and program.remembered is not None
+        assert isinstance(program, TritonProgram)
+        assert program.remembered is not None
         return program.remembered.to_list()
 
     def recall(self, kernels: Sequence[Kernel], remembered: Sequence[Any]) -> Sequence[TritonProgram] | None:
@@ -178,11 +189,12 @@ class TritonDevice(CompilingDevice):
         def load(aligned: bool) -> Sequence[Function]:
             binaries: Sequence[Binary] = aligned_binaries
             if not aligned:
-                found = self._keeping.load([wanted.unaligned]) if self._keeping is not None else None
-                if found is None:  # no process has needed them yet
+                known = self._keeping.load([wanted.unaligned]) if self._keeping is not None else None
+                if known is not None:
+                    (binaries,) = known
+                else:  # no process has needed them yet
                     source = self._generate(kernel, wanted.alternative)
-                    found = self._builder.build([Request(kernel.name, source, signature(kernel), aligned=False)])
-                (binaries,) = found
+                    (binaries,) = self._builder.build([Request(kernel.name, source, signature(kernel), aligned=False)])
             return [self.context.load(binary) for binary in binaries]
 
         program = TritonProgram(self, kernel, wanted.launches, load)

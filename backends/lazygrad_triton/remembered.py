@@ -9,8 +9,8 @@ from lazygrad_triton.generated import Launch
 
 
 class Remembered(NamedTuple):
-    """``aligned`` and ``unaligned`` name the entries of the launches' binaries, for offsets that are multiples of 16 and
-    for any; ``alternative`` is how the kernel was cut.
+    """``aligned`` and ``unaligned`` name the entries of the launches' binaries, for offsets that are multiples of 16
+    and for any; ``alternative`` is how the kernel was cut.
     """
 
     launches: tuple[Launch, ...]

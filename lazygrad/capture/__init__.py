@@ -3,12 +3,12 @@
     a call -> guards hold? -> replay
                  no -> trace the function over stand-ins -> structure -> executable (shared with plain code) -> replay
 
-Stands above ``tensor`` and knows no backend. ``optim``, ``nn`` and the tensor layer tell a recorder what matters through
-``lazygrad.tensor.recording``, and know nothing of this package.
+Stands above ``tensor`` and knows no backend. ``optim``, ``nn`` and the tensor layer tell a recorder what matters
+through ``lazygrad.tensor.recording``, and know nothing of this package.
 """
 
-from lazygrad.capture.explain import Explanation, VariantReport
-from lazygrad.capture.function import CompiledFunction, compile  # noqa: A004, torch's name
+from lazygrad.capture.explain import Explanation, MemoryReport, VariantReport
+from lazygrad.capture.function import CompiledFunction, compile
 from lazygrad.capture.trace import CaptureError
 
-__all__ = ["CaptureError", "CompiledFunction", "Explanation", "VariantReport", "compile"]
+__all__ = ["CaptureError", "CompiledFunction", "Explanation", "MemoryReport", "VariantReport", "compile"]

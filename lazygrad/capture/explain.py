@@ -34,6 +34,34 @@ class VariantReport:
 
 
 @dataclass(frozen=True)
+class MemoryReport:
+    """What a call will need, in bytes of the device's pool.
+
+    ``live`` is in use before it (arguments and state among it), ``results`` is made anew for what it returns and leaves
+    in ``.grad``, ``arena`` for intermediate values, and ``peak`` is the most that will be in use at one time. ``lines``
+    says which lines of the user's code the intermediate values belong to that are there when most are.
+    """
+
+    live: int
+    results: int
+    arena: int
+    lines: tuple[tuple[str, int], ...]
+
+    @property
+    def peak(self) -> int:
+        """The most bytes in use at one time."""
+        return self.live + self.results + self.arena
+
+    def __str__(self) -> str:
+        text = [
+            f"{readable_size(self.peak)} at the peak: {readable_size(self.live)} in use before, "
+            f"{readable_size(self.results)} of results, {readable_size(self.arena)} of intermediate values"
+        ]
+        text += [f"  {readable_size(size):>10}  {line}" for line, size in self.lines]
+        return "\n".join(text)
+
+
+@dataclass(frozen=True)
 class Explanation:
     """All captures of a function. ``plain`` says why it is called without being captured, if it ever is."""
 

@@ -1,7 +1,7 @@
 """``lazygrad.compile``: functions that are captured once for each kind of call, and replayed.
 
-In: a function over tensors, such as a whole training step. Out: a callable that does the same with less Python: the first
-call of a kind runs the function's code to learn its graph, later ones submit the program.
+In: a function over tensors, such as a whole training step. Out: a callable that does the same with less Python: the
+first call of a kind runs the function's code to learn its graph, later ones submit the program.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ import logging
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
 from threading import RLock
-from typing import Any, Generic, ParamSpec, TypeVar, overload
+from typing import Any, Generic, ParamSpec, TypeVar, cast, overload
 
-from lazygrad.capture.explain import Explanation, VariantReport
+from lazygrad.capture.explain import Explanation, MemoryReport, VariantReport
 from lazygrad.capture.guards import modes
 from lazygrad.capture.surroundings import watch_surroundings
 from lazygrad.capture.trace import TRACING, Trace
-from lazygrad.capture.trees import Form, flatten, names_of, rebuild
+from lazygrad.capture.trees import flatten, names_of, rebuild
 from lazygrad.capture.variant import NeedsHistory, Variant
 from lazygrad.runtime import forking
 from lazygrad.tensor import Tensor, anomaly
@@ -70,22 +70,47 @@ class CompiledFunction(Generic[P, R]):
                 tensors = []
                 flatten((args, kwargs), tensors, [])
             key = form, modes(), _signature(tensors)
-            reasons = []
-            for variant in self._variants.get(key, ()):
-                reason = variant.difference(tensors)
-                if reason is None:
-                    self._variants.move_to_end(key)
+            with TRACING:
+                variant, why = self._find(key, tensors)
+                if variant is not None:
                     result: R = variant.replay(tensors)
                     return result
-                reasons.append(reason)
-            why = reasons[-1] if reasons else self._new_key(key)
             return self._capture(args, kwargs, tensors, others, key, why)
+
+    def _find(self, key: Hashable, tensors: list[Tensor]) -> tuple[Variant | None, str]:
+        """The variant for a call, or None and why there is none."""
+        why = ""
+        for variant in self._variants.get(key, ()):
+            difference = variant.difference(tensors)
+            if difference is None:
+                self._variants.move_to_end(key)
+                return variant, ""
+            why = difference
+        return None, why or self._new_key(key)
+
+    def memory(self, *args: P.args, **kwargs: P.kwargs) -> MemoryReport:
+        """What a call with these arguments will need; nothing is computed and nothing changes.
+
+        The first time, the function is captured (and its kernels compiled) for it. On a device without a pool, as the
+        NumPy reference, everything is 0.
+        """
+        with self._lock:
+            tensors: list[Tensor] = []
+            others: list[Any] = []
+            key = flatten((args, kwargs), tensors, others), modes(), _signature(tensors)
+            with TRACING:
+                variant, why = self._find(key, tensors)
+            if variant is None:
+                variant, trace, left = self._traced(args, kwargs, tensors, others)
+                trace.undo()
+                trace.retire()
+                self._keep(key, variant, why, not left)
+            with TRACING:
+                return variant.memory()
 
     # ---- capturing
 
-    def _capture(
-        self, args: Any, kwargs: Any, tensors: list[Tensor], others: list[Any], key: Hashable, why: str
-    ) -> R:
+    def _capture(self, args: Any, kwargs: Any, tensors: list[Tensor], others: list[Any], key: Hashable, why: str) -> R:
         self._captures += 1
         if self._captures == CAPTURES_BEFORE_WARNING:
             logger.warning(
@@ -95,8 +120,25 @@ class CompiledFunction(Generic[P, R]):
                 self._captures,
                 why,
             )
+        try:
+            variant, trace, left = self._traced(args, kwargs, tensors, others)
+        except NeedsHistory:
+            self._say_plain(
+                "its result has autograd history: compile the whole step with backward(), or call it in no_grad()"
+            )
+            return self._function(*args, **kwargs)
         with TRACING:
-            trace = Trace(self._name)
+            answer: R = variant.replay(tensors, acted=True)
+        trace.retire()
+        self._keep(key, variant, why, not left)
+        return answer
+
+    def _traced(
+        self, args: Any, kwargs: Any, tensors: list[Tensor], others: list[Any]
+    ) -> tuple[Variant, Trace, list[Cell]]:
+        """A new variant, ready to be replayed, and the values that the function leaves behind."""
+        with TRACING:
+            trace = Trace(self._name, tensors)
             for other in others:
                 trace.watch(f"a {type(other).__name__}", other)
             watch_surroundings(trace, self._function)
@@ -106,31 +148,29 @@ class CompiledFunction(Generic[P, R]):
                     raise TypeError(
                         f"{self._name} returns a {type(result).__name__}, which runs later; compile what it calls"
                     )
-                variant = Variant(trace, tensors, result, left := _left_behind(trace, result))
-            except NeedsHistory:
-                trace.undo()
-                self._say_plain(
-                    "its result has autograd history: compile the whole step with backward(), or call it under no_grad()"
-                )
-                return self._function(*args, **kwargs)
+                left = _left_behind(trace, result)
+                variant = Variant(trace, tensors, result, left)
             except BaseException:
                 trace.undo()
                 raise
             trace.restore()
-            for cell in left:
-                cell.history, cell.depth = False, 0
-            variant.keep(others)
-            del result
-        answer: R = variant.replay(tensors, acted=True)
-        trace.retire()
-        kept = not left
+        try:
+            variant.build()
+        except BaseException:
+            trace.undo()
+            raise
+        for cell in left:
+            cell.history, cell.depth = False, 0
+        variant.keep(others)
+        return variant, trace, left
+
+    def _keep(self, key: Hashable, variant: Variant, why: str, kept: bool) -> None:
         self._reports.append(variant.report(why, kept))
         if kept:
             self._variants.setdefault(key, []).append(variant)
             self._variants.move_to_end(key)
             if sum(map(len, self._variants.values())) > MOST_VARIANTS:
                 self._variants.popitem(last=False)
-        return answer
 
     def _say_plain(self, why: str) -> None:
         if self._plain is None:
@@ -142,7 +182,8 @@ class CompiledFunction(Generic[P, R]):
         if not self._variants:
             return "it is the first call" if not self._captures else "it left tensors behind at the last call"
         form, now, signature = key
-        for other_form, other_modes, other_signature in reversed(self._variants):  # type: ignore[misc]
+        for other in reversed(self._variants):
+            other_form, other_modes, other_signature = cast("tuple[Any, Any, Any]", other)
             if other_form != form:
                 continue
             if other_modes != now:
@@ -219,12 +260,12 @@ def _left_behind(trace: Trace, result: Any) -> list[Cell]:
 
 
 @overload
-def compile(function: Callable[P, R], *, disable: bool = ...) -> CompiledFunction[P, R]: ...  # noqa: A001
+def compile(function: Callable[P, R], *, disable: bool = ...) -> CompiledFunction[P, R]: ...
 @overload
-def compile(function: None = ..., *, disable: bool = ...) -> Callable[[Callable[P, R]], CompiledFunction[P, R]]: ...  # noqa: A001
+def compile(function: None = ..., *, disable: bool = ...) -> Callable[[Callable[P, R]], CompiledFunction[P, R]]: ...
 
 
-def compile(function: Any = None, *, disable: bool = False) -> Any:  # noqa: A001, torch's name
+def compile(function: Any = None, *, disable: bool = False) -> Any:
     """A function that does what ``function`` does, with its Python code run once for each kind of call.
 
     The first call runs the code without computing anything, and keeps its graph as one program: forward, backward,
@@ -269,7 +310,7 @@ def compile(function: Any = None, *, disable: bool = False) -> Any:  # noqa: A00
         raise TypeError(f"compile: {type(function).__name__} is not callable")
     if inspect.isgeneratorfunction(function) or inspect.iscoroutinefunction(function):
         raise TypeError(
-            f"compile: {function.__qualname__} is a generator or coroutine function, which stops in the middle; compile "
-            "the functions that it calls"
+            f"compile: {function.__qualname__} is a generator or coroutine function, which stops in the middle; "
+            "compile the functions that it calls"
         )
     return CompiledFunction(function)

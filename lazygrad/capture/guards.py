@@ -57,7 +57,7 @@ def attributes(of: Any) -> Hashable:
 
     A class may name attributes that do not matter in ``_unguarded``.
     """
-    found = []
+    found: list[Hashable] = []
     unguarded = getattr(type(of), "_unguarded", ())
     for name, value in vars(of).items():
         if name in unguarded:

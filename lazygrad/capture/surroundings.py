@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import types
 from collections.abc import Callable, Hashable
+from functools import partial
 from typing import Any
 
 from lazygrad.capture.trees import PLAIN
@@ -29,11 +30,11 @@ def watch_surroundings(recorder: Recorder, function: Callable[..., Any]) -> None
         return
     code = function.__code__
     for name, cell in zip(code.co_freevars, function.__closure__ or (), strict=True):
-        _watch(recorder, name, lambda cell=cell: _content(cell))
+        _watch(recorder, name, partial(_content, cell))
     names = function.__globals__
     for name in code.co_names:
         if name in names:
-            _watch(recorder, name, lambda name=name: names.get(name, _MISSING))
+            _watch(recorder, name, partial(names.get, name, _MISSING))
 
 
 def _content(cell: Any) -> object:

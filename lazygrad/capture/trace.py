@@ -17,8 +17,10 @@ from lazygrad.capture.stand_in import StandIn
 from lazygrad.ir.node import Node, Place, user_place
 from lazygrad.ir.value import Number
 from lazygrad.ops import buffer as buffer_node
+from lazygrad.ops.padding import SLICE
 from lazygrad.ops.source import BUFFER
-from lazygrad.runtime import forking
+from lazygrad.runtime import Buffer, CompilingDevice, device, forking
+from lazygrad.runtime.structure import window
 from lazygrad.tensor import Tensor
 from lazygrad.tensor.cells import Cell
 from lazygrad.tensor.handle import Handle, compute, forget_pending, pending_cells
@@ -53,11 +55,25 @@ class Before(NamedTuple):
     stand_in: StandIn
 
 
-class Trace(Recorder):
-    """What a function did. ``name`` is the function's, for messages."""
+def actual(cell: Cell) -> Buffer:
+    """The buffer of a cell's value; computes it if need be. A slice of something computed is a part of its buffer."""
+    node = cell.node
+    if node.result is None:
+        part = window(node) if node.op is SLICE and isinstance(device(node.device), CompilingDevice) else None
+        if part is not None:
+            return part
+        compute([cell])
+        node = cell.node
+    buffer: Buffer = node.result
+    return buffer
 
-    def __init__(self, name: str) -> None:
+
+class Trace(Recorder):
+    """What a function did. ``name`` is the function's, for messages; ``arguments`` are what it was called with."""
+
+    def __init__(self, name: str, arguments: Sequence[Tensor] = ()) -> None:
         self.name = name
+        self._arguments = {tensor._cell for tensor in arguments}
         self.number_of_capture = next(_NUMBERS)
         self.known: dict[Cell, Before] = {}
         self.actions: list[Read | Callable[[], object]] = []
@@ -115,10 +131,14 @@ class Trace(Recorder):
             return
         if cell.history:
             self.refuse("use a tensor from outside that has autograd history")
-        if cell.node.result is None or cell.node.op is not BUFFER:
+        if cell not in self._arguments and (cell.node.result is None or cell.node.op is not BUFFER):
             self._compute([cell])
+        outer, RECORDING.recorder = RECORDING.recorder, None
+        try:
+            stand_in = StandIn(actual(cell))
+        finally:
+            RECORDING.recorder = outer
         node = cell.node
-        stand_in = StandIn(node.result)
         self.known[cell] = Before(cell, node, cell.history, cell.depth, cell.name, False, stand_in)
         cell.node = buffer_node(stand_in)
 

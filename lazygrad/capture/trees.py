@@ -1,8 +1,8 @@
 """Nested arguments and results: which tensors they hold, and what is around them.
 
-In: any nesting of tuples, lists, dicts, named tuples and dataclasses. Out: the tensors in order, and a *form*, a hashable
-description of all the rest. What is no container is a leaf: a tensor, a number or another plain value, which belongs to
-the form, or any other object, which is known by its identity.
+In: any nesting of tuples, lists, dicts, named tuples and dataclasses. Out: the tensors in order, and a *form*, a
+hashable description of all the rest. What is no container is a leaf: a tensor, a number or another plain value, which
+belongs to the form, or any other object, which is known by its identity.
 """
 
 from __future__ import annotations

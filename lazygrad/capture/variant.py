@@ -1,21 +1,21 @@
 """Variants: one capture of a function, made into a program that can be replayed.
 
-In: a trace. Out, for each call whose guards hold: the results, with all state updated in place. A replay reads no Python
-code of the function: it reads numbers of the host, takes the buffers that its tensors have now, submits one program, and
-binds tensors to what comes out.
+In: a trace. Out, for each call whose guards hold: the results, with all state updated in place. A replay runs no Python
+code of the function: it reads numbers of the host, takes the buffers that its tensors have now, submits one program,
+and binds tensors to what comes out.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lazygrad import ops, runtime
-from lazygrad.capture.explain import VariantReport
+from lazygrad.capture.explain import MemoryReport, VariantReport
 from lazygrad.capture.guards import Guard
 from lazygrad.capture.stand_in import StandIn
-from lazygrad.capture.trace import CaptureError, Read, Trace
+from lazygrad.capture.trace import CaptureError, Read, Trace, actual
 from lazygrad.capture.trees import rebuild
 from lazygrad.ir.layout import Layout
 from lazygrad.ir.node import Node, Place
@@ -23,18 +23,23 @@ from lazygrad.ir.shape import Shape, size_of
 from lazygrad.ops.source import BUFFER
 from lazygrad.runtime import Buffer, CompilingDevice, EvaluatingDevice
 from lazygrad.runtime.interrupts import undivided
-from lazygrad.runtime.structure import Structure, linearize, substitute, window
+from lazygrad.runtime.pool import size_class
+from lazygrad.runtime.structure import Structure, linearize, substitute
+from lazygrad.schedule.memory import lines_at_peak
 from lazygrad.tensor import Tensor
 from lazygrad.tensor.cells import Cell, expendable
 from lazygrad.tensor.handle import compute, tensor_of
 
-# References to the node of a cell's value, and to its buffer, while nobody else holds them: the cell's or the node's own
-# (the node has two to its buffer), the variable that is asked about, and the call that counts.
+if TYPE_CHECKING:
+    from lazygrad.runtime.executable import Executable
+
+# References to the node of a cell's value, and to its buffer, while nobody else holds them: the cell's or the node's
+# own (the node has two to its buffer), the variable that is asked about, and the call that counts.
 _OWN_NODE_REFERENCES = 3
 _OWN_BUFFER_REFERENCES = 4
 
 
-class NeedsHistory(Exception):  # noqa: N818, no error: the function is called without being captured
+class NeedsHistory(Exception):
     """The results can be differentiated, and the function did not differentiate them itself."""
 
 
@@ -54,19 +59,6 @@ class Gradient(NamedTuple):
     """A tensor whose ``.grad`` becomes a new tensor."""
 
     of: Tensor
-
-
-def actual(cell: Cell) -> Buffer:
-    """The buffer of a cell's value; computes it if need be."""
-    node = cell.node
-    if node.result is None:
-        found = window(node)
-        if found is not None:
-            return found
-        compute([cell])
-        node = cell.node
-    buffer: Buffer = node.result
-    return buffer
 
 
 class _Made(NamedTuple):
@@ -117,7 +109,7 @@ class Variant:
         for cell in left:
             roots.append(ops.detach(cell.node) if cell.history else cell.node)
             self.targets.append(cell)
-        self._bind_program(trace, roots)
+        self._describe_program(trace, roots)
 
     def _output(self, trace: Trace, tensor: Tensor, roots: list[Node]) -> Any:
         cell = tensor._cell
@@ -126,7 +118,7 @@ class Variant:
             return _Given(number) if number is not None else _Outside(tensor)
         known = self._made.get(id(tensor))
         if known is None:
-            if cell.history and not trace.has_backward:
+            if cell.history and tensor._requires_grad and not trace.has_backward:
                 raise NeedsHistory
             known = self._made[id(tensor)] = len(roots)
             roots.append(ops.detach(cell.node) if cell.history else cell.node)
@@ -135,20 +127,22 @@ class Variant:
 
     # ---- the program
 
-    def _bind_program(self, trace: Trace, roots: Sequence[Node]) -> None:
+    def _describe_program(self, trace: Trace, roots: Sequence[Node]) -> None:
         self.shapes = [(root.shape, root.dtype) for root in roots]
         self.computed = [number for number, root in enumerate(roots) if size_of(root.shape)]
         devices = {root.device for root in roots}
         if len(devices) > 1:
             raise CaptureError(
-                f"{trace.name} computes on {' and '.join(sorted(devices))}; a compiled function has one device. Compile "
-                "the parts that run on one device each"
+                f"{trace.name} computes on {' and '.join(sorted(devices))}; a compiled function has one device. "
+                "Compile the parts that run on one device each"
             )
         self.device = runtime.device(devices.pop()) if devices else None
         self.place: Place | None = roots[0].place if roots else None
         self.structure: Structure = linearize([roots[number] for number in self.computed])
         cell_of = {id(before.stand_in.allocation): before.cell for before in trace.known.values()}
-        self.layouts = {cell: (before.stand_in.layout, before.stand_in.is_window) for cell, before in trace.known.items()}
+        self.layouts = {
+            cell: (before.stand_in.layout, before.stand_in.is_window) for cell, before in trace.known.items()
+        }
         self.leaves = [self._leaf(buffer, cell_of) for buffer in self.structure.leaves]
         changed = {id(before.cell) for before in trace.changed()}
         self.replaced = [
@@ -156,13 +150,17 @@ class Variant:
             for slot, leaf in enumerate(self.leaves)
             if leaf.view is None and leaf.cell is not None and id(leaf.cell) in changed
         ]
-        self.executable = None
+        self.executable: Executable | None = None
+
+    def build(self) -> None:
+        """Finds or makes schedule and programs."""
         if isinstance(self.device, CompilingDevice) and self.computed:
             from lazygrad.runtime.compiled import find
 
-            self.executable = find(self.device, self.structure)
-            # The graph has done its part; arguments and leaves are all that is read again.
-            self.structure = self.structure._replace(order=[], steps=())
+            with self.device.lock:
+                self.executable = find(self.device, self.structure)
+            # The graph has done its part; the arguments' numbers are all that is read again.
+            self.structure = self.structure._replace(order=[], steps=(), leaves=[])
 
     def _leaf(self, buffer: Buffer, cell_of: dict[int, Cell]) -> Leaf:
         cell = cell_of.get(id(buffer.allocation))
@@ -197,6 +195,20 @@ class Variant:
             kept,
         )
 
+    def memory(self) -> MemoryReport:
+        """What the next replay will need."""
+        if self.executable is None or not isinstance(self.device, CompilingDevice):
+            return MemoryReport(0, 0, 0, ())
+        plan = self.executable.memory(self.device, self._donated())
+        schedule = self.executable.schedule
+        results = [
+            size_class(slot.size)
+            for slot, offset, donor in zip(schedule.slots, plan.offsets, plan.donors, strict=True)
+            if offset is None and donor is None
+        ]
+        arena = size_class(plan.arena) if plan.arena else 0
+        return MemoryReport(self.device.pool.statistics().live, sum(results), arena, lines_at_peak(schedule))
+
     # ---- calls
 
     def difference(self, arguments: Sequence[Tensor]) -> str | None:
@@ -208,7 +220,7 @@ class Variant:
         for cell, (layout, is_window) in self.layouts.items():
             number = self._argument_of.get(id(cell))
             buffer = actual(cell if number is None else arguments[number]._cell)
-            if buffer.layout is not layout and buffer.layout != layout or buffer.is_window != is_window:
+            if (buffer.layout is not layout and buffer.layout != layout) or buffer.is_window != is_window:
                 what = "a tensor from outside" if number is None else f"argument {number}"
                 return f"{what} lies in memory in another way, or is a part of a larger tensor"
         return None
@@ -310,4 +322,3 @@ class Variant:
             cell = arguments[target]._cell if isinstance(target, int) else target
             assert isinstance(cell, Cell)
             cell.node, cell.history, cell.depth, cell.name = ops.buffer(buffer), False, 0, None
-

@@ -1,4 +1,4 @@
-"""``python -m lazygrad cache``: what is remembered on disk, whether it is sound, adding packs to it, and removing it."""
+"""``python -m lazygrad cache``: what is remembered on disk, whether it is sound; adding packs to it; removing it."""
 
 from __future__ import annotations
 
@@ -56,7 +56,9 @@ def show(options: argparse.Namespace, console: Console) -> int:
         size = readable_size(sum(each.size for each in found))
         table.add_row(escape(WHAT.get(group, group)), str(len(found)), size, _time(used[0]), _time(used[-1]))
     total = sum(each.size for found in groups.values() for each in found)
-    console.print(f"{cache_folder()}: {readable_size(total)} of at most {readable_size(eviction.limit())}", markup=False)
+    console.print(
+        f"{cache_folder()}: {readable_size(total)} of at most {readable_size(eviction.limit())}", markup=False
+    )
     if groups:
         console.print(table)
     return 0
@@ -86,7 +88,9 @@ def verify(options: argparse.Namespace, console: Console) -> int:
     for line in damaged:
         console.print(line, markup=False, soft_wrap=True)
     if damaged:
-        console.print(f"{len(damaged)} of {checked} entries are damaged. They are never used, and built again when needed.")
+        console.print(
+            f"{len(damaged)} of {checked} entries are damaged. They are never used, and built again when needed."
+        )
         return 1
     console.print(f"{checked} entries, all sound.")
     return 0
@@ -99,7 +103,9 @@ def clear(options: argparse.Namespace, console: Console) -> int:
         console.print(f"{cache_folder()} is empty.", markup=False)
         return 0
     size = readable_size(sum(each.size for each in eviction.files()))
-    question = f"Remove {size} of compiled kernels and schedules from {cache_folder()}? They are made again when needed."
+    question = (
+        f"Remove {size} of compiled kernels and schedules from {cache_folder()}? They are made again when needed."
+    )
     if not options.yes:
         if not sys.stdin.isatty():
             console.print(f"{question} Nobody can answer here: say --yes.", markup=False)

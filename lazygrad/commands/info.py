@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
+import argparse
 import platform
 import re
 from collections.abc import Iterator
 from importlib import metadata
-from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
@@ -15,7 +14,8 @@ from rich.table import Table
 
 from lazygrad import environment
 from lazygrad.ir.dtype import DType, accumulator
-from lazygrad.runtime.cache import cache_folder
+from lazygrad.runtime import eviction
+from lazygrad.runtime.cache_folder import cache_folder
 from lazygrad.runtime.device import Capabilities, CompilingDevice
 from lazygrad.runtime.pool import readable_size
 from lazygrad.runtime.registry import available_backends, backend, default_device, device
@@ -28,6 +28,12 @@ def info(console: Console | None = None) -> None:
     console = console or Console()
     for table in (_versions(), _devices(), _cache(), _variables()):
         console.print(table)
+
+
+def run(options: argparse.Namespace, console: Console) -> int:
+    """Runs the command; returns the exit status."""
+    info(console)
+    return 0
 
 
 def _table(title: str, *columns: str) -> Table:
@@ -110,24 +116,12 @@ def _dtypes(dtypes: frozenset[DType]) -> str:
 
 
 def _cache() -> Table:
-    folder = cache_folder()
-    files, size = _contents(folder)
-    table = _table("\nCache", "folder", "contents")
-    table.add_row(escape(str(folder)), f"{files} files, {readable_size(size)}; may be deleted at any time")
+    found = list(eviction.files())
+    size = readable_size(sum(each.size for each in found))
+    table = _table("\nCache (python -m lazygrad cache)", "folder", "contents")
+    most = f"at most {readable_size(eviction.limit())}"
+    table.add_row(escape(str(cache_folder())), f"{len(found)} files, {size} of {most}; may be deleted at any time")
     return table
-
-
-def _contents(folder: Path) -> tuple[int, int]:
-    """How many files a folder holds, and their bytes."""
-    files = size = 0
-    for root, _, names in os.walk(folder):
-        for name in names:
-            try:
-                size += Path(root, name).lstat().st_size
-                files += 1
-            except OSError:
-                continue
-    return files, size
 
 
 def _variables() -> Table:

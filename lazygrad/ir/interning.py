@@ -9,7 +9,7 @@ only where none is, and taken out only if it is dead at that moment; so of an ob
 from __future__ import annotations
 
 from collections.abc import Hashable
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 from weakref import _remove_dead_weakref, ref  # type: ignore[attr-defined]  # what WeakValueDictionary is built on
 
 T = TypeVar("T")
@@ -46,6 +46,7 @@ class InternTable(Generic[T]):
 
         self._entries = entries
         self._forget = forget
+        _TABLES.append(self)
 
     def get(self, key: Hashable) -> T | None:
         """The live object of that key, else None."""
@@ -66,5 +67,20 @@ class InternTable(Generic[T]):
             # It has just died, and whoever let go of it has not come to forget it.
             _remove_dead_weakref(self._entries, key)
 
+    def sweep(self) -> None:
+        """Forgets what was not forgotten: Python ends a callback that Ctrl-C meets, and its entry keeps its key alive."""
+        for key, entry in list(self._entries.items()):
+            if entry() is None:
+                _remove_dead_weakref(self._entries, key)
+
     def __len__(self) -> int:
         return len(self._entries)
+
+
+_TABLES: list[InternTable[Any]] = []
+
+
+def sweep() -> None:
+    """Forgets in all tables what was not forgotten. Slow: for when memory is wanted."""
+    for table in _TABLES:
+        table.sweep()

@@ -101,7 +101,7 @@ class Emitter(IndexEmitter):
         if operand.dtype is not value.dtype:
             operand = operand._replace(text=self.convert(operand, value.dtype), dtype=value.dtype)
             return self.declare(operand) if operand.wide else operand
-        return operand
+        return self.narrow(operand)
 
     def _valid(self, mask: Mask) -> Operand:
         uniform, wide = self.condition(mask)

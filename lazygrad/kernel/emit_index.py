@@ -78,6 +78,10 @@ class IndexEmitter(Levels):
         """In which order the terms of a sum are added: what is the same for all lanes first."""
         return wide, depth
 
+    def narrow(self, index: Operand) -> Operand:
+        """A uniform index beside lanes, or as a value: of its own type, where a target keeps indices in wider ones."""
+        return index
+
     # ---- indices
 
     def index(self, index: Index) -> Operand:
@@ -195,6 +199,10 @@ class IndexEmitter(Levels):
             if parts and (wide, depth) != (current.wide, current.depth) and len(parts) > 1:
                 current = self.declare(current._replace(text=_joined(parts)), _SUM)
                 parts = [f"+ {current.text}"]
+            if wide and parts and not current.wide:
+                uniform = Operand(f"({_joined(parts)})", dtype)
+                narrow = self.narrow(uniform)
+                parts = parts if narrow is uniform else [f"+ {narrow.text}"]
             parts.append(text)
             current = Operand("", dtype, wide | current.wide, max(depth, current.depth))
         if not parts or (index.constant and not self.constant_first):

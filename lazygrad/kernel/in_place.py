@@ -1,8 +1,9 @@
 """Which buffers that a kernel writes may lie in the memory of which it reads.
 
-In: a kernel. Out: pairs of positions. What holds for each pair: at every point of one pointwise body the element that
-is stored is at the address of the one element that is loaded, and depends on it, so that no order of the points and
-no compiler can store it before it is loaded. A code generator must visit each point of such a body once (``replaces``).
+In: a kernel. Out: pairs of positions. What holds for each pair: at every point of one pointwise body, or of the
+epilogue of a contraction, the element that is stored is at the address of the one element that is loaded, and depends
+on it, so that no order of the points and no compiler can store it before it is loaded. A code generator must visit
+each point of a pointwise body once if it ``replaces``, and each of an epilogue in any case.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from lazygrad.ir.value import LOAD
-from lazygrad.kernel.forms import is_pointwise
+from lazygrad.kernel.forms import has_contraction, is_pointwise
 from lazygrad.kernel.kernel import Access, Body, BufferDeclaration, Kernel, Store
 from lazygrad.kernel.walk import ordered_values
 
@@ -25,30 +26,35 @@ def in_place_pairs(kernel: Kernel) -> tuple[tuple[int, int], ...]:
 
     A buffer may be in several pairs, of which one can be used.
     """
-    loads: dict[int, set[tuple[int, Access]]] = {}
-    stores: dict[int, list[tuple[int, Store]]] = {}
+    loads: dict[int, set[tuple[int, int, Access]]] = {}
+    stores: dict[int, list[tuple[int, int, Store]]] = {}
     for number, body in enumerate(kernel.bodies):
-        for stage in body.stages:
+        for position, stage in enumerate(body.stages):
             for value in stage.values:
                 if value.op == LOAD:
-                    loads.setdefault(value.payload.buffer, set()).add((number, value.payload))
+                    loads.setdefault(value.payload.buffer, set()).add((number, position, value.payload))
             for store in stage.stores:
-                stores.setdefault(store.access.buffer, []).append((number, store))
+                stores.setdefault(store.access.buffer, []).append((number, position, store))
     pairs = []
     for written, places in stores.items():
         if len(places) != 1:
             continue
-        ((number, store),) = places
-        if not is_pointwise(kernel.bodies[number]) or store.access.mask or store.access.dynamic:
+        ((number, position, store),) = places
+        body = kernel.bodies[number]
+        if not (is_pointwise(body) or _is_epilogue(body, position)) or store.access.mask or store.access.dynamic:
             continue
         for value in ordered_values([store.value]):
-            if (
-                value.op == LOAD
-                and _fits(kernel.buffers, value.payload, store)
-                and len(loads[value.payload.buffer]) == 1
-            ):
-                pairs.append((value.payload.buffer, written))
+            access = value.payload
+            if value.op == LOAD and _fits(kernel.buffers, access, store) and len(loads[access.buffer]) == 1:
+                ((at, stage_at, _),) = loads[access.buffer]
+                if (at, stage_at) == (number, position):
+                    pairs.append((access.buffer, written))
     return tuple(pairs)
+
+
+def _is_epilogue(body: Body, position: int) -> bool:
+    """Whether a stage finishes the elements of a contraction, each once."""
+    return position == 1 == len(body.stages) - 1 and has_contraction(body) and not body.stages[1].axes
 
 
 def replaces(body: Body, buffers: Sequence[BufferDeclaration]) -> bool:

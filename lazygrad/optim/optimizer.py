@@ -25,7 +25,7 @@ from lazygrad.optim.whole_step import Before
 from lazygrad.tensor import Tensor
 from lazygrad.tensor.grad_mode import SWITCH
 from lazygrad.tensor.gradient import clear_gradients
-from lazygrad.tensor.recording import effect, guard
+from lazygrad.tensor.recording import RECORDING, effect, guard
 
 ParamGroup: TypeAlias = dict[str, Any]
 Params: TypeAlias = Iterable[Tensor] | Iterable[ParamGroup] | Iterable[tuple[str, Tensor]]
@@ -58,8 +58,8 @@ class Optimizer:
     # State that is a number of the host rather than a tensor (until a step with `found_inf` makes it one): written
     # as a tensor, as torch does.
     _host_state: ClassVar[tuple[str, ...]] = ("step",)
-    # A captured step counts for itself.
-    _unguarded: ClassVar[frozenset[str]] = frozenset({"_step_count"})
+    # A captured step counts for itself, and guards its state where it uses it.
+    _unguarded: ClassVar[frozenset[str]] = frozenset({"_step_count", "_prepared"})
 
     param_groups: list[ParamGroup]
     state: defaultdict[Tensor, dict[str, Any]]
@@ -144,14 +144,16 @@ class Optimizer:
         if closure is not None:
             with lazygrad.enable_grad():
                 loss = closure()
-        before = Before(self)
+        # A capture that fails takes everything back itself.
+        before = Before(self) if RECORDING.recorder is None else None
         records, SWITCH.enabled = SWITCH.enabled, False
         try:
             submitted = self._updated()
             effect(partial(self._count_step, 1), partial(self._count_step, -1))
             lazygrad.realize(submitted)
         except BaseException:
-            before.restore()
+            if before is not None:
+                before.restore()
             raise
         finally:
             SWITCH.enabled = records

@@ -15,8 +15,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lazygrad.runtime import eviction
-from lazygrad.runtime.eviction import UNFINISHED
 from lazygrad.runtime.cache_folder import TAG, cache_folder, private_folder, warn_cannot_write, warn_once
+from lazygrad.runtime.eviction import UNFINISHED
 
 # Entries of another format are not read. Raise it when what is stored changes its meaning.
 FORMAT = b"lazygrad cache 1\n"
@@ -127,7 +127,7 @@ class Store:
                     return None
                 self._write(path, data)
         except OSError as error:
-            warn_cannot_write(self.folder, error)
+            warn_cannot_write(error)
             return None
         eviction.keep(str(path), len(data))
         return path

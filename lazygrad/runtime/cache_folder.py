@@ -57,7 +57,7 @@ def private_folder(*below: str) -> Path | None:
                     warn_once(f"the cache folder {path} {objection}; nothing is read from it and nothing kept in it")
                     return None
     except OSError as error:
-        warn_cannot_write(path, error)
+        warn_cannot_write(error)
         return None
     return path
 
@@ -76,9 +76,10 @@ def _objection(path: Path) -> str:
     return ""
 
 
-def warn_cannot_write(path: Path, error: OSError) -> None:
-    """One warning for each folder and reason."""
-    warn_once(f"the cache folder {path} cannot be written ({error.strerror or error}); what is compiled is not kept")
+def warn_cannot_write(error: OSError) -> None:
+    """One warning for each reason."""
+    reason = error.strerror or error
+    warn_once(f"the cache folder {cache_folder()} cannot be written ({reason}); what is compiled is not kept")
 
 
 @cache

@@ -1,8 +1,8 @@
 """The bound on the cache's size: what was not used for longest goes first.
 
-In: the cache folder and ``LAZYGRAD_CACHE_LIMIT``. Out: files of at most that many bytes, when a process that has written
-something ends, and now and then before. A file's time is when it was last used (``Store.read_plain`` sees to that). What
-this process has written or read stays; another process that finds a file gone builds it again.
+In: the cache folder and ``LAZYGRAD_CACHE_LIMIT``. Out: files of at most that many bytes, when a process that has
+written something ends, and now and then before. A file's time is when it was last used (``Store.read_plain`` sees to
+that). What this process has written or read stays; another process that finds a file gone builds it again.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def files() -> Iterator[Kept]:
 
 
 def evict(most: int | None = None) -> int:
-    """Removes what was not used for longest until at most ``most`` bytes (the limit) are left; returns bytes removed."""
+    """Removes what was not used for longest until at most ``most`` bytes (the limit) are left; returns their number."""
     most = limit() if most is None else most
     found = list(files())
     total = sum(each.size for each in found)

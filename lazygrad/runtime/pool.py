@@ -13,6 +13,7 @@ from threading import RLock
 from typing import Any, NamedTuple, Protocol
 from weakref import ref
 
+from lazygrad.ir.interning import sweep
 from lazygrad.ir.node import Place
 from lazygrad.runtime.buffer import Allocation
 from lazygrad.runtime.errors import OutOfMemoryError
@@ -21,6 +22,8 @@ from lazygrad.runtime.interrupts import undivided
 # Eight classes an octave waste at most an eighth and still let similar sizes share.
 CLASSES_PER_OCTAVE = 8
 SMALLEST_CLASS = 256
+# An eighth of an arena would be much; there are few of them.
+LARGEST_STEP = 1 << 20
 # How many holders an out-of-memory message names.
 NAMED_HOLDERS = 5
 
@@ -56,6 +59,14 @@ class PoolStatistics(NamedTuple):
     reuses: int
 
 
+class Holder(NamedTuple):
+    """A user's line, and the bytes and the number of buffers that it has made and that are in use."""
+
+    line: str
+    size: int
+    buffers: int
+
+
 def size_class(size: int) -> int:
     """The number of bytes that a request of ``size`` really takes.
 
@@ -65,6 +76,7 @@ def size_class(size: int) -> int:
     if size <= SMALLEST_CLASS:
         return SMALLEST_CLASS
     step = max(1 << ((size - 1).bit_length() - 1), SMALLEST_CLASS) // CLASSES_PER_OCTAVE
+    step = min(step, LARGEST_STEP)
     return -(-size // step) * step
 
 
@@ -109,6 +121,7 @@ class Pool:
     def empty_cache(self) -> None:
         """Gives all memory that is kept for reuse back to the device."""
         with self._lock, undivided:
+            sweep()
             self._take_in()
             self._empty()
 
@@ -119,6 +132,23 @@ class Pool:
             return PoolStatistics(
                 self._live_bytes, self._peak_bytes, self._cached_bytes, self._allocations, self._reuses
             )
+
+    def reset_peak(self) -> None:
+        """Forgets the peak: it is what is in use now."""
+        with self._lock, undivided:
+            self._take_in()
+            self._peak_bytes = self._live_bytes
+
+    def holders(self) -> list[Holder]:
+        """What is in use by the user's lines that made it, the largest first."""
+        with self._lock, undivided:
+            self._take_in()
+            lent = list(self._live.values())
+        by_line: dict[str, list[int]] = {}
+        for each in lent:
+            by_line.setdefault(str(each.place) if each.place is not None else "an unknown line", []).append(each.size)
+        found = [Holder(line, sum(sizes), len(sizes)) for line, sizes in by_line.items()]
+        return sorted(found, key=lambda holder: (-holder.size, holder.line))
 
     def _take_in(self) -> None:
         while self._returned:
@@ -150,6 +180,7 @@ class Pool:
 
     def _make_room(self) -> None:
         gc.collect()  # buffers held by reference cycles only
+        sweep()
         self._take_in()
         self._empty()
 

@@ -147,7 +147,9 @@ class Workers(Generic[JobT, AnswerT]):
     def run(
         self, program: Program, jobs: Iterable[JobT], title: str, seconds: float | None = None
     ) -> Iterator[tuple[int, AnswerT | EndedError, str]]:
-        """Runs the jobs, several at once, each as soon as it is known. Yields each one's number, its answer, and what the process said.
+        """Runs the jobs, several at once, each as soon as it is known.
+
+        Yields each one's number, its answer, and what the process said.
 
         An interrupt, or an iteration that is given up, ends the processes that are at work.
         """
@@ -155,10 +157,11 @@ class Workers(Generic[JobT, AnswerT]):
 
         with ThreadPoolExecutor(self.limit) as threads:
             pending: dict[Future[tuple[AnswerT | EndedError, str]], int] = {}
+            at_work: set[Worker[JobT, AnswerT]] = set()  # for this call; others may have processes at work, too
             bar = tqdm(desc=title, delay=PROGRESS_AFTER, leave=False, file=sys.stderr, disable=None)
             try:
                 for number, job in enumerate(jobs):
-                    pending[threads.submit(self._run_one, program, job, seconds)] = number
+                    pending[threads.submit(self._run_one, program, job, seconds, at_work)] = number
                 bar.total = len(pending)
                 for done in as_completed(pending):
                     bar.update()
@@ -167,36 +170,38 @@ class Workers(Generic[JobT, AnswerT]):
                 bar.close()
                 for future in pending:
                     future.cancel()
-                self._interrupt()
+                with self._lock:
+                    for worker in at_work:
+                        worker.kill()
 
-    def _run_one(self, program: Program, job: JobT, seconds: float | None) -> tuple[AnswerT | EndedError, str]:
+    def _run_one(
+        self, program: Program, job: JobT, seconds: float | None, at_work: set[Worker[JobT, AnswerT]]
+    ) -> tuple[AnswerT | EndedError, str]:
         while True:
-            worker = self._take(program)
+            worker = self._take(program, at_work)
             try:
                 answer = worker.run(job, seconds)
             except EndedError as error:
                 with self._lock:
                     self._busy.discard(worker)
+                    at_work.discard(worker)
                 if worker.jobs > 1:
                     continue  # it may have ended before the job came; a new one tells
                 return error, ""
             said = worker.said()
             with self._lock:
                 self._busy.discard(worker)
+                at_work.discard(worker)
                 self._idle.append(worker)
             return answer, said
 
-    def _take(self, program: Program) -> Worker[JobT, AnswerT]:
+    def _take(self, program: Program, at_work: set[Worker[JobT, AnswerT]]) -> Worker[JobT, AnswerT]:
         with self._lock:
             self._forget_parents()
             worker = self._idle.pop() if self._idle else Worker[Any, Any](program)
             self._busy.add(worker)
+            at_work.add(worker)
             return worker
-
-    def _interrupt(self) -> None:
-        with self._lock:
-            for worker in self._busy:
-                worker.kill()
 
     def _forget_parents(self) -> None:
         """After a fork the processes belong to the parent."""

@@ -1,8 +1,8 @@
 """Kernels that another process has planned: what launching needs is there, the bodies are read when somebody asks.
 
-In: names, buffers, scalars, and bodies as bytes. Out: kernels like any others. Launches look at buffers and scalars only,
-so a warm start does not build hundreds of thousands of index expressions that nobody reads; printing, verifying and
-generating source do read them.
+In: names, buffers, scalars, and bodies as bytes. Out: kernels like any others. Launches look at buffers and scalars
+only, so a warm start does not build thousands of expressions that nobody reads; printing, verifying and generating
+source do read them.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def pack_bodies(kernels: Sequence[Kernel]) -> bytes:
 
 
 class PackedBodies:
-    """The bodies of several kernels. The bytes must come from a place that nobody else can write to: they are a pickle."""
+    """The bodies of several kernels. The bytes are a pickle: they must come from where nobody else can write."""
 
     def __init__(self, packed: bytes) -> None:
         self._packed = packed

@@ -11,12 +11,14 @@ import logging
 import os
 from collections.abc import Sequence
 from functools import lru_cache
-from importlib.metadata import EntryPoint, entry_points
 from threading import RLock
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from lazygrad.runtime import forking
 from lazygrad.runtime.device import Device, DeviceInformation
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 GROUP = "lazygrad.backends"
 logger = logging.getLogger("lazygrad")
@@ -54,6 +56,8 @@ _chosen: list[str] = []  # the best device, once it is known
 
 @lru_cache(maxsize=1)
 def _entry_points() -> dict[str, EntryPoint]:
+    from importlib.metadata import entry_points  # a tenth of the time that importing lazygrad takes
+
     found: dict[str, EntryPoint] = {}
     for point in entry_points(group=GROUP):
         known = found.get(point.name)

@@ -1,8 +1,9 @@
 """A schedule with its programs as bytes, and back.
 
-In: a schedule, what the device remembers of each program, and the nodes of the graph that it was made for. Out: one line
-of JSON with all that launching needs, followed by the kernels' bodies (see ``recalled_kernel``). A kernel's place, the
-user's line for messages, is kept as the number of a node that has it: another process has that node, with its own line.
+In: a schedule, what the device remembers of each program, and the nodes of the graph that it was made for. Out: one
+line of JSON with all that launching needs, followed by the kernels' bodies (see ``recalled_kernel``). A kernel's place,
+the user's line for messages, is kept as the number of a node that has it: another process has that node, with its own
+line.
 """
 
 from __future__ import annotations
@@ -43,9 +44,9 @@ def write_record(
     kernels: list[Any] = []
     programs: list[Any] = []
     nodes: dict[tuple[int, int], int] = {}
-    for number, node in enumerate(order):
-        if node.place is not None:
-            nodes.setdefault(_key(node.place), number)
+    for number, each in enumerate(order):
+        if each.place is not None:
+            nodes.setdefault(_key(each.place), number)
     launches = []
     for position, scheduled in enumerate(schedule.kernels):
         if scheduled.kernel not in numbers:

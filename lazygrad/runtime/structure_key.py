@@ -1,7 +1,7 @@
 """The structure of a graph, and what else decides its schedule, as text that is the same in every process.
 
-In: a structure's steps, capabilities, any of the records they are made of. Out: text in which equal things are equal and
-different things different. No identities, no hashes and no orders of sets get into it.
+In: a structure's steps, capabilities, any of the records they are made of. Out: text in which equal things are equal
+and different things different. No identities, no hashes and no orders of sets get into it.
 """
 
 from __future__ import annotations

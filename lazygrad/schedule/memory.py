@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Set
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import NamedTuple
 
 from lazygrad.schedule.schedule import Schedule
@@ -80,21 +81,31 @@ def _shared(
     leaves = schedule.leaves
     shared: dict[int, int] = {}
     donors: dict[int, int] = {}
-    taken: set[int] = set()  # leaves, and declared slots, that have been overwritten
+
+    def fits(source: int, target: int, position: int) -> bool:
+        if source < leaves:
+            return target in roots and source in donated and leaf_last[source] == position
+        made = source - leaves
+        ends_here = schedule.last_use[made] == position
+        same = schedule.slots[made].size == schedule.slots[target].size
+        return target not in roots and made not in roots and ends_here and same
+
     for position, scheduled in enumerate(schedule.kernels):
+        sources: dict[int, list[int]] = {}
         for read, written in scheduled.in_place:
             source, target = scheduled.slots[read], scheduled.slots[written] - leaves
-            if source in taken or target in shared or target in donors:
-                continue
-            if source < leaves:
-                if target in roots and source in donated and leaf_last[source] == position:
-                    donors[target] = source
-                    taken.add(source)
-            elif target not in roots and source - leaves not in roots:
-                same = schedule.slots[source - leaves].size == schedule.slots[target].size
-                if same and schedule.last_use[source - leaves] == position:
-                    shared[target] = source - leaves
-                    taken.add(source)
+            if fits(source, target, position):
+                sources.setdefault(target, []).append(source)
+        taken: set[int] = set()
+        # Adam's parameter could take the memory of its moments too, which can take their own only.
+        for target in sorted(sources, key=lambda target: len(sources[target])):
+            free = [source for source in sources[target] if source not in taken]
+            if free:
+                taken.add(free[0])
+                if free[0] < leaves:
+                    donors[target] = free[0]
+                else:
+                    shared[target] = free[0] - leaves
     return shared, donors
 
 
@@ -138,3 +149,28 @@ def _place(blocks: list[_Block]) -> tuple[int, dict[int, int]]:
         arena = max(arena, start + block.size)
         offsets.update(dict.fromkeys(block.slots, start))
     return arena, offsets
+
+
+def lines_at_peak(schedule: Schedule) -> tuple[tuple[str, int], ...]:
+    """The user's lines whose intermediate values are there when most bytes are, with those bytes, the largest first."""
+    leaves = schedule.leaves
+    roots = {slot - leaves for slot in schedule.roots}
+    made: dict[int, tuple[int, str]] = {}  # by slot the first kernel that touches it, and the line
+    for position, scheduled in enumerate(schedule.kernels):
+        for slot in scheduled.slots:
+            if slot >= leaves:
+                made.setdefault(slot - leaves, (position, str(scheduled.place or "an unknown line")))
+    change = [0] * (len(schedule.kernels) + 1)
+    for slot, (position, _) in made.items():
+        if slot not in roots:
+            change[position] += schedule.slots[slot].size
+            change[schedule.last_use[slot] + 1] -= schedule.slots[slot].size
+    live = list(accumulate(change))
+    if not made:
+        return ()
+    peak = max(range(len(live)), key=live.__getitem__)
+    lines: dict[str, int] = {}
+    for slot, (position, line) in made.items():
+        if slot not in roots and position <= peak <= schedule.last_use[slot]:
+            lines[line] = lines.get(line, 0) + schedule.slots[slot].size
+    return tuple(sorted(lines.items(), key=lambda entry: (-entry[1], entry[0])))

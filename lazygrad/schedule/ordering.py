@@ -1,8 +1,9 @@
 """The order of kernels: as planned, but what gives memory back runs as soon as it can.
 
-In: kernels in an order that respects their dependencies. Out: the same kernels in another such order, at whose peak less
-is stored. The plan's order follows the graph: all gradients by activations before all gradients by weights, which would
-keep every activation to the end. Here a kernel that frees at least as much as it makes goes first.
+In: kernels in an order that respects their dependencies. Out: the same kernels in another such order, at whose peak
+less is stored. The plan's order follows the graph: all gradients by activations before all gradients by weights, which
+would keep every activation to the end. Here a kernel that frees at least as much as it makes goes first. And one that
+could write in the place of a leaf (a parameter) waits, where it can, for the others that read that leaf.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from lazygrad.schedule.plan import ScheduledKernel
+    from lazygrad.schedule.schedule import ScheduledKernel
 
 
 @dataclass
@@ -26,9 +27,13 @@ class _Unit:
     reads: tuple[int, ...] = ()  # slots of others' values
 
 
-def in_memory_order(kernels: Sequence[ScheduledKernel], sizes: Mapping[int, int]) -> list[ScheduledKernel]:
-    """The kernels in a better order. ``sizes``: bytes of the slots whose memory is free after their last use."""
+def in_memory_order(kernels: Sequence[ScheduledKernel], leaves: int, sizes: Mapping[int, int]) -> list[ScheduledKernel]:
+    """The kernels in a better order.
+
+    Slots below ``leaves`` are given; ``sizes`` has the bytes of the slots whose memory is free after their last use.
+    """
     units = _units(kernels, sizes)
+    _wait_for_readers(units, leaves)
     readers: dict[int, int] = {}
     for unit in units:
         for slot in unit.reads:
@@ -41,7 +46,6 @@ def in_memory_order(kernels: Sequence[ScheduledKernel], sizes: Mapping[int, int]
     done = [False] * len(units)
     ready = {number for number, count in enumerate(missing) if not count}
     order: list[ScheduledKernel] = []
-    following = 0
 
     def run(number: int) -> None:
         unit = units[number]
@@ -55,17 +59,43 @@ def in_memory_order(kernels: Sequence[ScheduledKernel], sizes: Mapping[int, int]
             if not missing[user]:
                 ready.add(user)
 
-    while following < len(units):
+    while ready:
         best = max(ready, key=lambda number: (gain(units[number]), -number))
-        if gain(units[best]) >= 0:
-            run(best)
-        else:
-            while done[following]:
-                following += 1
-            run(following)
-        while following < len(units) and done[following]:
-            following += 1
+        run(best if gain(units[best]) >= 0 else min(ready))
+    assert all(done), "kernels wait for each other in a circle"
     return order
+
+
+def _wait_for_readers(units: Sequence[_Unit], leaves: int) -> None:
+    """Lets units that may overwrite a leaf come after its other readers, unless one of these depends on them."""
+    readers: dict[int, list[int]] = {}
+    overwriting: list[tuple[int, int]] = []
+    for number, unit in enumerate(units):
+        for kernel in unit.kernels:
+            for slot in dict.fromkeys(slot for slot in kernel.slots if slot < leaves):
+                readers.setdefault(slot, []).append(number)
+            for read, _ in kernel.in_place:
+                if kernel.slots[read] < leaves:
+                    overwriting.append((number, kernel.slots[read]))
+    for number, slot in overwriting:
+        for other in readers[slot]:
+            waits = other == number or other in units[number].waits_for
+            if not waits and not _depends(units, other, number):
+                units[number].waits_for.add(other)
+                units[other].users.append(number)
+
+
+def _depends(units: Sequence[_Unit], later: int, earlier: int) -> bool:
+    seen = {later}
+    stack = [later]
+    while stack:
+        for other in units[stack.pop()].waits_for:
+            if other == earlier:
+                return True
+            if other not in seen:
+                seen.add(other)
+                stack.append(other)
+    return False
 
 
 def _units(kernels: Sequence[ScheduledKernel], sizes: Mapping[int, int]) -> list[_Unit]:

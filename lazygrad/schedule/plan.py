@@ -99,7 +99,9 @@ class _Planner:
 
     def _ordered(self, results: Set[int]) -> list[ScheduledKernel]:
         declared = enumerate(self.declared, start=self.leaf_count)
-        return in_memory_order(self.kernels, {slot: made.size for slot, made in declared if slot not in results})
+        return in_memory_order(
+            self.kernels, self.leaf_count, {slot: made.size for slot, made in declared if slot not in results}
+        )
 
     def _visible(self, roots: Sequence[Node], wishes: Wishes) -> list[Node]:
         """Each root as a value of its own that some kernel writes, row-major.

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable
+from itertools import compress, repeat
 from weakref import WeakSet, ref
 
 from lazygrad import ops
@@ -20,8 +21,8 @@ from lazygrad.ir.node import Node, topological
 from lazygrad.ops.identity import DETACH, LEAF
 from lazygrad.ops.source import BUFFER
 from lazygrad.runtime import Buffer
-from lazygrad.tensor.recording import RECORDING
 from lazygrad.runtime.interrupts import undivided
+from lazygrad.tensor.recording import RECORDING
 
 # Dead entries are dropped from the list of live cells when it has this many more than after the last time.
 SWEEP_AFTER = 8192
@@ -45,7 +46,7 @@ class Cell:
         self.capture = RECORDING.number
         _LIVE.append(ref(self))
         if len(_LIVE) > _next_sweep:
-            live_cells()
+            _entries()
 
     def without_history(self) -> Cell:
         """This cell, or for one with history a new cell that holds the bare value."""
@@ -70,23 +71,33 @@ _SUPERSEDED = _Superseded()
 
 def live_cells() -> list[Cell]:
     """Every cell that a tensor holds, in the order in which they were made."""
+    return [cell for cell in (entry() for entry in _entries()) if cell is not None]
+
+
+def _values() -> list[tuple[ref[Cell], Node]]:
+    """The nodes of all live cells.
+
+    The cells are not held, not even for the time of a few instructions: to other threads those of theirs would look
+    alive that only this one holds, and be computed. Whatever runs in C alone is not divided.
+    """
+    entries = _entries()
+    nodes: list[Node | None] = list(map(getattr, map(ref.__call__, entries), repeat("node"), repeat(None)))
+    return [(entry, node) for entry, node in zip(entries, nodes, strict=True) if node is not None]
+
+
+def _entries() -> list[ref[Cell]]:
+    """The entries of all cells that are alive, and perhaps of others."""
     global _next_sweep
     with undivided:
         if not _sweeping.acquire(blocking=False):
             # Another thread sweeps; or this one, and the garbage collector has run a finalizer that computes something.
-            return [cell for cell in (entry() for entry in _LIVE[:]) if cell is not None]
+            return _LIVE[:]
         try:
             entries = _LIVE[:]
-            found = []
-            kept = []
-            for entry in entries:
-                cell = entry()
-                if cell is not None:
-                    found.append(cell)
-                    kept.append(entry)
+            kept = list(compress(entries, map(ref.__call__, entries)))
             _LIVE[: len(entries)] = kept  # others may have been added meanwhile
             _next_sweep = len(kept) + SWEEP_AFTER
-            return found
+            return kept
         finally:
             _sweeping.release()
 
@@ -113,26 +124,28 @@ def expendable(
     """
     if not old:
         return old, []
-    chosen = {*computed, *replaced}
-    leaving = set(replaced)
+    # There is one weak reference to a cell, however often it is asked for.
+    leaving = {id(ref(cell)) for cell in replaced}
+    chosen = leaving.union(id(ref(cell)) for cell in computed)
     free = set(old)
-    waiting: list[Cell] = []
-    for cell in live_cells():
-        node = cell.node
+    waiting: list[tuple[ref[Cell], Node]] = []
+    for entry, value in _values():
+        node = value
         while node.result is None and (node.op is LEAF or node.op is DETACH):
             node = node.inputs[0]
         if node.result is not None:
-            if cell not in leaving:
+            if id(entry) not in leaving:
                 free.discard(node.result)
-        elif cell not in chosen:
-            waiting.append(cell)
+        elif id(entry) not in chosen:
+            waiting.append((entry, value))
     return free, _readers(waiting, free)
 
 
-def _readers(cells: list[Cell], old: set[Buffer]) -> list[Cell]:
+def _readers(waiting: list[tuple[ref[Cell], Node]], old: set[Buffer]) -> list[Cell]:
     """The cells whose values depend on an old one."""
     reading: set[Node] = set()
-    for node in topological([cell.node for cell in cells]):
+    for node in topological([value for _, value in waiting]):
         if (node.result is not None and node.result in old) or any(i in reading for i in node.inputs):
             reading.add(node)
-    return [cell for cell in cells if cell.node in reading]
+    cells = [entry() for entry, value in waiting if value in reading]
+    return [cell for cell in cells if cell is not None]

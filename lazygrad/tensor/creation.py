@@ -21,8 +21,8 @@ from lazygrad.tensor.conversion import to
 from lazygrad.tensor.devices import DeviceLike, canonical
 from lazygrad.tensor.handle import is_tensor, leaf_tensor
 from lazygrad.tensor.operands import Number, as_shape, cast, constant, number, spread
-from lazygrad.tensor.recording import refuse
 from lazygrad.tensor.realization import to_host
+from lazygrad.tensor.recording import refuse
 
 if TYPE_CHECKING:
     from lazygrad.tensor.tensor import Tensor

@@ -83,10 +83,10 @@ class Generator:
             recorder.number(call, lambda: _signed(self._calls - 1))
             return key, call
         with _lock:
-            key = self._keys.get(device)
-            if key is None:
-                key = self._keys[device] = ops.argument(_signed(self._seed), int64, device)
-            return key, ops.argument(_signed(self.take()), int64, device)
+            known = self._keys.get(device)
+            if known is None:
+                known = self._keys[device] = ops.argument(_signed(self._seed), int64, device)
+            return known, ops.argument(_signed(self.take()), int64, device)
 
     def take(self) -> int:
         """The next call's number, which no other thread gets."""

@@ -1,9 +1,9 @@
 """The switch for capturing: what the parts of the tensor layer tell whoever records a function.
 
 In: a recorder, while a function runs under ``lazygrad.compile``. Out: its methods are called where something happens
-that a replay has to know: a tensor from outside enters an operation, a number of the host becomes an argument, a counter of
-the host moves on, somebody wants to read an element. Nothing here knows how a function is captured; that is in
-``lazygrad.capture``.
+that a replay has to know: a tensor from outside enters an operation, a number of the host becomes an argument, a
+counter of the host moves on, somebody wants to read an element. Nothing here knows how a function is captured; that is
+in ``lazygrad.capture``.
 """
 
 from __future__ import annotations

@@ -17,6 +17,7 @@ from integration.interpreted_device import NAME, InterpretedProgram, opened
 from integration.small_training import Training, same
 
 import lazygrad as lg
+from lazygrad.ir.interning import sweep
 from lazygrad.ir.node import ORIGIN
 from lazygrad.runtime import CompileError, OutOfMemoryError, compiled
 from lazygrad.runtime.interrupts import undivided
@@ -70,6 +71,7 @@ def assert_nothing_is_left_behind(device):
 
 def assert_no_memory_is_lost(device):
     gc.collect()
+    sweep()
     statistics = device.pool.statistics()
     assert statistics.live == 0
     assert sum(size * len(kept) for size, kept in device.pool._free.items()) == statistics.cached
@@ -210,6 +212,34 @@ def test_a_launch_that_fails_never_gives_wrong_parameters(interpreted, monkeypat
     assert "whole" in outcomes
     del training
     assert_no_memory_is_lost(interpreted)
+
+
+def test_what_a_failed_submission_has_overwritten_is_not_used_again(interpreted, monkeypatch):
+    outcomes = []
+    for number in range(1, 10):
+        counter, total = lg.ones(4, 4, device=NAME), lg.ones(4, 4, device=NAME)
+        lg.realize(counter, total)
+        with lg.no_grad():
+            counter.add_(1)
+            total.copy_(counter @ (counter @ total))
+        with monkeypatch.context() as patch:
+            patch.setattr(
+                InterpretedProgram, "launch", failing(InterpretedProgram.launch, number, RuntimeError("gone"))
+            )
+            try:
+                lg.realize(counter)
+                break
+            except RuntimeError as error:
+                assert str(error) == "gone"
+        try:
+            assert counter.tolist() == [[2.0] * 4] * 4  # not 3: a launch may have added one to it already
+            outcomes.append("there")
+        except RuntimeError as error:
+            assert "inplace operation" in str(error)
+            outcomes.append("overwritten")
+        lg.realize(lg.ones(3, device=NAME) + 1)  # what cannot be computed does not come along
+        assert_nothing_is_left_behind(interpreted)
+    assert "overwritten" in outcomes
 
 
 def test_an_interrupt_is_delivered_when_work_is_submitted():

@@ -82,7 +82,7 @@ def test_one_graph_is_computed_once():
     with opened() as device:
         x = lg.ones(4, 5, device=NAME)
         lg.realize(x)
-        slow_launches(device, 0.05)
+        after_launches(device, lambda: time.sleep(0.05))  # lets other threads run
         expected = (x * 3 + 1).sum(1).numpy()
         y = (x * 3 + 1).sum(1)
         with statistics.counting() as counted:
@@ -91,14 +91,14 @@ def test_one_graph_is_computed_once():
         assert counted.kernels_launched == 1
 
 
-def slow_launches(device, seconds):
-    """Every launch lets other threads run."""
+def after_launches(device, function):
+    """Has the function called after every launch."""
     compile_ = device.compile
 
     def compiled(kernels):
         programs = compile_(kernels)
         for program in programs:
-            program.launch = lambda *arguments, launch=program.launch: (time.sleep(seconds), launch(*arguments))
+            program.launch = lambda *arguments, launch=program.launch: (launch(*arguments), function())
         return programs
 
     device.compile = compiled
@@ -178,6 +178,27 @@ def test_the_garbage_collector_may_run_anything_anywhere(name):
         assert Computing.finalized == Computing.made == 2 * STEPS
         for expected, found in zip(alone, together, strict=True):
             assert all(same(*each) for each in zip(expected, found, strict=True))
+
+
+def test_what_interrupts_a_submission_does_not_overwrite_what_it_reads():
+    """A finalizer, or a signal's handler, updates a tensor in place between two launches that need its old value."""
+    with opened() as device:
+        tensor = lg.ones(4, 4, device=NAME)
+        lg.realize(tensor)
+        product = tensor @ (tensor @ tensor)
+        launches = []
+
+        def meddle():
+            launches.append(None)
+            if len(launches) == 1:
+                with lg.no_grad():
+                    tensor.add_(5)
+                lg.realize(tensor)
+
+        after_launches(device, meddle)
+        assert product.tolist() == [[16.0] * 4] * 4
+        assert len(launches) > 2
+        assert tensor.tolist() == [[6.0] * 4] * 4
 
 
 class SlowInteger(int):

@@ -326,12 +326,17 @@ def test_kernels_that_share_a_function_keep_their_own_arguments():
         numpy.testing.assert_array_equal(widened(tall), tall)
 
 
-class Meddling(float):
-    """A number that launches the same program with other arguments while it is made an argument."""
+class Meddling:
+    """A number that launches something while it is made an argument."""
+
+    def __init__(self, number, launch):
+        self.number = number
+        self.launch = launch
 
     def __float__(self):
-        self.launch()
-        return float.__float__(self)
+        launch, self.launch = self.launch, lambda: None
+        launch()
+        return self.number
 
 
 def test_a_launch_in_the_middle_of_a_launch_does_not_change_its_arguments():
@@ -341,8 +346,10 @@ def test_a_launch_in_the_middle_of_a_launch_does_not_change_its_arguments():
     (program,) = device.compile([declared])
     ones, twos = device.from_host(X * 0 + 1, float32), device.from_host(X * 0 + 2, float32)
     results = [device.empty((SIZE,), float32) for _ in range(2)]
-    number = Meddling(5)
-    number.launch = lambda: program.launch([twos.allocation.memory, results[1].allocation.memory], [], [10.0, 3.0])
-    program.launch([ones.allocation.memory, results[0].allocation.memory], [], [number, 4.0])
+
+    def other():
+        program.launch([twos.allocation.memory, results[1].allocation.memory], [], [10.0, 3.0])
+
+    program.launch([ones.allocation.memory, results[0].allocation.memory], [], [Meddling(5.0, other), 4.0])
     assert device.to_host(results[0]).tolist() == [9.0] * SIZE
     assert device.to_host(results[1]).tolist() == [23.0] * SIZE

@@ -26,7 +26,13 @@ from lazygrad_opencl.driver_cache import PLATFORM_NAME
 
 is_pocl = found_devices()[0].handle.platform.name == PLATFORM_NAME
 # What only scheduling and code generation need.
-HEAVY = ("lazygrad.schedule.plan", "lazygrad.passes", "lazygrad_opencl.source", "lazygrad.kernel.emit", "lazygrad.runtime.tuning")
+HEAVY = (
+    "lazygrad.schedule.plan",
+    "lazygrad.passes",
+    "lazygrad_opencl.source",
+    "lazygrad.kernel.emit",
+    "lazygrad.runtime.tuning",
+)
 SCRIPT = """
 import json, sys
 import numpy
@@ -123,11 +129,20 @@ def test_nothing_is_recalled_for_another_machine_or_while_tuning(cache):
         assert found["counted"]["schedules_made"] >= 1
 
 
-@pytest.mark.parametrize("pattern", ["schedules/*", "opencl/*/*.binary", "opencl/*/*.machine", "sources/*", "**/*"])
-@pytest.mark.parametrize("damage", ["truncated", "empty", "flipped", "removed"])
+@pytest.mark.parametrize(
+    ("pattern", "damage"),
+    [
+        ("schedules/*", "truncated"),
+        ("opencl/*/*.binary", "flipped"),
+        ("opencl/*/*.binary", "removed"),
+        ("opencl/*/*.machine", "truncated"),
+        ("opencl/*/*.machine", "flipped"),
+        ("opencl/*/*.machine", "removed"),
+        ("sources/*", "empty"),
+        ("**/*", "flipped"),
+    ],
+)
 def test_damaged_entries_are_built_again(first, cache, pattern, damage):
-    if pattern == "**/*" and damage != "flipped":
-        pytest.skip("one kind of damage to everything at once is enough")
     for path in [path for path in cache.glob(pattern) if path.is_file()]:
         data = path.read_bytes()
         middle = len(data) // 2
@@ -176,7 +191,7 @@ def test_what_lies_in_the_drivers_folder_is_never_trusted(first, cache, tmp_path
     assert not list(own.glob("lazygrad-*"))  # the process's own folder below it is gone
 
 
-@pytest.mark.parametrize("seconds", [0.4, 0.8, 1.6])
+@pytest.mark.parametrize("seconds", [0.5, 1.5])
 def test_a_process_that_is_killed_leaves_nothing_that_harms(first, tmp_path, seconds):
     cache = tmp_path / "cache"
     killed = subprocess.Popen([sys.executable, "-c", SCRIPT], env=environment(cache), stdout=subprocess.DEVNULL)
@@ -241,8 +256,7 @@ class TestPacks:
         found, said = process(new)
         assert_nothing_was_made(found)
         assert (found["result"], said) == (first[1]["result"], "")
-        after = files(new)
-        assert {name for name in after if not name.startswith("sources/")} == set(before)
+        assert files(new) == before
         verified = lazygrad(new, "cache", "verify")
         assert (verified.returncode, "all sound" in verified.stdout) == (0, True)
 

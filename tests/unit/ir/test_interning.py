@@ -7,7 +7,7 @@ from weakref import ref
 import pytest
 
 from lazygrad.ir.index import Index, Quotient, Variable
-from lazygrad.ir.interning import InternTable
+from lazygrad.ir.interning import InternTable, sweep
 
 
 class Thing:
@@ -90,6 +90,20 @@ def test_an_entry_that_is_dead_but_not_forgotten_is_replaced_once():
     del first
     assert witness() is None
     assert made[0] is made[1] is table.get("key")
+
+
+def test_what_an_interrupt_has_left_is_swept_up():
+    """A callback that is interrupted at its beginning forgets nothing, and the entry's key keeps others alive."""
+    table = InternTable()
+    held = Thing()
+    watched = ref(held)
+    table._forget = lambda _: None
+    interned = table.add(("key", held), Thing())
+    del interned, held
+    assert len(table) == 1
+    sweep()
+    assert len(table) == 0
+    assert watched() is None
 
 
 def test_threads_agree_on_one_object():

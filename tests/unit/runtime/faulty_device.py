@@ -92,6 +92,9 @@ class FaultyDevice(CompilingDevice):
     def free(self, memory):
         pass
 
+    def region(self, memory, start, size):
+        return memory[start : start + size]
+
     def from_host(self, array, dtype):
         allocation = self.pool.take(array.nbytes)
         allocation.memory[: array.nbytes] = array.view(numpy.uint8)

@@ -126,7 +126,7 @@ def test_a_full_or_read_only_disk_costs_a_warning(monkeypatch, caplog, number):
         for name in ("one", "two"):
             store.write(name, b"payload")
     assert [record.getMessage() for record in caplog.records] == [
-        f"the cache folder {store.folder} cannot be written ({os.strerror(number)}); what is compiled is not kept"
+        f"the cache folder {cache_folder()} cannot be written ({os.strerror(number)}); what is compiled is not kept"
     ]
     assert list(store.names()) == ["before"]
     assert not list(store.folder.glob(".unfinished-*"))

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -35,7 +36,7 @@ def entries(folder, **hours_ago):
 
 
 def left(folder):
-    return sorted(f"{each.group}/{os.path.basename(each.path)}" for each in files())
+    return sorted(f"{each.group}/{Path(each.path).name}" for each in files())
 
 
 @pytest.mark.parametrize(

@@ -157,6 +157,26 @@ def test_a_dying_allocation_never_waits_for_the_pool(pool):
     assert pool.statistics().live == 0
 
 
+def test_a_finalizer_may_ask_for_memory_while_memory_is_asked_for(pool):
+    """The garbage collector may run it inside the pool, in the same thread."""
+    inner = []
+    allocate = pool.source.allocate
+
+    def allocating(size):
+        pool.source.allocate = allocate
+        inner.append(pool.take(512))
+        return allocate(size)
+
+    pool.source.allocate = allocating
+    thread = threading.Thread(target=lambda: inner.append(pool.take(256)), daemon=True)
+    thread.start()
+    thread.join(10)
+    assert [allocation.size for allocation in inner] == [512, 256]
+    assert pool.statistics().live == 768
+    inner.clear()
+    assert pool.statistics() == (0, 768, 768, 2, 0)
+
+
 def test_readable_sizes():
     assert [readable_size(n) for n in (0, 1023, 1024, 1 << 20, 3 << 30, 1 << 50)] == [
         "0 bytes",

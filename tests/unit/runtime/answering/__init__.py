@@ -1,0 +1,1 @@
+raise RuntimeError("processes run a module of the package without this")
