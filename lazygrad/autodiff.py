@@ -11,8 +11,9 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 
 from lazygrad import ops
 from lazygrad.ir.composition import composition
-from lazygrad.ir.node import ORIGIN, Node, topological
+from lazygrad.ir.node import ORIGIN, Node, topological, with_inputs
 from lazygrad.ir.op import Linearity
+from lazygrad.ops.recomputation import CHECKPOINT, Region
 
 
 def vjp(
@@ -20,6 +21,7 @@ def vjp(
     cotangents: Sequence[Node],
     inputs: Sequence[Node],
     stop: Callable[[Node], bool] | None = None,
+    keep: bool = False,
 ) -> list[Node | None]:
     """The cotangent of each input, given one for each output; None where no output depends on it.
 
@@ -28,6 +30,7 @@ def vjp(
         cotangents: for each output a node of its shape and dtype.
         inputs: the nodes to differentiate by. The walk does not go on behind them unless another input is there.
         stop: nodes whose inputs are not visited (leaves of the user's graph).
+        keep: read values inside checkpoints where they were computed, instead of computing them again.
 
     >>> from lazygrad import ops
     >>> from lazygrad.ir.dtype import float32
@@ -51,18 +54,22 @@ def vjp(
         if output in reaches:
             _accumulate(found, output, cotangent)
     outer = ORIGIN.place
+    again = _ComputedAgain()
     try:
         for current in reversed(order):
             g = found.get(current)
             if g is None or (stop is not None and stop(current)):
                 continue
+            if current.op is CHECKPOINT and not keep:
+                again.begin(current.attributes.region, g)
+            read = again.instead_of(current)
             rules = current.op.vjp
             ORIGIN.place = current.place
             if not rules and current.inputs:
-                _accumulate_through_composition(found, current, g, reaches)
+                _accumulate_through_composition(found, current, read, g, reaches)
             for argument, rule in zip(current.inputs, rules, strict=False):  # inputs may be left out
                 if rule is not None and argument in reaches and argument.dtype.is_float:
-                    _accumulate(found, argument, rule(current, g))
+                    _accumulate(found, argument, rule(read, g))
             if current not in wanted:
                 del found[current]
     finally:
@@ -91,18 +98,48 @@ def _accumulate(found: dict[Node, Node], target: Node, cotangent: Node) -> None:
     found[target] = cotangent if known is None else ops.add(known, cotangent)
 
 
-def _accumulate_through_composition(found: dict[Node, Node], of: Node, g: Node, reaches: Collection[Node]) -> None:
-    """Adds what a composite without rules adds to the cotangents of its inputs.
+def _accumulate_through_composition(
+    found: dict[Node, Node], of: Node, read: Node, g: Node, reaches: Collection[Node]
+) -> None:
+    """Adds what a composite without rules adds to the cotangents of its inputs. ``read`` is it, or its copy.
 
     The walk stops at the inputs: how one of them depends on another is left to the walk around.
     """
-    whole = composition(of)
+    whole = composition(read)
     assert whole is not None
-    wanted = [i for i in dict.fromkeys(of.inputs) if i in reaches and i.dtype.is_float]
-    parts = vjp([whole], [g], wanted, stop=lambda n: n in of.inputs)
-    for argument, part in zip(wanted, parts, strict=True):
+    by_read = dict(zip(read.inputs, of.inputs, strict=True))
+    wanted = {i: argument for i, argument in by_read.items() if argument in reaches and i.dtype.is_float}
+    parts = vjp([whole], [g], list(wanted), stop=lambda n: n in read.inputs)
+    for argument, part in zip(wanted.values(), parts, strict=True):
         if part is not None:
             _accumulate(found, argument, part)
+
+
+class _ComputedAgain:
+    """The copies of checkpointed regions: what derivatives read instead of the values of the forward pass.
+
+    Cotangents are those of the original nodes, added in the same order, so that they are the same to the last bit as
+    without checkpoints. A region inside another is copied from the other's copy, once more when its own turn comes.
+    """
+
+    def __init__(self) -> None:
+        self._copies: dict[Node, Node] = {}
+        self._begun: set[Region] = set()
+
+    def begin(self, region: Region, cotangent: Node) -> None:
+        """The walk has come to a result of the region. Its copy waits for this cotangent."""
+        if region in self._begun:
+            return
+        self._begun.add(region)
+        made: dict[Node, Node] = {}
+        for current in region.nodes:
+            inputs = [made[i] if i in made else ops.after(self.instead_of(i), cotangent) for i in current.inputs]
+            made[current] = with_inputs(current, tuple(inputs))
+        self._copies.update(made)
+
+    def instead_of(self, of: Node) -> Node:
+        """The node to read the value of ``of`` from."""
+        return self._copies.get(of, of)
 
 
 def jvp(

@@ -12,7 +12,6 @@ import http.client
 import os
 import re
 import secrets
-import sys
 import urllib.parse
 import urllib.request
 import warnings
@@ -22,6 +21,7 @@ from typing import Any, BinaryIO
 from tqdm import tqdm
 
 from lazygrad import serialization
+from lazygrad.runtime.cache_folder import cache_folder, private_folder
 
 #: A name's last "-" and eight or more hexadecimal digits before the suffix: torch's convention for a hash.
 _HASH_IN_NAME = re.compile(r"-([0-9a-f]{8,64})\.[^.]+$")
@@ -94,6 +94,8 @@ def fetch(
         if path.is_file() and _is_sound(path, prefix):
             return path
     target = folders[0] / name
+    if not cache_folder().exists():
+        private_folder()  # so that what is run, which will lie beside, cannot come from others
     try:
         download_url_to_file(url, target, prefix, progress)
     except OSError as error:
@@ -148,7 +150,7 @@ def download_url_to_file(
 
 def checkpoint_folder() -> Path:
     """Where lazygrad keeps downloaded weights: ``checkpoints`` in ``LAZYGRAD_CACHE`` or the user's cache."""
-    return _lazygrad_cache() / "checkpoints"
+    return cache_folder() / "checkpoints"
 
 
 def torch_checkpoint_folder() -> Path:
@@ -156,18 +158,6 @@ def torch_checkpoint_folder() -> Path:
     user_cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache")
     home = Path(os.environ.get("TORCH_HOME") or user_cache / "torch")
     return home.expanduser() / "hub" / "checkpoints"
-
-
-def _lazygrad_cache() -> Path:
-    if chosen := os.environ.get("LAZYGRAD_CACHE"):
-        return Path(chosen).expanduser()
-    if sys.platform == "win32":
-        base = os.environ.get("LOCALAPPDATA") or "~/AppData/Local"
-    elif sys.platform == "darwin":
-        base = "~/Library/Caches"
-    else:
-        base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(base).expanduser() / "lazygrad"
 
 
 def _name_in(url: str) -> str:

@@ -179,11 +179,11 @@ class ProgramBuilder:
         binary = self.store.read(f"{name}.binary")
         if binary is None:
             return None
-        program = self._from_binary(binary)
-        if program is None and self._is_kept():
+        program = load_program(self._context, self._handle, binary)
+        if program is None:
             logger.warning("the driver refuses the cached binary of program %s; it is built again", name)
             self.store.remove(f"{name}.binary")
-        return program
+        return program if program is not None and self._is_kept() else None
 
     def _build_group(self, group: Sequence[Function]) -> Any:
         source = program_source(self._prelude, group)
@@ -221,7 +221,7 @@ class ProgramBuilder:
     def _from_binary(self, binary: bytes) -> Any:
         """The program; None when the driver refuses it, or keeps what it makes of it where nothing is checked."""
         program = load_program(self._context, self._handle, binary)
-        return program if self._is_kept() else None
+        return program if program is not None and self._is_kept() else None
 
     def _is_kept(self) -> bool:
         """Whether what the driver makes of a binary is kept where it is checked."""

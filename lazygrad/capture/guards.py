@@ -52,20 +52,39 @@ def modes() -> Hashable:
     )
 
 
-def attributes(of: Any) -> Hashable:
-    """The plain values and the tensors among an object's attributes; a tensor is known by its identity.
+_MISSING = object()
 
-    A class may name attributes that do not matter in ``_unguarded``.
+
+class ObjectGuard:
+    """The plain values and the tensors among an object's attributes are what they were.
+
+    Attributes that its class names in ``_unguarded`` do not matter. Each replay asks this of every module, so what is
+    compared is listed once.
     """
-    found: list[Hashable] = []
-    unguarded = getattr(type(of), "_unguarded", ())
-    for name, value in vars(of).items():
-        if name in unguarded:
-            continue
-        if isinstance(value, PLAIN):
-            found.append((name, value))
-        elif isinstance(value, Tensor):
-            found.append((name, id(value)))
-        elif type(value) is dict:
-            found += [(name, key, id(item)) for key, item in value.items() if isinstance(item, Tensor)]
-    return tuple(found)
+
+    def __init__(self, what: str, of: Any) -> None:
+        self.what = what
+        unguarded = getattr(type(of), "_unguarded", ())
+        self._sizes: list[tuple[dict[Any, Any], int]] = [(vars(of), len(vars(of)))]
+        self._values: list[tuple[dict[Any, Any], Any, Any]] = []
+        for name, value in vars(of).items():
+            if name in unguarded:
+                continue
+            if isinstance(value, (*PLAIN, Tensor)):
+                self._values.append((vars(of), name, value))
+            elif type(value) is dict and any(isinstance(item, Tensor) for item in value.values()):
+                self._sizes.append((value, len(value)))
+                self._values += [(value, key, item) for key, item in value.items() if isinstance(item, Tensor)]
+
+    def difference(self) -> str | None:
+        """None when they are; else words."""
+        for holder, name, value in self._values:
+            now = holder.get(name, _MISSING)
+            if now is not value and (isinstance(value, Tensor) or type(now) is not type(value) or now != value):
+                if isinstance(value, Tensor) or now is _MISSING:
+                    return f"{self.what} changed: {name} is another object"
+                return f"{self.what} changed: {name} was {_words(value)} and is {_words(now)}"
+        for holder, size in self._sizes:
+            if len(holder) != size:
+                return f"{self.what} has other attributes than before"
+        return None

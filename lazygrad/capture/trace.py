@@ -12,7 +12,7 @@ from itertools import count
 from threading import RLock
 from typing import Any, NamedTuple, NoReturn
 
-from lazygrad.capture.guards import Guard, attributes
+from lazygrad.capture.guards import Guard, ObjectGuard
 from lazygrad.capture.stand_in import StandIn
 from lazygrad.ir.node import Node, Place, user_place
 from lazygrad.ir.value import Number
@@ -77,7 +77,7 @@ class Trace(Recorder):
         self.number_of_capture = next(_NUMBERS)
         self.known: dict[Cell, Before] = {}
         self.actions: list[Read | Callable[[], object]] = []
-        self.guards: list[Guard] = []
+        self.guards: list[Guard | ObjectGuard] = []
         self.gradients: dict[int, tuple[Tensor, Tensor | None]] = {}  # by id of a tensor: it and its .grad before
         self.has_backward = False
         self._undos: list[Callable[[], object]] = []
@@ -200,7 +200,7 @@ class Trace(Recorder):
         """Guards the plain values and tensors among an object's attributes."""
         if id(of) not in self._watched and hasattr(of, "__dict__") and not getattr(type(of), "_guards_itself", False):
             self._watched.add(id(of))
-            self.guard(what, lambda: attributes(of))
+            self.guards.append(ObjectGuard(what, of))
 
     # ---- afterwards
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lazygrad import ops, runtime
 from lazygrad.capture.explain import MemoryReport, VariantReport
-from lazygrad.capture.guards import Guard
+from lazygrad.capture.guards import Guard, ObjectGuard
 from lazygrad.capture.stand_in import StandIn
 from lazygrad.capture.trace import CaptureError, Read, Trace, actual
 from lazygrad.capture.trees import rebuild
@@ -83,7 +83,7 @@ class Variant:
     """One captured program. ``reason`` is why it was captured; ``calls`` counts its replays."""
 
     def __init__(self, trace: Trace, arguments: Sequence[Tensor], result: Any, left: Sequence[Cell]) -> None:
-        self.guards: tuple[Guard, ...] = tuple(trace.guards)
+        self.guards: tuple[Guard | ObjectGuard, ...] = tuple(trace.guards)
         self.actions = tuple(trace.actions)
         self.calls = 0
         self._made: dict[int, int] = {}  # ids of the tensors that the function returned: the number of their root
@@ -146,10 +146,11 @@ class Variant:
         self.leaves = [self._leaf(buffer, cell_of) for buffer in self.structure.leaves]
         changed = {id(before.cell) for before in trace.changed()}
         self.replaced = [
-            slot
+            (slot, leaf.cell)
             for slot, leaf in enumerate(self.leaves)
             if leaf.view is None and leaf.cell is not None and id(leaf.cell) in changed
         ]
+        self._all_replaced = frozenset(slot for slot, _ in self.replaced)
         self.executable: Executable | None = None
 
     def build(self) -> None:
@@ -181,7 +182,7 @@ class Variant:
         if self.executable is not None:
             assert isinstance(self.device, CompilingDevice)
             kernels = tuple(kernel.name for kernel in self.executable.kernels)
-            arena = self.executable.memory(self.device, frozenset(self.replaced)).arena
+            arena = self.executable.memory(self.device, self._all_replaced).arena
         state = {id(leaf.cell): leaf.cell for leaf in self.leaves if leaf.cell is not None}
         sizes = [size_of(shape) * dtype.itemsize for shape, dtype in self.shapes]
         made = [size for size, target in zip(sizes, self.targets, strict=True) if not isinstance(target, (Cell, int))]
@@ -199,7 +200,7 @@ class Variant:
         """What the next replay will need."""
         if self.executable is None or not isinstance(self.device, CompilingDevice):
             return MemoryReport(0, 0, 0, ())
-        plan = self.executable.memory(self.device, self._donated())
+        plan = self.executable.memory(self.device, self._replaceable()[0])
         schedule = self.executable.schedule
         results = [
             size_class(slot.size)
@@ -254,13 +255,13 @@ class Variant:
             self._bind((), arguments)
             return []
         with device.lock:
-            donated = self._donated() if self.executable is not None else frozenset()
+            donated, kept = self._replaceable() if self.executable is not None else (frozenset(), frozenset())
             buffers = [self._buffer(leaf, arguments) for leaf in self.leaves]
             numbers = [handle.value for handle in self.structure.arguments]
             with undivided:
                 if self.executable is not None:
                     assert isinstance(device, CompilingDevice)
-                    found = iter(self.executable.run(device, buffers, numbers, self.place, donated))
+                    found = iter(self.executable.run(device, buffers, numbers, self.place, donated, kept))
                 elif self.computed:
                     assert isinstance(device, EvaluatingDevice)
                     nodes = substitute(self.structure, buffers, numbers, device.name)
@@ -285,13 +286,11 @@ class Variant:
         shape, layout, offset = leaf.view
         return Buffer(whole.allocation, shape, whole.dtype, whole.device, layout, whole.offset + offset, is_window=True)
 
-    def _donated(self) -> frozenset[int]:
-        """The leaves of state that nobody but their tensor holds."""
+    def _replaceable(self) -> tuple[frozenset[int], frozenset[int]]:
+        """The leaves of state that may be overwritten; and of these the ones that nobody but their tensor holds."""
         alone = []
         shared = []
-        for slot in self.replaced:
-            cell = self.leaves[slot].cell
-            assert cell is not None
+        for slot, cell in self.replaced:
             node = cell.node
             buffer = node.result
             if (
@@ -302,13 +301,14 @@ class Variant:
                 alone.append(slot)
             else:
                 shared.append((slot, cell))
-        if shared:
-            cells = [cell for _, cell in shared]
-            free, readers = expendable((), {cell.node.result for cell in cells}, cells)
-            if readers:
-                compute(readers)
-            alone += [slot for slot, cell in shared if cell.node.result in free]
-        return frozenset(alone)
+        if not shared:
+            return self._all_replaced if len(alone) == len(self.replaced) else frozenset(alone), frozenset(alone)
+        cells = [cell for _, cell in shared]
+        free, readers = expendable((), {cell.node.result for cell in cells}, cells)
+        if readers:
+            compute(readers)
+        also = [slot for slot, cell in shared if cell.node.result in free]
+        return frozenset([*alone, *also]), frozenset(alone)
 
     def _bind(self, results: Sequence[Buffer], arguments: Sequence[Tensor]) -> None:
         for tensor in self.unset:
@@ -321,4 +321,6 @@ class Variant:
                 continue
             cell = arguments[target]._cell if isinstance(target, int) else target
             assert isinstance(cell, Cell)
+            if cell.node.result is buffer:
+                continue  # updated in place
             cell.node, cell.history, cell.depth, cell.name = ops.buffer(buffer), False, 0, None

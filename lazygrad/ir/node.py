@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from lazygrad.ir.dtype import DType
 from lazygrad.ir.interning import InternTable
-from lazygrad.ir.op import Op
+from lazygrad.ir.op import Family, Op
 from lazygrad.ir.shape import Shape
 
 
@@ -55,6 +55,11 @@ class Place:
 
 # Frames of these packages are the library's own: the first frame outside is the user's line.
 _OWN_PACKAGES = ("lazygrad",)
+
+
+def is_own(module: str) -> bool:
+    """Whether a module is the library's."""
+    return module.startswith(_OWN_PACKAGES)
 
 
 def user_place() -> Place | None:
@@ -111,11 +116,13 @@ class Node:
 _TABLE: InternTable[Node] = InternTable()
 
 
-def node(op: Op, inputs: tuple[Node, ...] = (), attributes: Any = None, device: str | None = None) -> Node:
+def node(
+    op: Op, inputs: tuple[Node, ...] = (), attributes: Any = None, device: str | None = None, placed: bool = True
+) -> Node:
     """The node for ``op(*inputs; attributes)``: the existing one when there is an equal one, else a new one.
 
     Shape and dtype rules run here, so that a mistake is reported at the user's line. ``device`` is given for
-    sources only; every other node takes it from its inputs, which must agree.
+    sources only; every other node takes it from its inputs, which must agree. Without ``placed`` a new node has no line.
     """
     key = (op, inputs, attributes, device)
     found = _TABLE.get(key)
@@ -137,7 +144,7 @@ def node(op: Op, inputs: tuple[Node, ...] = (), attributes: Any = None, device: 
     made.result = None
     made.shape = op.shape(inputs, attributes)
     made.dtype = op.dtype(inputs, attributes)
-    made.place = ORIGIN.place or user_place()
+    made.place = (ORIGIN.place or user_place()) if placed else None
     return _TABLE.add(key, made)
 
 
@@ -196,6 +203,13 @@ def topological(roots: Iterable[Node], inputs: Callable[[Node], tuple[Node, ...]
 
 def _uncomputed_inputs(of: Node) -> tuple[Node, ...]:
     return () if of.result is not None else of.inputs
+
+
+def read_inputs(of: Node) -> tuple[Node, ...]:
+    """The edges to what has to be known for a node's elements: a movement reads its first input, others it waits for."""
+    if of.result is not None:
+        return ()
+    return of.inputs[:1] if of.op.family is Family.MOVEMENT else of.inputs
 
 
 def all_inputs(of: Node) -> tuple[Node, ...]:

@@ -189,6 +189,8 @@ _READINGS: dict[str, Reading] = {
     "cast": _cast,
     "detach": _same,
     "leaf": _same,
+    "checkpoint": _same,
+    "after": _same,
     "sum": _reduce,
     "prod": _reduce,
     "max": _reduce,

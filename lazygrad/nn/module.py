@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar, TypeVar, overload
 
 import lazygrad
+from lazygrad.ir.node import ORIGIN, is_own, user_place
 from lazygrad.nn.common_types import DeviceLike, DTypeLike
 from lazygrad.nn.conversion import convert_module, device_and_dtype
 from lazygrad.nn.hooks import Hook
@@ -73,11 +74,17 @@ class Module(Members):
             self._realize_state()
         if RECORDING.recorder is not None:
             RECORDING.recorder.watch(f"a {type(self).__name__}", self)
-        for hook in list(self._forward_pre_hooks.values()):
-            args, kwargs = hook.before(self, args, kwargs)
-        output = self.forward(*args, **kwargs)
-        for hook in list(self._forward_hooks.values()):
-            output = hook.after(self, args, kwargs, output)
+        outer = ORIGIN.place
+        # All that the library's own layers compute belongs to the line that called them; looking for it once is enough.
+        ORIGIN.place = (outer or user_place()) if is_own(type(self).__module__) else None
+        try:
+            for hook in list(self._forward_pre_hooks.values()):
+                args, kwargs = hook.before(self, args, kwargs)
+            output = self.forward(*args, **kwargs)
+            for hook in list(self._forward_hooks.values()):
+                output = hook.after(self, args, kwargs, output)
+        finally:
+            ORIGIN.place = outer
         return output
 
     def _realize_state(self) -> None:

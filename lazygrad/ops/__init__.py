@@ -20,6 +20,7 @@ from lazygrad.ops.indexing import gather, scatter
 from lazygrad.ops.movement import view
 from lazygrad.ops.padding import pad, slice_
 from lazygrad.ops.random import random_bits
+from lazygrad.ops.recomputation import after, checkpoint
 from lazygrad.ops.reduce import argmax, argmin, max_, min_, prod, sum_
 from lazygrad.ops.reshaping import expand, flip, permute, reshape
 from lazygrad.ops.rounding import ceil, floor, floor_divide, remainder, round_, trunc
@@ -48,6 +49,7 @@ __all__ = [
     "abs_",
     "acos",
     "add",
+    "after",
     "arange",
     "argmax",
     "argmin",
@@ -67,6 +69,7 @@ __all__ = [
     "buffer",
     "cast",
     "ceil",
+    "checkpoint",
     "constant",
     "contract",
     "cos",

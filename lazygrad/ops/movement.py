@@ -8,7 +8,7 @@ pad and slice are dual, and a sliding window's derivative is windows over the sp
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy
@@ -78,7 +78,7 @@ def _view_vjp(out: Node, g: Node) -> Node:
     raise RuntimeError("a simplified graph is not differentiated; differentiate first, then simplify")
 
 
-def _view_numpy(of: Node, x: Any) -> Any:
+def _view_numpy(of: Node, x: Any, *waits: Any) -> Any:
     grid = numpy.indices(of.shape, dtype=numpy.int64)
     index_map: IndexMap = of.attributes.map
 
@@ -101,6 +101,6 @@ def _view_numpy(of: Node, x: Any) -> Any:
 VIEW = movement("view", lambda inputs, a: a.map.shape, lambda of: of.attributes.map, _view_vjp, _view_numpy)
 
 
-def view(x: Node, index_map: IndexMap) -> Node:
-    """Any index map over ``x``."""
-    return node(VIEW, (x,), ViewAttributes(index_map))
+def view(x: Node, index_map: IndexMap, waits: Sequence[Node] = ()) -> Node:
+    """Any index map over ``x``. What reads it waits for the nodes ``waits``, of which no element is read."""
+    return node(VIEW, (x, *waits), ViewAttributes(index_map))

@@ -109,7 +109,8 @@ PLACEHOLDER = Op(
 
 def buffer(handle: BufferHandle) -> Node:
     """The node of elements that are in memory already."""
-    made = node(BUFFER, (), BufferAttributes(handle), handle.device)
+    # No line makes it: it is what many kernels left, of which every step makes hundreds.
+    made = node(BUFFER, (), BufferAttributes(handle), handle.device, placed=False)
     made.result = handle
     return made
 

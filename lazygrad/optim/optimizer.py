@@ -19,6 +19,7 @@ from functools import partial
 from typing import Any, ClassVar, TypeAlias
 
 import lazygrad
+from lazygrad.ir.node import ORIGIN, user_place
 from lazygrad.optim.skipping import Skippable
 from lazygrad.optim.step_arguments import StepArguments
 from lazygrad.optim.whole_step import Before
@@ -147,6 +148,7 @@ class Optimizer:
         # A capture that fails takes everything back itself.
         before = Before(self) if RECORDING.recorder is None else None
         records, SWITCH.enabled = SWITCH.enabled, False
+        outer, ORIGIN.place = ORIGIN.place, ORIGIN.place or user_place()
         try:
             submitted = self._updated()
             effect(partial(self._count_step, 1), partial(self._count_step, -1))
@@ -156,7 +158,7 @@ class Optimizer:
                 before.restore()
             raise
         finally:
-            SWITCH.enabled = records
+            SWITCH.enabled, ORIGIN.place = records, outer
         return loss
 
     def _count_step(self, steps: int) -> None:

@@ -14,6 +14,7 @@ from lazygrad.passes.phases import split_phases
 from lazygrad.passes.reductions import simplify_reductions
 from lazygrad.passes.rewrite import Pass, everywhere
 from lazygrad.passes.views import compose_views
+from lazygrad.passes.waiting import wait_for_what_runs
 
 PIPELINE: tuple[Pass, ...] = (
     everywhere(
@@ -29,6 +30,7 @@ PIPELINE: tuple[Pass, ...] = (
         split_phases,  # strided gradients as interleaved dense contractions
         replace_degenerate_contractions,  # without rows, columns or sum it is a product or a reduction
     ),
+    wait_for_what_runs,  # what views wait for may have been replaced
 )
 
 

@@ -33,15 +33,20 @@ def fold_into_contractions(roots: Sequence[Node]) -> list[Node]:
                 return None
             if x.op is CONTRACT:
                 return _sum_of_contraction(current.attributes.axes, x)
-            if x.op is VIEW and x.inputs[0].op is CONTRACT and uses[original.inputs[0].inputs[0]] == 1:
+            if _is_plain_view(x) and x.inputs[0].op is CONTRACT and uses[original.inputs[0].inputs[0]] == 1:
                 return _folded(x, current.attributes.axes)
-        elif current.op is VIEW:
+        elif _is_plain_view(current):
             (x,) = current.inputs
             if x.op is CONTRACT and uses[original.inputs[0]] == 1 and _is_selection(current.attributes.map, x):
                 return _folded(current, ())
         return None
 
     return rewrite(roots, rule)
+
+
+def _is_plain_view(of: Node) -> bool:
+    """A view that waits for nothing."""
+    return of.op is VIEW and len(of.inputs) == 1
 
 
 def _is_selection(index_map: IndexMap, source: Node) -> bool:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from lazygrad.ir.node import Node
 from lazygrad.ops.identity import DETACH, LEAF
+from lazygrad.ops.recomputation import CHECKPOINT
 
 
 def drop_identities(current: Node) -> Node | None:
-    """``leaf(x)`` and ``detach(x)`` become ``x``."""
-    return current.inputs[0] if current.op is LEAF or current.op is DETACH else None
+    """``leaf(x)``, ``detach(x)`` and ``checkpoint(x)`` become ``x``."""
+    return current.inputs[0] if current.op in (LEAF, DETACH, CHECKPOINT) else None

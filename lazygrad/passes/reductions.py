@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from lazygrad import ops
 from lazygrad.ir.index import Variable, variables
-from lazygrad.ir.map import IndexMap, is_bijection
+from lazygrad.ir.map import IndexMap, identity, is_bijection, is_identity
 from lazygrad.ir.node import Node
 from lazygrad.ir.op import Family
 from lazygrad.ir.shape import size_of
-from lazygrad.ops.movement import VIEW, Range
+from lazygrad.ops.movement import VIEW, Range, view
 from lazygrad.ops.reduce import ARGMAX, ARGMIN, MAX, MIN, PROD, SUM
 from lazygrad.ops.source import constant_value
 
@@ -71,9 +71,13 @@ def _first(extent: int, only: bool) -> Range:
 def _unpermute(current: Node, x: Node) -> Node | None:
     """A reduction of a permutation reduces the source instead, so that it meets the source's other uses."""
     index_map: IndexMap = x.attributes.map
-    (source,) = x.inputs
+    source, *waits = x.inputs
     if not is_bijection(index_map, source.shape) or len(index_map.coordinates) != x.rank:
         return None
+    if waits:
+        if is_identity(index_map, source.shape):
+            return None
+        source = view(source, identity(source.shape), waits)
     place: list[int] = []  # for each source axis, the view's axis it shows
     for axis, coordinate in enumerate(index_map.coordinates):
         if source.shape[axis] == 1:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
-from lazygrad.ir.node import ORIGIN, Node, topological, with_inputs
+from lazygrad.ir.node import ORIGIN, Node, read_inputs, topological, with_inputs
 
 # From a node whose inputs are rewritten already, and the node as it was, to its replacement; None leaves it.
 Rule = Callable[[Node, Node], "Node | None"]
@@ -73,12 +74,10 @@ def _over(of: Node, done: Mapping[Node, Node]) -> Node:
     return of
 
 
-def use_counts(roots: Sequence[Node]) -> dict[Node, int]:
-    """How many edges (and roots) point to each node."""
-    uses: dict[Node, int] = {}
-    for current in topological(roots):
-        for i in current.inputs if current.result is None else ():
-            uses[i] = uses.get(i, 0) + 1
-    for root in roots:
-        uses[root] = uses.get(root, 0) + 1
+def use_counts(roots: Sequence[Node]) -> Counter[Node]:
+    """How many edges (and roots) point to each node. Who only waits for a node does not use it."""
+    uses: Counter[Node] = Counter()
+    for current in topological(roots, read_inputs):
+        uses.update(read_inputs(current))
+    uses.update(roots)
     return uses

@@ -26,9 +26,42 @@ class _Launch(NamedTuple):
 
     scheduled: ScheduledKernel
     program: Program
-    slots: tuple[int, ...]
     moved: tuple[int, ...]  # slots whose offset is passed
     scalars: tuple[int, ...]
+
+
+class _Binding:
+    """The memories that each launch uses, as lists that change only where a slot has another memory than before.
+
+    Steps of a loop use the same memory again and again: the arena comes back from the pool, and updates are in place.
+    """
+
+    def __init__(self, schedule: Schedule, plan: MemoryPlan) -> None:
+        self.plan = plan
+        self.arena: Any = None
+        self._memories: list[Any] = [None] * (schedule.leaves + len(schedule.slots))
+        self.used: list[list[Any]] = [[None] * len(kernel.slots) for kernel in schedule.kernels]
+        self._places: list[list[tuple[list[Any], int]]] = [[] for _ in self._memories]
+        for kernel, used in zip(schedule.kernels, self.used, strict=True):
+            for position, slot in enumerate(kernel.slots):
+                self._places[slot].append((used, position))
+        declared = list(enumerate(zip(schedule.slots, plan.offsets, plan.donors, strict=True), start=schedule.leaves))
+        self.inside = [(slot, offset, made.size) for slot, (made, offset, _) in declared if offset is not None]
+        self.outside = [(slot, made, donor) for slot, (made, offset, donor) in declared if offset is None]
+
+    def put(self, slot: int, memory: Any) -> None:
+        """Lets a slot be in ``memory``."""
+        if self._memories[slot] is not memory:
+            self._memories[slot] = memory
+            for used, position in self._places[slot]:
+                used[position] = memory
+
+    def put_arena(self, device: CompilingDevice, memory: Any) -> None:
+        """Lets everything that nobody sees be in ``memory``."""
+        if self.arena is not memory:
+            self.arena = memory
+            for slot, offset, size in self.inside:
+                self.put(slot, device.region(memory, offset, size))
 
 
 class Executable:
@@ -40,16 +73,19 @@ class Executable:
         for scheduled, program in zip(schedule.kernels, programs, strict=True):
             buffers = zip(scheduled.slots, scheduled.kernel.buffers, strict=True)
             moved = tuple(slot for slot, declaration in buffers if declaration.movable)
-            self.launches.append(_Launch(scheduled, program, scheduled.slots, moved, scheduled.scalars))
-        self._plans: dict[tuple[Set[int], int], MemoryPlan] = {}
+            self.launches.append(_Launch(scheduled, program, moved, scheduled.scalars))
+        self._bindings: dict[Set[int], _Binding] = {}
 
     def memory(self, device: CompilingDevice, donated: Set[int] = NOTHING) -> MemoryPlan:
         """Where everything lies if the leaves with the numbers ``donated`` may be overwritten."""
-        key = (frozenset(donated), device.region_alignment)
-        plan = self._plans.get(key)
-        if plan is None:
-            plan = self._plans[key] = plan_memory(self.schedule, donated, device.region_alignment)
-        return plan
+        return self._binding(device, donated).plan
+
+    def _binding(self, device: CompilingDevice, donated: Set[int]) -> _Binding:
+        found = self._bindings.get(donated)
+        if found is None:
+            plan = plan_memory(self.schedule, donated, device.region_alignment)
+            found = self._bindings[frozenset(donated)] = _Binding(self.schedule, plan)
+        return found
 
     def run(
         self,
@@ -58,53 +94,56 @@ class Executable:
         numbers: Sequence[bool | int | float],
         place: Place | None,
         donated: Set[int] = NOTHING,
+        kept: Set[int] = NOTHING,
     ) -> list[Buffer]:
         """Launches every kernel and returns the roots' buffers.
 
-        ``donated`` leaves may be overwritten: they know afterwards that they were (see ``Buffer``). An
-        exception before the first launch (no memory) leaves everything as it was; one of a launch leaves the leaves as
-        they were that no launch before has overwritten. To be called within ``undivided``, together with whatever makes
-        the results known.
+        ``donated`` leaves may be overwritten: they know afterwards that they were (see ``Buffer``), except those that
+        are ``kept``: these become the result themselves. An exception before the first launch (no memory) leaves
+        everything as it was; one of a launch leaves the leaves as they were that no launch before has overwritten. To
+        be called within ``undivided``, together with whatever makes the results known.
         """
-        schedule, plan = self.schedule, self.memory(device, donated)
-        memories: list[Any] = [leaf.allocation.memory for leaf in leaves]
+        binding = self._binding(device, donated)
+        for slot, leaf in enumerate(leaves):
+            binding.put(slot, leaf.allocation.memory)
         results: dict[int, Buffer] = {}
         overwritten: dict[int, Buffer] = {}  # by the slot that takes the memory
         # Held until everything is submitted: who asks the pool afterwards comes later in the device's order.
-        arena = device.pool.take(plan.arena, place) if plan.arena else None
-        for slot, offset, donor in zip(schedule.slots, plan.offsets, plan.donors, strict=True):
-            if offset is not None:
-                assert arena is not None
-                memories.append(device.region(arena.memory, offset, slot.size))
-                continue
+        arena = device.pool.take(binding.plan.arena, place) if binding.plan.arena else None
+        if arena is not None:
+            binding.put_arena(device, arena.memory)
+        for slot, made, donor in binding.outside:
             if donor is None:
-                allocation = device.pool.take(slot.size, place)
+                allocation = device.pool.take(made.size, place)
             else:
                 allocation = leaves[donor].allocation
-                overwritten[len(memories)] = leaves[donor]
-            memories.append(allocation.memory)
-            results[len(memories) - 1] = Buffer(allocation, slot.shape, slot.dtype, device.name, slot.layout)
+                overwritten[slot] = leaves[donor]
+            binding.put(slot, allocation.memory)
+            if donor is not None and donor in kept:
+                results[slot] = leaves[donor]
+            else:
+                results[slot] = Buffer(allocation, made.shape, made.dtype, device.name, made.layout)
         watching = watches(device)
-        remaining = iter(self.launches)
+        launched = 0
         try:
-            for scheduled, program, slots, moved, scalars in remaining:
-                used = [memories[slot] for slot in slots]
-                offsets = [leaves[slot].offset for slot in moved]
-                values = [numbers[number] for number in scalars]
+            for (scheduled, program, moved, scalars), used in zip(self.launches, binding.used, strict=True):
+                offsets = [leaves[slot].offset for slot in moved] if moved else ()
+                values = [numbers[number] for number in scalars] if scalars else ()
+                launched += 1
                 if watching:
                     _launch_watched(watching, device, scheduled, program, used, offsets, values)
                 else:
                     program.launch(used, offsets, values)
         except BaseException:
-            launched = self.launches[: len(self.launches) - len(list(remaining))]
-            touched = {number for launch in launched for number in launch.slots}
-            for number, leaf in overwritten.items():
-                if number in touched:
+            touched = {slot for launch in self.launches[:launched] for slot in launch.scheduled.slots}
+            for slot, leaf in overwritten.items():
+                if slot in touched:
                     leaf.overwrite(place)
             raise
-        for leaf in overwritten.values():
-            leaf.overwrite(place)
-        return [results[slot] if slot in results else leaves[slot] for slot in schedule.roots]
+        for slot, leaf in overwritten.items():
+            if results[slot] is not leaf:
+                leaf.overwrite(place)
+        return [results[slot] if slot in results else leaves[slot] for slot in self.schedule.roots]
 
     @property
     def kernels(self) -> list[Kernel]:

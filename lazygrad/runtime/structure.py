@@ -15,6 +15,7 @@ from lazygrad.ir.layout import strided
 from lazygrad.ir.node import ORIGIN, Node, topological, with_inputs
 from lazygrad.ops.identity import DETACH, LEAF
 from lazygrad.ops.padding import SLICE
+from lazygrad.ops.recomputation import CHECKPOINT
 from lazygrad.ops.source import ARGUMENT, ArgumentHandle
 from lazygrad.runtime.buffer import Buffer
 from lazygrad.schedule import LeafSlot
@@ -46,7 +47,7 @@ def linearize(roots: Sequence[Node]) -> Structure:
         elif op is ARGUMENT:
             steps.append(("argument", current.dtype))
             arguments.append(current.attributes.handle)
-        elif op is LEAF or op is DETACH:
+        elif op is LEAF or op is DETACH or op is CHECKPOINT:
             steps.append(number[current.inputs[0]])
         else:
             steps.append((op, current.attributes, *[number[i] for i in current.inputs]))

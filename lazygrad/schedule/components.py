@@ -17,7 +17,7 @@ from functools import cached_property
 from typing import cast
 
 from lazygrad.ir.index import Index, Variable, variables
-from lazygrad.ir.map import IndexMap, at, axis_variables, identity, is_bijection, reshape_map
+from lazygrad.ir.map import IndexMap, at, axis_variables, identity, is_bijection, is_identity, reshape_map
 from lazygrad.ir.node import Node, topological
 from lazygrad.ir.op import Family
 from lazygrad.ir.shape import Shape, size_of
@@ -52,6 +52,7 @@ class Component:
         self.points: dict[Node, Point] = {}  # members in order
         self.depends: int = 0  # bits of the components that must run before, transitively
         self.bits: int = 1 << number  # its own and those of components merged into it
+        self.awaits: int = 0  # bits of components that it reads nothing of, but has to wait for
 
     @cached_property
     def reads(self) -> dict[Shape, list[Node]]:
@@ -59,8 +60,11 @@ class Component:
         found: dict[Shape, list[Node]] = {}
         for member in self.points:
             for operand in member.inputs:
-                if operand.op is not VIEW:
-                    found.setdefault(operand.shape, []).append(operand)
+                source = operand
+                if waits_of(operand) and is_identity(operand.attributes.map, operand.inputs[0].shape):
+                    source = operand.inputs[0]
+                if source.op is not VIEW:
+                    found.setdefault(operand.shape, []).append(source)
         return found
 
     @property
@@ -81,6 +85,11 @@ def source_of(operand: Node) -> tuple[Node, IndexMap]:
     if operand.op is VIEW:
         return operand.inputs[0], operand.attributes.map
     return operand, identity(operand.shape)
+
+
+def waits_of(operand: Node) -> tuple[Node, ...]:
+    """What has to be computed before an input is read."""
+    return operand.inputs[1:] if operand.op is VIEW else ()
 
 
 class Grouping:
@@ -117,20 +126,27 @@ class Grouping:
         if family is Family.MOVEMENT and current not in self.stored_views:
             return
         inputs = [source_of(i) for i in current.inputs]
+        awaited = [self.of[first] for i in current.inputs for first in waits_of(i)]
         needed = 0
+        awaits = 0
+        for component in awaited:
+            needed |= component.bits | component.depends
+            awaits |= component.bits
         for source, _ in inputs:
-            component = self.of.get(source)
-            if component is not None:
-                needed |= component.bits | component.depends
+            of_source = self.of.get(source)
+            if of_source is not None:
+                needed |= of_source.bits | of_source.depends
+                awaits |= of_source.awaits  # its members may be computed again here
         joined: Component | None = None
         if family is Family.ELEMENTWISE or current.op.name == "gather":
-            joined = self._join_elementwise(current, inputs)
+            joined = self._join_elementwise(current, inputs, awaited)
         elif family is Family.REDUCE:
-            joined = self._join_reduction(current, inputs[0])
+            joined = self._join_reduction(current, inputs[0], awaited)
         elif family is Family.COMPOSITE:
             joined = self._join_stream(current, needed)
         if joined is None:
             joined = self._open(current, inputs)
+        joined.awaits |= awaits & ~joined.bits
         self._depend(joined, needed & ~joined.bits)
 
     def _open(self, current: Node, inputs: list[tuple[Node, IndexMap]]) -> Component:
@@ -157,7 +173,9 @@ class Grouping:
         self.of[current] = made
         return made
 
-    def _join_elementwise(self, current: Node, inputs: list[tuple[Node, IndexMap]]) -> Component | None:
+    def _join_elementwise(
+        self, current: Node, inputs: list[tuple[Node, IndexMap]], awaited: list[Component]
+    ) -> Component | None:
         candidates: list[tuple[Component, Point]] = []
         # A gather reads its source at any place: it goes where its positions are, never to the kernel of the source.
         gathers = current.op.name == "gather"
@@ -174,7 +192,7 @@ class Grouping:
             if point is not None:
                 candidates.append((component, point))
         for component, point in sorted(candidates, key=lambda c: -c[0].number):
-            others = [self.of[source] for source, _ in inputs if source in self.of]
+            others = awaited + [self.of[source] for source, _ in inputs if source in self.of]
             if not self._may_join(component, others):
                 continue
             if not self._consistent(component, point, inputs):
@@ -196,10 +214,14 @@ class Grouping:
                     return False
         return True
 
-    def _join_reduction(self, current: Node, operand: tuple[Node, IndexMap]) -> Component | None:
+    def _join_reduction(
+        self, current: Node, operand: tuple[Node, IndexMap], awaited: list[Component]
+    ) -> Component | None:
         source, index_map = operand
         component = self.of.get(source)
         if component is None or component.kind is not Kind.LOOPS or len(component.points) >= self.body_limit:
+            return None
+        if not self._may_join(component, awaited):
             return None
         if index_map != identity(source.shape) or source in self.stored_views:
             return None
@@ -318,6 +340,7 @@ class Grouping:
             self.of[member] = into
         other.points = {}
         into.bits |= other.bits
+        into.awaits |= other.awaits
         self._depend(into, other.depends)
         for third in self.components:
             if third.depends & into.bits and third is not into:

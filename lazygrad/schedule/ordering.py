@@ -8,7 +8,7 @@ could write in the place of a leaf (a parameter) waits, where it can, for the ot
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -27,12 +27,15 @@ class _Unit:
     reads: tuple[int, ...] = ()  # slots of others' values
 
 
-def in_memory_order(kernels: Sequence[ScheduledKernel], leaves: int, sizes: Mapping[int, int]) -> list[ScheduledKernel]:
+def in_memory_order(
+    kernels: Sequence[ScheduledKernel], leaves: int, sizes: Mapping[int, int], waits: Mapping[int, Set[int]]
+) -> list[ScheduledKernel]:
     """The kernels in a better order.
 
     Slots below ``leaves`` are given; ``sizes`` has the bytes of the slots whose memory is free after their last use.
+    ``waits``: by the position of a kernel those of others of which it reads nothing, but that have to run before.
     """
-    units = _units(kernels, sizes)
+    units = _units(kernels, sizes, waits)
     _wait_for_readers(units, leaves)
     readers: dict[int, int] = {}
     for unit in units:
@@ -98,7 +101,9 @@ def _depends(units: Sequence[_Unit], later: int, earlier: int) -> bool:
     return False
 
 
-def _units(kernels: Sequence[ScheduledKernel], sizes: Mapping[int, int]) -> list[_Unit]:
+def _units(
+    kernels: Sequence[ScheduledKernel], sizes: Mapping[int, int], waits: Mapping[int, Set[int]]
+) -> list[_Unit]:
     reading: dict[int, set[int]] = {}  # by slot the positions of kernels that read it
     for position, kernel in enumerate(kernels):
         for slot, declared in zip(kernel.slots, kernel.kernel.buffers, strict=True):
@@ -123,6 +128,7 @@ def _units(kernels: Sequence[ScheduledKernel], sizes: Mapping[int, int]) -> list
                 writer[slot] = number
                 if any(unit_of[user] != number for user in reading.get(slot, ())):
                     unit.made += sizes.get(slot, 0)
+        unit.waits_for |= {unit_of[first] for first in waits.get(position, ())} - {number}
     for number, unit in enumerate(units):
         slots = {slot for kernel in unit.kernels for slot in kernel.slots}
         unit.reads = tuple(sorted(slot for slot in slots if slot in sizes and writer.get(slot) != number))

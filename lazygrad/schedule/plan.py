@@ -30,6 +30,7 @@ from lazygrad.schedule.staging import stage_operands
 from lazygrad.schedule.storing import choose_stored
 from lazygrad.schedule.streaming import is_streamed
 from lazygrad.schedule.sum_splitting import split_long_contractions
+from lazygrad.schedule.waiting import waiting_kernels
 
 
 def plan(
@@ -74,6 +75,7 @@ class _Planner:
         self.declared: list[SlotDeclaration] = []
         self.sizes: list[tuple[DType, int]] = [(leaf.dtype, i.layout.size) for leaf, i in leaves.items()]
         self.kernels: list[ScheduledKernel] = []
+        self.made_for: list[Component] = []  # the component of each kernel
         self.copies: dict[tuple[Node, Layout], Home] = {}
 
     def run(self, given: Sequence[Node]) -> Schedule:
@@ -94,14 +96,13 @@ class _Planner:
             if members:
                 self._component(component, members, root_set, stored, wishes)
         results = [self.homes[root].slot for root in roots]
-        kernels = bundle(self._ordered(set(results)), self.argument_limit)
+        kernels = bundle(self._ordered(set(results), order), self.argument_limit)
         return self._finish(kernels, results)
 
-    def _ordered(self, results: Set[int]) -> list[ScheduledKernel]:
+    def _ordered(self, results: Set[int], components: Sequence[Component]) -> list[ScheduledKernel]:
         declared = enumerate(self.declared, start=self.leaf_count)
-        return in_memory_order(
-            self.kernels, self.leaf_count, {slot: made.size for slot, made in declared if slot not in results}
-        )
+        sizes = {slot: made.size for slot, made in declared if slot not in results}
+        return in_memory_order(self.kernels, self.leaf_count, sizes, waiting_kernels(self.made_for, components))
 
     def _visible(self, roots: Sequence[Node], wishes: Wishes) -> list[Node]:
         """Each root as a value of its own that some kernel writes, row-major.
@@ -139,6 +140,7 @@ class _Planner:
         for member in members:
             bodies += halo_bodies(member, self.homes[member], expressions)
         self._emit(_name(component, members), bodies, expressions, members[0])
+        self.made_for += [component] * (len(self.kernels) - len(self.made_for))
 
     def _copy(self, node: Node, layout: Layout, halo: Halo) -> None:
         """A kernel that writes a view of something stored in the layout asked for."""

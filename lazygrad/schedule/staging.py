@@ -23,7 +23,7 @@ from lazygrad.ir.value import Value
 from lazygrad.kernel.kernel import Access
 from lazygrad.kernel.machine import Machine
 from lazygrad.ops.contract import ContractAttributes
-from lazygrad.schedule.components import source_of
+from lazygrad.schedule.components import source_of, waits_of
 from lazygrad.schedule.contracting import Halo, Sides, Wishes, is_digit, is_windowed
 from lazygrad.schedule.cost import PACK_ROWS, PACK_STRIDE_BYTES, PANEL_VECTORS, SHORTEST_RUN
 from lazygrad.schedule.expressions import Expressions, Home
@@ -105,7 +105,7 @@ def _copied_rows(rows: Operand, wishes: Wishes, homes: Mapping[Node, Home], wide
     layout = with_halo(source.shape, order, halo)
     if not half and ((home.layout == layout and home.halo == halo) or home.halo != no_halo(source.shape)):
         return None
-    node = ops.view(source, identity(source.shape))
+    node = ops.view(source, identity(source.shape), waits_of(rows.node))
     return Copy(_widened(node) if half else node, layout, halo)
 
 
@@ -186,7 +186,7 @@ def _reordered(of: Operand, labels: Labels) -> Node:
     }
     coordinates = tuple(substitute(c, values) for c in index_map.coordinates)
     mask = tuple(type(b)(substitute(b.index, values), b.low, b.high) for b in index_map.mask)
-    return ops.view(source, IndexMap(shape, coordinates, mask))
+    return ops.view(source, IndexMap(shape, coordinates, mask), waits_of(of.node))
 
 
 def _is_scattered(of: Operand, other: Operand, order: Mapping[int, int], homes: Mapping[Node, Home]) -> bool:

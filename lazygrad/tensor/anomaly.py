@@ -16,6 +16,7 @@ from lazygrad import runtime
 from lazygrad.ir.node import Node, all_inputs, topological
 from lazygrad.ir.op import Family
 from lazygrad.ops.identity import DETACH, LEAF
+from lazygrad.ops.recomputation import CHECKPOINT
 
 _enabled = False
 
@@ -65,7 +66,7 @@ class detect_anomaly(set_detect_anomaly):  # noqa: N801, torch's name
 def check(roots: Sequence[Node]) -> None:
     """RuntimeError that names the first node which has a NaN, or an infinity, that none of its inputs has."""
     order = [node for node in topological(roots, all_inputs) if node.dtype.is_float]
-    computed = [n for n in order if n.op.family is not Family.SOURCE and n.op not in (LEAF, DETACH)]
+    computed = [n for n in order if n.op.family is not Family.SOURCE and n.op not in (LEAF, DETACH, CHECKPOINT)]
     runtime.realize([node for node in computed if node.result is None])
     has_nan: dict[Node, bool] = {}
     has_infinity: dict[Node, bool] = {}

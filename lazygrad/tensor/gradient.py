@@ -71,7 +71,7 @@ def backward(
             if not any(tensor is known for known in held):
                 held.append(tensor)
     targets = [*leaves, *observed]
-    gradients = autodiff.vjp(nodes, cotangents, targets)
+    gradients = autodiff.vjp(nodes, cotangents, targets, keep=create_graph)
     if anomaly.is_enabled():
         anomaly.check([*nodes, *(g for g in gradients if g is not None)])
 
@@ -136,7 +136,7 @@ def grad(
         else:
             targets.append([node for node, owner in leaves.items() if owner is tensor])
     flat = list(dict.fromkeys(node for group in targets for node in group))
-    found = dict(zip(flat, autodiff.vjp(nodes, cotangents, flat), strict=True))
+    found = dict(zip(flat, autodiff.vjp(nodes, cotangents, flat, keep=create_graph), strict=True))
     if anomaly.is_enabled():
         anomaly.check([*nodes, *(g for g in found.values() if g is not None)])
     totals: list[Node | None] = []

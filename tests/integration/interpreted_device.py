@@ -10,9 +10,9 @@ from importlib.metadata import EntryPoint
 
 import numpy
 
+from lazygrad.ir.layout import row_major
 from lazygrad.kernel.interpret import interpret
 from lazygrad.kernel.machine import Machine
-from lazygrad.ir.layout import row_major
 from lazygrad.runtime import (
     Buffer,
     Capabilities,

@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+
 from conftest import devices
 
 # A child that has not ended then hangs in a driver.
@@ -129,6 +130,58 @@ registry.backend("opencl").devices()
 forked(lambda: refused(lambda: lg.ones(2).sum().item()))
 """
     assert run(code, tmp_path) == ["refused", "ended 7"]
+
+
+def test_locks_that_other_threads_hold_are_free_in_the_child(tmp_path):
+    code = f"""{FORK}
+from lazygrad.runtime import registry, statistics
+from lazygrad.tensor import gradient, random
+device = registry.device("numpy:0")
+
+def child():
+    x = lg.rand(3, requires_grad=True)
+    for _ in range(2):
+        x.sum().backward()
+    print(x.grad.tolist(), statistics.sums().kernels_built, registry.device("numpy") is device)
+
+for lock in (statistics._lock, random._lock, registry._lock, gradient._accumulating, device.lock):
+    held = threading.Event()
+
+    def holds(lock, held):
+        with lock:
+            held.set()
+            time.sleep(0.3)
+
+    thread = threading.Thread(target=holds, args=(lock, held))
+    thread.start()
+    held.wait()
+    forked(child)
+    thread.join()
+"""
+    assert run(code, tmp_path, "numpy") == ["[2.0, 2.0, 2.0] 0 True", "ended 7"] * 5
+
+
+def test_what_a_child_leaves_behind_is_neither_finished_nor_destroyed(tmp_path):
+    code = f"""{FORK}
+from lazygrad.runtime import forking, registry
+from lazygrad.runtime.device import EvaluatingDevice
+from_host = lambda self: None
+abstract = {{name: from_host for name in ("from_host", "to_host", "synchronize", "evaluate")}}
+
+class Driven(type("Driven", (EvaluatingDevice,), abstract)):
+    name = "driven:0"
+
+    def __del__(self):
+        os.write(1, b"destroyed in parent\\n" if os.getpid() == parent else b"destroyed in child\\n")
+
+parent = os.getpid()
+registry._opened["driven:0"] = Driven()
+forking.at_exit(lambda: print("finished in", "parent" if os.getpid() == parent else "child", flush=True))
+forked(lambda: refused(lambda: registry.device("driven:0")))
+registry._opened.clear()
+"""
+    lines = run(code, tmp_path, "numpy")
+    assert lines == ["refused", "ended 7", "destroyed in parent", "finished in parent"]
 
 
 MULTIPROCESSING = """

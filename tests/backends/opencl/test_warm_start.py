@@ -191,6 +191,22 @@ def test_what_lies_in_the_drivers_folder_is_never_trusted(first, cache, tmp_path
     assert not list(own.glob("lazygrad-*"))  # the process's own folder below it is gone
 
 
+@pytest.mark.skipif(not is_pocl, reason="only PoCL keeps files of its own")
+def test_a_driver_that_other_code_has_loaded_keeps_files_where_nobody_checks(first, cache, tmp_path):
+    before = files(cache)
+    begin = "import pyopencl\nfor p in pyopencl.get_platforms(): pyopencl.Context(p.get_devices())\n"
+    done = subprocess.run(
+        [sys.executable, "-c", begin + SCRIPT], env=environment(cache, POCL_CACHE_DIR=str(tmp_path / "pocl")),
+        capture_output=True, text=True, timeout=120, check=True,
+    )  # fmt: skip
+    assert json.loads(done.stdout)["result"] == first[1]["result"]
+    assert "PoCL was loaded before lazygrad" in done.stderr
+    assert len(done.stderr.strip().split("\n")) == 1
+    after = files(cache)
+    assert {name: after[name] for name in before} == before
+    assert_nothing_was_made(process(cache)[0])
+
+
 @pytest.mark.parametrize("seconds", [0.5, 1.5])
 def test_a_process_that_is_killed_leaves_nothing_that_harms(first, tmp_path, seconds):
     cache = tmp_path / "cache"

@@ -35,7 +35,7 @@ class Compilers:
     def __init__(self):
         self.jobs = []
 
-    def run(self, jobs):
+    def compile(self, jobs):
         self.jobs += jobs
         return [Compiled(self._image(job).to_bytes(), "", {**NUMBERS, "name": job.function}) for job in jobs]
 

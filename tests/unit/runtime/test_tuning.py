@@ -227,7 +227,7 @@ def test_damaged_winners_are_ignored_with_a_warning(caplog):
         store.write(name, damaged)
         caplog.clear()
         assert chosen(device, [times(2)]) == [HEURISTIC]
-        assert "kernel times2" in caplog.text
+        assert name in caplog.text
         assert "is ignored" in caplog.text
         assert not store.path(name).exists()
     winners.write(times(2), ((50,),), {0: 1e-4, 1: 5e-5})
