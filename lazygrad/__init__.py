@@ -72,6 +72,7 @@ from lazygrad.tensor.selection import diag, diagonal, masked_fill, narrow, selec
 from lazygrad.tensor.gathering import gather, index_add, index_copy, index_select, scatter, scatter_add, take_along_dim
 from lazygrad.tensor.indexing import masked_select, nonzero
 from lazygrad.tensor.assignment import index_put
+from lazygrad.tensor.checkpoint import checkpoint
 from lazygrad.tensor.grad_mode import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
 from lazygrad.tensor.printing import get_printoptions, printoptions, set_printoptions
 from lazygrad.tensor.autocast import autocast, get_autocast_dtype, is_autocast_enabled
@@ -121,7 +122,7 @@ __all__ = [  # noqa: RUF022
     "masked_fill", "narrow", "scatter", "scatter_add", "select", "take_along_dim", "tril", "triu", "where",
     "masked_select", "nonzero", "index_put",
     # modes
-    "enable_grad", "inference_mode", "is_grad_enabled", "no_grad", "set_grad_enabled", "get_printoptions",
+    "checkpoint", "enable_grad", "inference_mode", "is_grad_enabled", "no_grad", "set_grad_enabled", "get_printoptions",
     "printoptions", "set_printoptions", "autocast", "get_autocast_dtype", "is_autocast_enabled",
     "get_float32_matmul_precision", "set_float32_matmul_precision", "are_deterministic_algorithms_enabled",
     "is_deterministic_algorithms_warn_only_enabled", "use_deterministic_algorithms",

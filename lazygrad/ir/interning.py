@@ -68,7 +68,7 @@ class InternTable(Generic[T]):
             _remove_dead_weakref(self._entries, key)
 
     def sweep(self) -> None:
-        """Forgets what was not forgotten: Python ends a callback that Ctrl-C meets, and its entry keeps its key alive."""
+        """Forgets what was not: Python ends a callback that Ctrl-C meets, and the entry goes on to hold its key."""
         for key, entry in list(self._entries.items()):
             if entry() is None:
                 _remove_dead_weakref(self._entries, key)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import lazygrad
 from lazygrad.optim.optimizer import Optimizer, ParamGroup, Params, check_not_negative, reject_differentiable
@@ -42,6 +42,8 @@ class Adam(Optimizer):
         >>> x.detach()
         tensor([0.9000])
     """
+
+    _argument_options: ClassVar[frozenset[str]] = frozenset({"lr", "betas", "weight_decay"})
 
     def __init__(
         self,

@@ -59,6 +59,8 @@ class Optimizer:
     # State that is a number of the host rather than a tensor (until a step with `found_inf` makes it one): written
     # as a tensor, as torch does.
     _host_state: ClassVar[tuple[str, ...]] = ("step",)
+    # Options that reach kernels as arguments: of these only whether they are 0 may decide about the graph.
+    _argument_options: ClassVar[frozenset[str]] = frozenset()
     # A captured step counts for itself, and guards its state where it uses it.
     _unguarded: ClassVar[frozenset[str]] = frozenset({"_step_count", "_prepared"})
 
@@ -167,11 +169,15 @@ class Optimizer:
     def _form(self, number: int) -> Hashable:
         """Return what decides about the graph of a group's update, as opposed to the numbers in it."""
         group = self.param_groups[number]
-        options = [(name, value) for name, value in group.items() if name not in ("params", "param_names")]
+        options = [
+            (name, bool(value) and name != "lr" if name in self._argument_options else value)
+            for name, value in group.items()
+            if name not in ("params", "param_names", "initial_lr")
+        ]
         names = self._state_names(group)
         state = [tensor._cell for p in group["params"] for tensor in self._state_tensors(p, names)]
         return (
-            tuple((n, v if isinstance(v, (bool, str, type(None))) else bool(v)) for n, v in options),
+            tuple(options),
             tuple((id(p), p.requires_grad) for p in group["params"]),
             tuple(map(id, state)),
         )

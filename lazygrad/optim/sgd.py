@@ -40,6 +40,7 @@ class SGD(Optimizer):
     """
 
     _host_state: ClassVar[tuple[str, ...]] = ()
+    _argument_options: ClassVar[frozenset[str]] = frozenset({"lr", "momentum", "dampening", "weight_decay"})
 
     def __init__(
         self,

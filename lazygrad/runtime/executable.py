@@ -104,6 +104,23 @@ class Executable:
         be called within ``undivided``, together with whatever makes the results known.
         """
         binding = self._binding(device, donated)
+        # Nobody else finds it meanwhile: a finalizer, or a signal's handler, may run the same graph between launches.
+        key = frozenset(donated)
+        del self._bindings[key]
+        try:
+            return self._run(binding, device, leaves, numbers, place, kept)
+        finally:
+            self._bindings[key] = binding
+
+    def _run(
+        self,
+        binding: _Binding,
+        device: CompilingDevice,
+        leaves: Sequence[Buffer],
+        numbers: Sequence[bool | int | float],
+        place: Place | None,
+        kept: Set[int],
+    ) -> list[Buffer]:
         for slot, leaf in enumerate(leaves):
             binding.put(slot, leaf.allocation.memory)
         results: dict[int, Buffer] = {}

@@ -285,7 +285,11 @@ class Grouping:
             if size_of(member.shape) == size or member.op.family is Family.REDUCE:
                 for operand in member.inputs:
                     found |= self._origins(source_of(operand)[0])
-        return {origin for origin in found if size_of(origin.shape) >= size and self.of.get(origin) is not component}
+        return {
+            origin
+            for origin in found
+            if size_of(origin.shape) >= size and self.of.get(origin) is not component and not _is_free(origin)
+        }
 
     def _origins(self, of: Node) -> frozenset[Node]:
         """The nodes that elementwise operations lead back to."""
@@ -345,6 +349,11 @@ class Grouping:
         for third in self.components:
             if third.depends & into.bits and third is not into:
                 third.depends |= into.depends | into.bits
+
+
+def _is_free(of: Node) -> bool:
+    """Constants and the like, which nobody reads from memory: to have one in common is no reason to run together."""
+    return of.op.family is Family.SOURCE and of.op.cost == 0
 
 
 def _used(point: Iterable[Index]) -> set[Variable]:

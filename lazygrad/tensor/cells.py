@@ -74,6 +74,11 @@ def live_cells() -> list[Cell]:
     return [cell for cell in (entry() for entry in _entries()) if cell is not None]
 
 
+def held_values() -> set[Node]:
+    """The nodes that tensors hold, of all threads."""
+    return {node for _, node in _values()}
+
+
 def _values() -> list[tuple[ref[Cell], Node]]:
     """The nodes of all live cells.
 

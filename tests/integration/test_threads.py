@@ -213,6 +213,24 @@ def test_what_interrupts_a_submission_overwrites_nothing(monkeypatch):
         assert tensor.tolist() == [[11.0] * 4] * 4
 
 
+def test_what_interrupts_a_submission_may_compute_the_same_graph():
+    with opened() as device:
+        ones, twos = lg.ones(4, 4, device=NAME), lg.ones(4, 4, device=NAME) * 2
+        lg.realize(ones, twos)
+        found = []
+
+        def meddle():
+            if not found:
+                found.append(None)
+                found.append((twos @ (twos @ twos)).tolist())
+
+        after_launches(device, meddle)
+        assert (ones @ (ones @ ones)).tolist() == [[16.0] * 4] * 4
+        assert found[1] == [[128.0] * 4] * 4
+        found.clear()
+        assert (ones @ (ones @ ones)).tolist() == [[16.0] * 4] * 4
+
+
 class SlowInteger(int):
     """Lets other threads run in the middle of an addition."""
 
