@@ -16,11 +16,11 @@ import numpy
 import pyopencl
 
 from lazygrad.ir.dtype import DType
-from lazygrad.ir.index import evaluate, variable
-from lazygrad.ir.layout import Layout, row_major
+from lazygrad.ir.layout import row_major
 from lazygrad.ir.node import user_place
 from lazygrad.kernel.kernel import Kernel
 from lazygrad.runtime import Buffer, Capabilities, CompilingDevice, Pool, Program, forking, profile
+from lazygrad.runtime.arrange import row_major_array
 from lazygrad.runtime.statistics import total
 from lazygrad_opencl.build import ProgramBuilder, unique_function
 from lazygrad_opencl.capabilities import read_capabilities
@@ -211,22 +211,4 @@ class OpenCLDevice(CompilingDevice):
             total.device_to_host_transfers += 1
             total.device_to_host_bytes += flat.nbytes
             self._builder.collect()
-        return _row_major_array(flat, layout)
-
-
-def _row_major_array(flat: numpy.ndarray[Any, Any], layout: Layout) -> numpy.ndarray[Any, Any]:
-    """The elements in their order by index, from memory in ``layout``."""
-    if 0 in layout.shape:
-        return numpy.empty(layout.shape, flat.dtype)
-    if layout.is_row_major:
-        return flat.reshape(layout.shape)
-    strides = layout.strides
-    if strides is not None:
-        steps = [stride * flat.itemsize for stride in strides]
-        view = numpy.lib.stride_tricks.as_strided(flat[layout.offset :], layout.shape, steps)
-        return numpy.array(view, order="C")
-    point = [variable(f"i{axis}", extent) for axis, extent in enumerate(layout.shape)]
-    grids = numpy.indices(layout.shape, sparse=True)
-    values: dict[str, Any] = {f"i{axis}": grid for axis, grid in enumerate(grids)}
-    addresses = numpy.broadcast_to(evaluate(layout.address(point), lambda v: values[v.name]), layout.shape)
-    return numpy.array(flat[addresses])
+        return row_major_array(flat, layout)

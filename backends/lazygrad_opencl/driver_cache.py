@@ -24,10 +24,11 @@ import threading
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path, PurePosixPath
 from typing import IO
 
+from lazygrad.runtime import forking
 from lazygrad.runtime.cache import Store
 from lazygrad.runtime.cache_folder import private_folder, warn_once
 
@@ -167,7 +168,7 @@ class DriverCache:
         self._new: set[str] = set()  # kernels of this process that have no entry yet
         self._present: set[str] = set()  # kernels whose machine code is where PoCL looks for it
         self._next = 0.0  # when it is worth looking for them again
-        atexit.register(self.collect, at_once=True)
+        forking.at_exit(partial(self.collect, at_once=True))
 
     def restore(self, kernels: Iterable[str]) -> None:
         """Before the first launch of these kernels: what is known of them is put where PoCL looks for it."""

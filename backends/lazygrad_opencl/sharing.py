@@ -46,7 +46,7 @@ class _Form(NamedTuple):
 def share(
     bodies: Sequence[Sequence[str]], declaration: Callable[[str, str], str]
 ) -> tuple[list[BodyFunction], list[Call]]:
-    """Functions for the bodies. ``declaration`` declares a parameter for one of the kernel's names, under a new name."""
+    """Functions for the bodies. ``declaration`` declares a parameter for one of the kernel's names, renamed."""
     forms = [_form(lines) for lines in bodies]
     groups: dict[object, list[int]] = {}
     for number, form in enumerate(forms):

@@ -21,7 +21,7 @@ from lazygrad.ir.layout import Layout
 from lazygrad.ir.node import Node, Place
 from lazygrad.ir.shape import Shape, size_of
 from lazygrad.ops.source import BUFFER
-from lazygrad.runtime import Buffer, CompilingDevice, EvaluatingDevice
+from lazygrad.runtime import Buffer, CompilingDevice, Device, EvaluatingDevice
 from lazygrad.runtime.interrupts import undivided
 from lazygrad.runtime.pool import size_class
 from lazygrad.runtime.structure import Structure, linearize, substitute
@@ -255,26 +255,37 @@ class Variant:
             self._bind((), arguments)
             return []
         with device.lock:
-            donated, kept = self._replaceable() if self.executable is not None else (frozenset(), frozenset())
-            buffers = [self._buffer(leaf, arguments) for leaf in self.leaves]
-            numbers = [handle.value for handle in self.structure.arguments]
-            with undivided:
-                if self.executable is not None:
-                    assert isinstance(device, CompilingDevice)
-                    found = iter(self.executable.run(device, buffers, numbers, self.place, donated, kept))
-                elif self.computed:
-                    assert isinstance(device, EvaluatingDevice)
-                    nodes = substitute(self.structure, buffers, numbers, device.name)
-                    device.evaluate(nodes)
-                    found = iter([node.result for node in nodes])
-                else:
-                    found = iter(())
-                computed = set(self.computed)
-                results = [
-                    next(found) if number in computed else device.empty(shape, dtype)  # type: ignore[attr-defined]
-                    for number, (shape, dtype) in enumerate(self.shapes)
-                ]
-                self._bind(results, arguments)
+            interrupted = device.is_submitting  # by a finalizer, between launches that may need everything
+            donated, kept = (frozenset(), frozenset()) if interrupted else self._replaceable()
+            device.is_submitting = True
+            try:
+                results = self._submit(device, arguments, donated, kept)
+            finally:
+                device.is_submitting = interrupted
+        return results
+
+    def _submit(
+        self, device: Device, arguments: Sequence[Tensor], donated: frozenset[int], kept: frozenset[int]
+    ) -> list[Buffer]:
+        buffers = [self._buffer(leaf, arguments) for leaf in self.leaves]
+        numbers = [handle.value for handle in self.structure.arguments]
+        with undivided:
+            if self.executable is not None:
+                assert isinstance(device, CompilingDevice)
+                found = iter(self.executable.run(device, buffers, numbers, self.place, donated, kept))
+            elif self.computed:
+                assert isinstance(device, EvaluatingDevice)
+                nodes = substitute(self.structure, buffers, numbers, device.name)
+                device.evaluate(nodes)
+                found = iter([node.result for node in nodes])
+            else:
+                found = iter(())
+            computed = set(self.computed)
+            results = [
+                next(found) if number in computed else device.empty(shape, dtype)  # type: ignore[attr-defined]
+                for number, (shape, dtype) in enumerate(self.shapes)
+            ]
+            self._bind(results, arguments)
         return results
 
     def _buffer(self, leaf: Leaf, arguments: Sequence[Tensor]) -> Buffer:
@@ -288,6 +299,8 @@ class Variant:
 
     def _replaceable(self) -> tuple[frozenset[int], frozenset[int]]:
         """The leaves of state that may be overwritten; and of these the ones that nobody but their tensor holds."""
+        if self.executable is None:
+            return frozenset(), frozenset()
         alone = []
         shared = []
         for slot, cell in self.replaced:

@@ -206,7 +206,7 @@ def _uncomputed_inputs(of: Node) -> tuple[Node, ...]:
 
 
 def read_inputs(of: Node) -> tuple[Node, ...]:
-    """The edges to what has to be known for a node's elements: a movement reads its first input, others it waits for."""
+    """The edges to what a node's elements are computed from: of a movement the first input; it waits for any others."""
     if of.result is not None:
         return ()
     return of.inputs[:1] if of.op.family is Family.MOVEMENT else of.inputs

@@ -7,7 +7,6 @@ that). What this process has written or read stays; another process that finds a
 
 from __future__ import annotations
 
-import atexit
 import logging
 import os
 import re
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from lazygrad import environment
+from lazygrad.runtime import forking
 from lazygrad.runtime.cache_folder import TAG, cache_folder
 
 # A training script's kernels take some megabytes: room for hundreds of scripts, and little of any disk.
@@ -139,7 +139,7 @@ def keep(path: str, written: int = 0) -> None:
         return
     if not _ledger.is_registered:
         _ledger.is_registered = True
-        atexit.register(_check)
+        forking.at_exit(_check)
     _ledger.written += written
     if _ledger.written > limit() * CHECKED_PART:
         _check()

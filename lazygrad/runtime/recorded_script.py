@@ -6,18 +6,20 @@ In: arguments: the file to write, the script, and the script's own arguments. Ou
 
 from __future__ import annotations
 
-import atexit
 import json
 import runpy
 import sys
+from functools import partial
 from pathlib import Path
+
+from lazygrad.runtime import forking
 
 
 def main() -> None:
     """Runs the script as ``python script.py`` would."""
     report, script, *arguments = sys.argv[1:]
     # Handlers run in reverse: those of devices, which keep what they have compiled, come before this one.
-    atexit.register(_write, Path(report))
+    forking.at_exit(partial(_write, Path(report)))
     sys.argv = [script, *arguments]
     sys.path[0] = str(Path(script).resolve().parent)
     runpy.run_path(script, run_name="__main__")

@@ -101,9 +101,7 @@ def _depends(units: Sequence[_Unit], later: int, earlier: int) -> bool:
     return False
 
 
-def _units(
-    kernels: Sequence[ScheduledKernel], sizes: Mapping[int, int], waits: Mapping[int, Set[int]]
-) -> list[_Unit]:
+def _units(kernels: Sequence[ScheduledKernel], sizes: Mapping[int, int], waits: Mapping[int, Set[int]]) -> list[_Unit]:
     reading: dict[int, set[int]] = {}  # by slot the positions of kernels that read it
     for position, kernel in enumerate(kernels):
         for slot, declared in zip(kernel.slots, kernel.kernel.buffers, strict=True):

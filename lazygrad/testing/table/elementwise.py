@@ -8,7 +8,11 @@ from zlib import crc32
 
 import numpy
 
+from lazygrad import ops
 from lazygrad.ir.dtype import DType, bool_, float32, float64, int32, int64
+from lazygrad.ir.node import topological
+from lazygrad.ops.identity import LEAF
+from lazygrad.ops.recomputation import Region
 from lazygrad.testing import values
 from lazygrad.testing.row import (
     ALL,
@@ -272,7 +276,22 @@ _OTHER = (
         name="detach", function=lambda m, x: x * x.detach(), cases=(case(tensor(9)),), dtypes=NUMBERS,
         gradients=False,
     ),
+    Row(
+        name="checkpoint", function=lambda m, x, y: _checkpointed(m, m.tanh(x * y).exp() * x),
+        cases=(case(tensor(33), tensor(33)), case(tensor(3, 17), tensor(3, 17))),
+        dtypes=(float32, float64), torch=False, tolerance=Tolerance(16, 16),
+    ),
 )  # fmt: skip
+
+
+def _checkpointed(m: Any, result: Any) -> Any:
+    """A result as that of a region, also where nothing is differentiated."""
+    from lazygrad.tensor.handle import wrap
+
+    node = result._enter()
+    inside = [each for each in topological([node]) if each.inputs and each.op is not LEAF]
+    return wrap(ops.checkpoint(node, Region(inside)), result)
+
 
 ROWS: tuple[Row, ...] = (
     *_TRANSCENDENTAL,

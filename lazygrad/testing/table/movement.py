@@ -57,6 +57,11 @@ ROWS: tuple[Row, ...] = (
         case(tensor(3, 5), pad=(-1, 2), value=0.0), case(tensor(4), pad=(0, 0), value=0.0), dtypes=FLOATS,
     ),
     _moving(
+        "after", primitive(lambda x, first: ops.after(x, ops.sum_(first, (0,)))),
+        case(_X, tensor(7)), case(tensor(4, 6, look=lambda m, x: x.permute(1, 0)), tensor(3)),
+        case(tensor(0), tensor(2)), torch=False, dtypes=FLOATS,
+    ),
+    _moving(
         "pad between", primitive(lambda x, paddings: ops.pad(x, paddings)),
         case(tensor(5), paddings=(Padding(0, 0, 1),)),
         case(tensor(3, 4), paddings=(Padding(1, 2, 2), Padding(0, 1, 0))),
