@@ -122,7 +122,8 @@ def node(
     """The node for ``op(*inputs; attributes)``: the existing one when there is an equal one, else a new one.
 
     Shape and dtype rules run here, so that a mistake is reported at the user's line. ``device`` is given for
-    sources only; every other node takes it from its inputs, which must agree. Without ``placed`` a new node has no line.
+    sources only; every other node takes it from its inputs, which must agree. Without ``placed`` a new node has no
+    line.
     """
     key = (op, inputs, attributes, device)
     found = _TABLE.get(key)

@@ -6,10 +6,12 @@ None where sums of products without matrix units are better.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
+from typing import TypeAlias
 
-from lazygrad.ir.dtype import float32, float64
+from lazygrad.ir.dtype import DType, float32, float64
 from lazygrad.ir.index import Variable
 from lazygrad.ir.value import LOAD, Value
 from lazygrad.kernel.block_size import BlockSize, around, nearest
@@ -24,6 +26,7 @@ from lazygrad.settings import Precision
 SMALLEST_SIDE = 8
 # The smallest blocks that every matrix unit takes.
 SMALLEST_BLOCK = 16
+Tile: TypeAlias = tuple[int, int, int, int, int]
 # (rows, columns, depth, warps, stages), best first; the first that gives every core a tile is taken, else the last.
 HALF_TILES = (
     (128, 256, 64, 8, 3),
@@ -53,6 +56,8 @@ WARP_SIZE = 32
 REGISTER_BYTES = 4
 MOST_HELD = 200
 DOUBLE_TILES = ((64, 64, 16, 4, 2), (32, 32, 16, 4, 2))
+# With fewer stages nothing is loaded while products are computed.
+FEWEST_STAGES = 2
 # What a tuner tries: the largest sides, warps, depth and stages with which matrix units of today get faster, and how
 # many results a thread must have to compute.
 LARGEST_SIDE = 256
@@ -137,6 +142,19 @@ def block_contraction(body: Body, machine: Machine, size: BlockSize | None = Non
     )  # fmt: skip
 
 
+def expected_tile(
+    half: bool, dtype: DType, precision: Precision, batches: int, rows: int, columns: int, machine: Machine
+) -> tuple[int, int]:
+    """The rows and columns of the tile that a contraction of this size will get, known before there is a kernel.
+
+    Without a tile each result reads its operands by itself: then the sides are 1.
+    """
+    if min(rows, columns) < SMALLEST_SIDE:
+        return 1, 1
+    tile = _first_tile(_table(half, dtype, precision), batches, rows, columns, 0, machine)
+    return tile[0], tile[1]
+
+
 def _largest_side(axes: tuple[Variable, ...]) -> int:
     """The smallest block that holds all rows or columns."""
     return max(SMALLEST_BLOCK, power_of_two(_size(axes)))
@@ -159,7 +177,7 @@ def contraction_sizes(body: Body, machine: Machine) -> list[BlockSize]:
         return []
     (contraction,) = body.stages[0].accumulators
     assert isinstance(contraction, Contraction)
-    loaded = max(_source(operand).dtype.itemsize for operand in (contraction.a, contraction.b))
+    loaded = max(_loaded_bytes(operand) for operand in (contraction.a, contraction.b))
     epilogue = _epilogue_values(body, form.row_axes, form.column_axes)
     # Of a double, a register of 32 bits holds half.
     registers = max(1, contraction.dtype.itemsize // REGISTER_BYTES)
@@ -190,7 +208,27 @@ def _heuristic(
 
     ``epilogue``: how many values each result is joined with.
     """
-    table = _table(contraction)
+    table = _table(_half(contraction), contraction.dtype, contraction.precision)
+    if not (_is_loaded(contraction.a) and _is_loaded(contraction.b)):
+        staged = [tile[:4] + (min(tile[4], _fitting_stages(tile, contraction, machine)),) for tile in table]
+        ahead = [tile for tile in staged if tile[4] >= FEWEST_STAGES]
+        table = ahead or [table[-1][:4] + (1,)]
+    return BlockSize(*_first_tile(table, batches, rows, columns, epilogue, machine))
+
+
+def _fitting_stages(tile: Tile, contraction: Contraction, machine: Machine) -> int:
+    """For how many blocks of operands, of which some are computed, shared memory has room.
+
+    A block lies there as it is loaded, and the one that is multiplied also as it is computed.
+    """
+    rows, columns, depth = tile[:3]
+    loaded = rows * _loaded_bytes(contraction.a) + columns * _loaded_bytes(contraction.b)
+    computed = rows * _source(contraction.a).dtype.itemsize + columns * _source(contraction.b).dtype.itemsize
+    return (machine.local_memory - depth * computed) // (depth * loaded)
+
+
+def _first_tile(table: Sequence[Tile], batches: int, rows: int, columns: int, epilogue: int, machine: Machine) -> Tile:
+    """The best tile of the table that the result fills, of which there are enough, and which registers hold."""
     chosen = table[-1]
     for candidate in table:
         tiles = batches * -(-rows // candidate[0]) * -(-columns // candidate[1])
@@ -199,7 +237,17 @@ def _heuristic(
         if tiles >= machine.cores and not padded and held <= MOST_HELD:
             chosen = candidate
             break
-    return BlockSize(*chosen)
+    return chosen
+
+
+def _is_loaded(operand: Value) -> bool:
+    """Whether an operand goes from memory to matrix units as it is."""
+    return _source(operand).op == LOAD
+
+
+def _loaded_bytes(operand: Value) -> int:
+    """The bytes that one element of an operand takes in shared memory: those of all that is loaded for it."""
+    return sum(value.dtype.itemsize for value in ordered_values([operand]) if value.op == LOAD) or 1
 
 
 def _epilogue_values(body: Body, rows: tuple[Variable, ...], columns: tuple[Variable, ...]) -> int:
@@ -213,17 +261,18 @@ def _epilogue_values(body: Body, rows: tuple[Variable, ...], columns: tuple[Vari
     return count
 
 
-def _table(contraction: Contraction) -> tuple[tuple[int, int, int, int, int], ...]:
+def _table(half: bool, dtype: DType, precision: Precision) -> tuple[Tile, ...]:
     """The tiles for what the matrix unit multiplies."""
-    if contraction.dtype is float64:
+    if dtype is float64:
         return DOUBLE_TILES
-    if _half(contraction) or contraction.precision == "medium":
+    if half or precision == "medium":
         return HALF_TILES
-    return TF32_TILES if contraction.precision == "high" else EXACT_TILES
+    return TF32_TILES if precision == "high" else EXACT_TILES
 
 
 def _half(contraction: Contraction) -> bool:
-    return all(_source(x).dtype.bits == 16 for x in (contraction.a, contraction.b))
+    types = [_source(x).dtype for x in (contraction.a, contraction.b)]
+    return all(dtype.is_float and dtype.bits == 16 for dtype in types)
 
 
 def _source(value: Value) -> Value:

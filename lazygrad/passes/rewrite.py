@@ -76,8 +76,6 @@ def _over(of: Node, done: Mapping[Node, Node]) -> Node:
 
 def use_counts(roots: Sequence[Node]) -> Counter[Node]:
     """How many edges (and roots) point to each node. Who only waits for a node does not use it."""
-    uses: Counter[Node] = Counter()
-    for current in topological(roots, read_inputs):
-        uses.update(read_inputs(current))
+    uses = Counter(i for current in topological(roots, read_inputs) for i in read_inputs(current))
     uses.update(roots)
     return uses

@@ -11,13 +11,14 @@ from lazygrad.ir.index import Bound, Index, Substitution, Variable, variable, va
 from lazygrad.ir.map import axis_variables
 from lazygrad.ir.node import Node
 from lazygrad.ir.op import Family
+from lazygrad.ir.value import Value
 from lazygrad.kernel.kernel import Access, Accumulator, Body, Contraction, ReduceName, Reduction, Stage, Store
 from lazygrad.ops.contract import CONTRACT, ContractAttributes
 from lazygrad.ops.reduce import ARGMAX, ARGMIN
 from lazygrad.schedule.attention_bodies import attention_body
 from lazygrad.schedule.components import Component, Kind, Point, atoms, source_of
 from lazygrad.schedule.contracting import Sides
-from lazygrad.schedule.expressions import Expressions, Home, compute_dtype
+from lazygrad.schedule.expressions import Expressions, Home, compute_dtype, convert
 from lazygrad.schedule.staging import Operand, strides_of
 
 
@@ -163,7 +164,7 @@ def _contraction(
     extents = dict(zip((*at.a, *at.b), (*product.inputs[0].shape, *product.inputs[1].shape), strict=True))
     inner = [label for label in at.a if label not in at.out]
     of_label.update({label: variable(f"k{position}", extents[label]) for position, label in enumerate(inner)})
-    values = [expressions.element(o.node, tuple(of_label[label] for label in o.labels)) for o in operands]
+    values = [_operand(o, tuple(of_label[label] for label in o.labels), expressions) for o in operands]
     chosen = sides[product]
     rows, columns = values[chosen.rows], values[chosen.columns]
     row_labels, column_labels = (at.a, at.b) if chosen.rows == 0 else (at.b, at.a)
@@ -186,6 +187,13 @@ def _contraction(
     contraction = Contraction(rows, columns, dtype, at.precision)
     summing = Stage(atoms([of_label[label] for label in ordered(inner, by_rows)]), (contraction,))
     return Body(atoms([of_label[label] for label in axes]), (summing, Stage((), (), stores)))
+
+
+def _operand(of: Operand, point: Point, expressions: Expressions) -> Value:
+    """An element of an operand. One that is computed here is rounded to its type as if it had been stored."""
+    value = expressions.element(of.node, point)
+    is_exact = value.op == "cast" and value.inputs[0].dtype is of.node.dtype
+    return value if is_exact else convert(value, of.node.dtype)
 
 
 # ---- scatter

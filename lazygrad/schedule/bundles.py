@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -10,21 +11,28 @@ from lazygrad.ir import value as scalar
 from lazygrad.ir.value import Value
 from lazygrad.kernel.kernel import Access, Body, Kernel
 from lazygrad.kernel.mapping import map_stage
-from lazygrad.schedule.cost import BUNDLE_BODIES
+from lazygrad.schedule.cost import BUNDLE_BODIES, BUNDLE_HELD_BYTES
 
 if TYPE_CHECKING:
     from lazygrad.schedule.schedule import ScheduledKernel
 
 
-def bundle(kernels: Sequence[ScheduledKernel], argument_limit: int) -> list[ScheduledKernel]:
-    """Kernels whose results no other kernel reads move to the end and are joined as far as the limits allow."""
-    read: set[int] = set()
+def bundle(
+    kernels: Sequence[ScheduledKernel], argument_limit: int, sizes: Mapping[int, int]
+) -> list[ScheduledKernel]:
+    """Kernels whose results no other kernel reads move to the end and are joined as far as the limits allow.
+
+    ``sizes``: bytes of the slots whose memory is free after their last use. What would hold much of that stays where
+    it is.
+    """
+    readers: Counter[int] = Counter()
     for kernel in kernels:
-        read.update(s for s, b in zip(kernel.slots, kernel.kernel.buffers, strict=True) if not b.written)
+        readers.update({s for s, b in zip(kernel.slots, kernel.kernel.buffers, strict=True) if not b.written})
     sinks: list[ScheduledKernel] = []
     rest: list[ScheduledKernel] = []
     for kernel in kernels:
-        (sinks if _is_sink(kernel, read) else rest).append(kernel)
+        held = sum(sizes.get(slot, 0) for slot in set(kernel.slots) if readers[slot] == 1)
+        (sinks if _is_sink(kernel, readers.keys()) and held <= BUNDLE_HELD_BYTES else rest).append(kernel)
     joined: list[ScheduledKernel] = []
     for kernel in sinks:
         if joined:
@@ -36,7 +44,7 @@ def bundle(kernels: Sequence[ScheduledKernel], argument_limit: int) -> list[Sche
     return [*rest, *joined]
 
 
-def _is_sink(kernel: ScheduledKernel, read: set[int]) -> bool:
+def _is_sink(kernel: ScheduledKernel, read: Set[int]) -> bool:
     written = [s for s, b in zip(kernel.slots, kernel.kernel.buffers, strict=True) if b.written]
     pointwise = all(not stage.accumulators and not stage.axes for b in kernel.kernel.bodies for stage in b.stages)
     return pointwise and not any(slot in read for slot in written)

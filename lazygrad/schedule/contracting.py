@@ -1,8 +1,9 @@
 """What a contraction wants of its surroundings, known before anything is fused.
 
 One operand gives the rows (read element by element, at any address), the other the columns (read as vectors).
-Operands must lie in memory; sliding windows want zeros around them (a halo) instead of a mask, and their channels
-last; a result that must be row-major is not fused into a contraction that would produce it in another order.
+Operands must lie in memory, or what they are computed from while they are loaded (``prologues.py``); sliding windows
+want zeros around them (a halo) instead of a mask, and their channels last; a result that must be row-major is not fused
+into a contraction that would produce it in another order.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from lazygrad.ir.index import Atom, Index, Variable
+from lazygrad.ir.index import Variable
 from lazygrad.ir.map import IndexMap
 from lazygrad.ir.node import Node, topological
 from lazygrad.ir.op import Family
@@ -19,6 +20,8 @@ from lazygrad.kernel.machine import Machine
 from lazygrad.ops.contract import CONTRACT, ContractAttributes
 from lazygrad.schedule import streaming
 from lazygrad.schedule.components import source_of
+from lazygrad.schedule.prologues import Prologues, find_prologues
+from lazygrad.schedule.walking import is_split, is_windowed, walks
 
 Halo = tuple[tuple[int, int], ...]
 
@@ -42,34 +45,12 @@ class Wishes:
     halos: dict[Node, Halo] = field(default_factory=dict)
     innermost: dict[Node, int] = field(default_factory=dict)  # the axis that should lie fastest
     unfused: set[Node] = field(default_factory=set)
-
-
-def is_windowed(index_map: IndexMap) -> bool:
-    """Sliding windows: some coordinate adds two variables that overlap or divides, or there is a mask."""
-    return bool(index_map.mask) or any(
-        any(not isinstance(atom, Variable) for atom, _ in c.terms) or (len(c.terms) > 1 and _walks(c) is None)
-        for c in index_map.coordinates
-    )
-
-
-def is_digit(atom: Atom) -> bool:
-    """Whether an atom is an axis or a part of one, as heads and their elements are of channels."""
-    while not isinstance(atom, Variable):
-        if atom.index.constant or len(atom.index.terms) != 1 or atom.index.terms[0][1] != 1:
-            return False
-        atom = atom.index.terms[0][0]
-    return True
-
-
-def _is_split(index_map: IndexMap) -> bool:
-    """Whether the view cuts and joins axes only: divisions are there, but no windows."""
-    parts = [c.terms for c in index_map.coordinates if c.terms]
-    return not index_map.mask and all(len(terms) == 1 and is_digit(terms[0][0]) for terms in parts)
+    prologues: Prologues = field(default_factory=Prologues)
 
 
 def collect_wishes(roots: Sequence[Node], machine: Machine) -> Wishes:
     """What all contractions, streams and gathers behind ``roots`` want."""
-    wishes = Wishes()
+    wishes = Wishes(prologues=find_prologues(roots, machine))
     order = topological(roots)
     for current in order:
         if current.op is CONTRACT and current.result is None:
@@ -102,7 +83,7 @@ def _contraction_sources(current: Node) -> list[Node]:
 
 def _collect(current: Node, wishes: Wishes, machine: Machine) -> None:
     at: ContractAttributes = current.attributes
-    views = [source_of(operand) for operand in current.inputs]
+    views = [wishes.prologues.read(operand) for operand in wishes.prologues.operands[current]]
     windowed = [is_windowed(index_map) for _, index_map in views]
     if windowed[0] != windowed[1]:
         sides = Sides(0 if windowed[0] else 1)
@@ -119,11 +100,11 @@ def _collect(current: Node, wishes: Wishes, machine: Machine) -> None:
         wishes.halos[source] = tuple(
             (max(low, l2), max(high, h2)) for (low, high), (l2, h2) in zip(known, halo, strict=True)
         )
-    if windowed[sides.rows] and (machine.flavour != "block" or not _is_split(index_map)):
+    if windowed[sides.rows] and (machine.flavour != "block" or not is_split(index_map)):
         plain = [
             axis
             for axis, c in enumerate(index_map.coordinates)
-            if axis > 0 and (len(c.terms) == 1 or _walks(c) is not None)
+            if axis > 0 and (len(c.terms) == 1 or walks(c) is not None)
         ]
         if plain:
             wishes.innermost.setdefault(source, plain[0])
@@ -134,7 +115,7 @@ def _collect(current: Node, wishes: Wishes, machine: Machine) -> None:
     labels = at.b if sides.columns == 1 else at.a
     other = at.a if sides.columns == 1 else at.b
     for axis, coordinate in enumerate(index_map.coordinates):
-        variable = _walks(coordinate)
+        variable = walks(coordinate)
         if variable is not None and labels[int(variable.name[1:])] not in other and source.rank > 2:
             wishes.innermost.setdefault(source, axis)
 
@@ -148,7 +129,7 @@ def _collect_streamed(current: Node, wishes: Wishes) -> None:
         wishes.in_memory[source] = None
         along = f"i{matrix.rank - 1}"
         for axis, coordinate in enumerate(index_map.coordinates):
-            fastest = _walks(coordinate)
+            fastest = walks(coordinate)
             if fastest is not None and fastest.name == along:
                 wishes.innermost.setdefault(source, axis)
 
@@ -156,11 +137,12 @@ def _collect_streamed(current: Node, wishes: Wishes) -> None:
 def _wish_for_blocks(current: Node, wishes: Wishes) -> None:
     """Tiles want neighbours along either side: an axis that is all of a side should lie fastest."""
     at: ContractAttributes = current.attributes
-    for operand, labels, other in ((current.inputs[0], at.a, at.b), (current.inputs[1], at.b, at.a)):
-        source, index_map = source_of(operand)
+    a, b = wishes.prologues.operands[current]
+    for operand, labels, other in ((a, at.a, at.b), (b, at.b, at.a)):
+        source, index_map = wishes.prologues.read(operand)
         axis_of: dict[int, int] = {}
         for axis, coordinate in enumerate(index_map.coordinates):
-            variable = _walks(coordinate)
+            variable = walks(coordinate)
             if variable is not None:
                 axis_of[labels[int(variable.name[1:])]] = axis
         summed = [label for label in labels if label not in at.out]
@@ -168,20 +150,6 @@ def _wish_for_blocks(current: Node, wishes: Wishes) -> None:
         whole = [axis_of[side[0]] for side in (summed, own) if len(side) == 1 and side[0] in axis_of]
         if whole and source.rank - 1 not in whole:
             wishes.innermost.setdefault(source, whole[0])
-
-
-def _walks(coordinate: Index) -> Variable | None:
-    """The fastest variable of a coordinate that walks along its axis once: one variable, or an axis cut into several.
-
-    ``64*p + c`` with ``c < 64`` visits each place once, as ``c`` alone does; ``y + k`` and ``2*y`` do not.
-    """
-    step, fastest = 1, None
-    for atom, coefficient in sorted(coordinate.terms, key=lambda term: term[1]):
-        if not isinstance(atom, Variable) or coefficient != step:
-            return None
-        fastest = fastest or atom
-        step *= atom.extent
-    return fastest
 
 
 def _halo(source: Node, index_map: IndexMap) -> Halo:
@@ -202,7 +170,7 @@ def natural_order(contraction: Node, wishes: Wishes) -> tuple[int, ...]:
     at: ContractAttributes = contraction.attributes
     sides = wishes.sides[contraction]
     rows, columns = (at.a, at.b) if sides.rows == 0 else (at.b, at.a)
-    _, row_map = source_of(contraction.inputs[sides.rows])
+    _, row_map = wishes.prologues.read(wishes.prologues.operands[contraction][sides.rows])
     ranks = {"batch": 1 if is_windowed(row_map) else 0, "rows": 0 if is_windowed(row_map) else 1, "columns": 2}
 
     def rank(axis: int) -> int:

@@ -22,6 +22,9 @@ SPLIT_ELEMENTS = 1 << 16
 
 # Independent kernels whose results nothing waits for (optimizer updates) share launches up to this many bodies.
 BUNDLE_BODIES = 24
+# One that would keep more than this alive until then (a gradient that its update alone reads) runs at once instead: a
+# launch costs microseconds.
+BUNDLE_HELD_BYTES = 1 << 20
 
 # A packed panel of columns is this many vectors wide: two accumulators a row fill 16 registers with 6 rows.
 PANEL_VECTORS = 2
@@ -38,3 +41,18 @@ PIECE_LENGTH = 256
 
 # An operand of block programs is copied when fewer neighbours than this lie side by side: half a transaction.
 SHORTEST_RUN = 16
+
+# Block programs compute an operand while they load it if an element costs no more additions than this: below what
+# graphics processors do in the time in which they read four bytes (20 and more), with room for the product's own work.
+PROLOGUE_COST = 6.0
+# Each tile computes its operands anew, and a computed operand takes the way through registers, without asynchronous
+# copies: past this many times the products themselves wait for it.
+PROLOGUE_EVALUATIONS = 4
+# Small values (a number for each row or column) that a prologue reads beside the large one take registers too.
+PROLOGUE_SMALL_READS = 3
+# What reading bytes once more costs, beside reading them from memory: second-level caches deliver about twice as many.
+CACHED_READ = 0.5
+
+# Additions and products that a device does in the time in which it moves a byte: about 100 G/s beside 27 GB/s on the
+# processor that this was measured on, and no less on others. What is computed again is chosen by it.
+OPERATIONS_PER_BYTE = 4.0

@@ -29,7 +29,7 @@ class MemoryPlan:
     donors: tuple[int | None, ...]
 
 
-class _Block(NamedTuple):
+class Block(NamedTuple):
     """Slots that share one place, and the kernels between which they need it."""
 
     size: int
@@ -43,6 +43,15 @@ def plan_memory(schedule: Schedule, donated: Set[int], alignment: int) -> Memory
 
     ``alignment``: where in the arena a slot may begin, in bytes.
     """
+    blocks, donors = lifetimes(schedule, donated, alignment)
+    arena, placed = _place(blocks)
+    count = len(schedule.slots)
+    offsets = tuple(placed.get(slot) for slot in range(count))
+    return MemoryPlan(arena, offsets, tuple(donors.get(slot) for slot in range(count)))
+
+
+def lifetimes(schedule: Schedule, donated: Set[int], alignment: int) -> tuple[list[Block], dict[int, int]]:
+    """What lies in the arena, and when; and the leaves whose memory results take. Arguments as of ``plan_memory``."""
     leaves, count = schedule.leaves, len(schedule.slots)
     roots = {slot - leaves for slot in schedule.roots if slot >= leaves}
     first = [len(schedule.kernels)] * count
@@ -61,7 +70,7 @@ def plan_memory(schedule: Schedule, donated: Set[int], alignment: int) -> Memory
         if slot not in roots:
             chains.setdefault(_origin(slot, shared), []).append(slot)
     blocks = [
-        _Block(
+        Block(
             -(-schedule.slots[slots[0]].size // alignment) * alignment,
             min(first[slot] for slot in slots),
             max(schedule.last_use[slot] for slot in slots),
@@ -69,9 +78,7 @@ def plan_memory(schedule: Schedule, donated: Set[int], alignment: int) -> Memory
         )
         for slots in chains.values()
     ]
-    arena, placed = _place(blocks)
-    offsets = tuple(None if slot in roots else placed[slot] for slot in range(count))
-    return MemoryPlan(arena, offsets, tuple(donors.get(slot) for slot in range(count)))
+    return blocks, donors
 
 
 def _shared(
@@ -132,9 +139,9 @@ def _origin(slot: int, shared: dict[int, int]) -> int:
     return slot
 
 
-def _place(blocks: list[_Block]) -> tuple[int, dict[int, int]]:
+def _place(blocks: list[Block]) -> tuple[int, dict[int, int]]:
     """The size of the arena, and where each slot begins."""
-    placed: list[tuple[int, _Block]] = []  # by offset
+    placed: list[tuple[int, Block]] = []  # by offset
     offsets: dict[int, int] = {}
     arena = 0
     for block in sorted(blocks, key=lambda b: (-b.size, b.first, b.slots)):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
 
 from lazygrad import ops
 from lazygrad.ir.dtype import DType
@@ -24,7 +24,7 @@ from lazygrad.schedule.expressions import Expressions, Home
 from lazygrad.schedule.halos import halo_bodies
 from lazygrad.schedule.layouts import home_of, no_halo
 from lazygrad.schedule.ordering import in_memory_order
-from lazygrad.schedule.schedule import LeafSlot, Schedule, ScheduledKernel, SlotDeclaration
+from lazygrad.schedule.schedule import LeafSlot, Schedule, ScheduledKernel, SlotDeclaration, last_uses
 from lazygrad.schedule.splitting import split_long_reductions
 from lazygrad.schedule.staging import stage_operands
 from lazygrad.schedule.storing import choose_stored
@@ -88,7 +88,7 @@ class _Planner:
         stored_views = [root for root in roots if root.op.family is Family.MOVEMENT]
         required = {n for n in wishes.in_memory if n not in self.homes and n.op.family is not Family.SOURCE}
         grouping = Grouping(roots, stored_views, frozenset(wishes.unfused), self.body_limit)
-        stored = choose_stored(roots, required, grouping, self.body_limit)
+        stored = choose_stored(roots, required, wishes.prologues.computed, grouping, self.body_limit)
         order = _in_order(grouping)
         root_set = set(roots)
         for component in order:
@@ -96,13 +96,11 @@ class _Planner:
             if members:
                 self._component(component, members, root_set, stored, wishes)
         results = [self.homes[root].slot for root in roots]
-        kernels = bundle(self._ordered(set(results), order), self.argument_limit)
-        return self._finish(kernels, results)
-
-    def _ordered(self, results: Set[int], components: Sequence[Component]) -> list[ScheduledKernel]:
         declared = enumerate(self.declared, start=self.leaf_count)
         sizes = {slot: made.size for slot, made in declared if slot not in results}
-        return in_memory_order(self.kernels, self.leaf_count, sizes, waiting_kernels(self.made_for, components))
+        waiting = waiting_kernels(self.made_for, order)
+        ordered = in_memory_order(self.kernels, self.leaf_count, sizes, waiting)
+        return self._finish(bundle(ordered, self.argument_limit, sizes), results)
 
     def _visible(self, roots: Sequence[Node], wishes: Wishes) -> list[Node]:
         """Each root as a value of its own that some kernel writes, row-major.
@@ -180,13 +178,9 @@ class _Planner:
         return self.leaf_count + len(self.declared)
 
     def _finish(self, kernels: Sequence[ScheduledKernel], roots: Sequence[int]) -> Schedule:
-        last = [len(kernels)] * len(self.declared)
-        for position, kernel in enumerate(kernels):
-            for slot in kernel.slots:
-                if slot >= self.leaf_count:
-                    last[slot - self.leaf_count] = position
+        last = last_uses(kernels, self.leaf_count, len(self.declared))
         sizes = tuple(dtype.itemsize * elements for dtype, elements in self.sizes[: self.leaf_count])
-        return Schedule(tuple(kernels), self.leaf_count, tuple(self.declared), tuple(roots), tuple(last), sizes)
+        return Schedule(tuple(kernels), self.leaf_count, tuple(self.declared), tuple(roots), last, sizes)
 
 
 def _in_order(grouping: Grouping) -> list[Component]:

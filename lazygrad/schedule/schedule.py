@@ -6,6 +6,7 @@ scheduler, which a process does not load that finds its schedules on disk.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -53,6 +54,16 @@ class SlotDeclaration:
     def size(self) -> int:
         """Bytes."""
         return self.layout.size * self.dtype.itemsize
+
+
+def last_uses(kernels: Sequence[ScheduledKernel], leaves: int, count: int) -> tuple[int, ...]:
+    """For each of ``count`` declared slots the position of the last kernel that touches it."""
+    last = [len(kernels)] * count
+    for position, kernel in enumerate(kernels):
+        for slot in kernel.slots:
+            if slot >= leaves:
+                last[slot - leaves] = position
+    return tuple(last)
 
 
 @dataclass(frozen=True)

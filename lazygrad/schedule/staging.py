@@ -8,6 +8,7 @@ user's, which lies row-major and has no halo, read a copy with channels last and
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -22,12 +23,14 @@ from lazygrad.ir.shape import size_of
 from lazygrad.ir.value import Value
 from lazygrad.kernel.kernel import Access
 from lazygrad.kernel.machine import Machine
+from lazygrad.kernel.walk import ordered_values
 from lazygrad.ops.contract import ContractAttributes
 from lazygrad.schedule.components import source_of, waits_of
-from lazygrad.schedule.contracting import Halo, Sides, Wishes, is_digit, is_windowed
+from lazygrad.schedule.contracting import Halo, Sides, Wishes
 from lazygrad.schedule.cost import PACK_ROWS, PACK_STRIDE_BYTES, PANEL_VECTORS, SHORTEST_RUN
 from lazygrad.schedule.expressions import Expressions, Home
 from lazygrad.schedule.layouts import no_halo, with_halo
+from lazygrad.schedule.walking import is_digit, is_windowed
 
 Labels = tuple[int, ...]
 
@@ -54,7 +57,8 @@ def stage_operands(
 ) -> tuple[list[Operand], list[Copy]]:
     """The two operands, and the copies that must have been made for them."""
     at: ContractAttributes = product.attributes
-    operands = [Operand(x, labels) for x, labels in zip(product.inputs, (at.a, at.b), strict=True)]
+    read = wishes.prologues.operands[product]
+    operands = [Operand(x, labels) for x, labels in zip(read, (at.a, at.b), strict=True)]
     copies: list[Copy] = []
     if machine.flavour == "gpu":
         return operands, copies
@@ -124,7 +128,7 @@ def _lie_side_by_side(
     }
     if accumulator(columns.node.dtype) is not columns.node.dtype:
         return False
-    access = _plain_load(Expressions(homes, {}).element(columns.node, axis_variables(columns.node.shape)))
+    access = _plain_load(_element(columns, homes))
     if access is None or access.mask:
         return False
     strides = {atom: c for atom, c in access.address.terms if isinstance(atom, Variable)}
@@ -142,6 +146,11 @@ def _lie_side_by_side(
     return apart < PACK_STRIDE_BYTES or own_rows < PACK_ROWS
 
 
+def _element(of: Operand, homes: Mapping[Node, Home]) -> Value:
+    """An operand's element at its axes' variables; which scalar argument it has nobody asks here."""
+    return Expressions(homes, defaultdict(int)).element(of.node, axis_variables(of.node.shape))
+
+
 def _plain_load(of: Value) -> Access | None:
     while of.op == "cast":
         of = of.inputs[0]
@@ -150,20 +159,25 @@ def _plain_load(of: Value) -> Access | None:
 
 def _row_strides(rows: Operand, homes: Mapping[Node, Home]) -> dict[int, int]:
     """How far one step of each label moves in the rows' memory."""
-    strides = strides_of(Expressions(homes, {}).element(rows.node, axis_variables(rows.node.shape)))
+    strides = strides_of(_element(rows, homes))
     by_name = {axis.name: abs(step) for axis, step in strides.items()}
     return {label: by_name.get(f"i{axis}", 0) for axis, label in enumerate(rows.labels)}
 
 
 def strides_of(of: Value) -> dict[Variable, int]:
-    """How far one step of each variable moves in memory, from the first load found."""
-    pending = [of]
-    while pending:
-        current = pending.pop()
-        if current.op == scalar.LOAD:
-            return {atom: step for atom, step in current.payload.address.terms if isinstance(atom, Variable)}
-        pending.extend(current.inputs)
-    return {}
+    """How far one step of each variable moves in memory, in the largest load."""
+    access = _largest_load(of)
+    return {} if access is None else {a: step for a, step in access.address.terms if isinstance(a, Variable)}
+
+
+def _largest_load(of: Value) -> Access | None:
+    """Of what a value is computed from, the load that depends on the most points, the first of several."""
+    accesses: list[Access] = [value.payload for value in ordered_values([of]) if value.op == scalar.LOAD]
+
+    def points(access: Access) -> int:
+        return size_of([variable.extent for variable in variables(access.address)])
+
+    return max(accesses, key=points, default=None)
 
 
 def _classes(of: Operand, other: Operand, at: ContractAttributes) -> tuple[list[int], list[int], list[int]]:
@@ -194,8 +208,8 @@ def _is_scattered(of: Operand, other: Operand, order: Mapping[int, int], homes: 
 
     ``order``: the sum is walked along its labels in the order of these strides.
     """
-    access = _plain_load(Expressions(homes, {}).element(of.node, axis_variables(of.node.shape)))
-    if access is None:
+    access = _largest_load(_element(of, homes))
+    if access is None or access.dynamic:
         return False
     extents = dict(zip(of.labels, of.node.shape, strict=True))
     own = [label for label in of.labels if label not in other.labels]

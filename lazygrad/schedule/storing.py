@@ -6,19 +6,23 @@ value is computed again inside each kernel that needs it, while that is cheaper 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from typing import NamedTuple
 
 from lazygrad.ir.node import Node
 from lazygrad.ir.op import Family
 from lazygrad.ir.shape import size_of
+from lazygrad.ops.contract import CONTRACT
 from lazygrad.schedule import streaming
 from lazygrad.schedule.components import Component, Grouping, Kind, source_of
 from lazygrad.schedule.cost import RECOMPUTE_LIMIT, RECOMPUTE_LOADS, STREAMED_COST
 
 
 class Closure(NamedTuple):
-    """What computing an element from stored values takes: additions, stored values read, operations."""
+    """What computing an element from stored values takes: additions, stored values read, operations.
+
+    What is the same for many elements, as the factors of a normalization are for a channel, costs each of them a part.
+    """
 
     cost: float
     loads: frozenset[Node]
@@ -27,9 +31,9 @@ class Closure(NamedTuple):
 
 
 def choose_stored(
-    roots: Sequence[Node], required: Iterable[Node], grouping: Grouping, body_limit: int
+    roots: Sequence[Node], required: Iterable[Node], prologues: Container[Node], grouping: Grouping, body_limit: int
 ) -> dict[Node, None]:
-    """The nodes to store, in order."""
+    """The nodes to store, in order. For contractions those in ``prologues`` need not be."""
     readers = _readers(grouping)
     stored: dict[Node, None] = {}
     always = {*roots, *required}
@@ -39,7 +43,10 @@ def choose_stored(
         if component is None:
             continue
         closure = _closure(current, closures, stored)
-        if current in always or _must_store(current, component, closure, readers.get(current, ()), body_limit):
+        wanting = readers.get(current, ())
+        if current in prologues:
+            wanting = [(c, member) for c, member in wanting if member.op is not CONTRACT]
+        if current in always or _must_store(current, component, closure, wanting, body_limit):
             stored[current] = None
             closure = Closure(0, frozenset((current,)), 0)
         elif any(c is not component for c, _ in readers.get(current, ())):
@@ -73,7 +80,7 @@ def _closure(current: Node, known: dict[Node, Closure], stored: dict[Node, None]
         else:
             inner = known.get(source)
             if inner is not None:
-                cost += inner.cost
+                cost += inner.cost * min(1.0, size_of(source.shape) / max(size_of(current.shape), 1))
                 loads |= inner.loads
                 size += inner.size
                 results |= inner.results
