@@ -10,5 +10,14 @@ through ``lazygrad.tensor.recording``, and know nothing of this package.
 from lazygrad.capture.explain import Explanation, MemoryReport, VariantReport
 from lazygrad.capture.function import CompiledFunction, compile
 from lazygrad.capture.trace import CaptureError
+from lazygrad.schedule.budget import MemoryBudgetError
 
-__all__ = ["CaptureError", "CompiledFunction", "Explanation", "MemoryReport", "VariantReport", "compile"]
+__all__ = [
+    "CaptureError",
+    "CompiledFunction",
+    "Explanation",
+    "MemoryBudgetError",
+    "MemoryReport",
+    "VariantReport",
+    "compile",
+]

@@ -16,6 +16,7 @@ from typing import Any, Generic, ParamSpec, TypeVar, cast, overload
 
 from lazygrad.capture.explain import Explanation, MemoryReport, VariantReport
 from lazygrad.capture.guards import modes
+from lazygrad.capture.memory_size import parse_size
 from lazygrad.capture.surroundings import watch_surroundings
 from lazygrad.capture.trace import TRACING, Trace
 from lazygrad.capture.trees import flatten, names_of, rebuild
@@ -39,9 +40,10 @@ CAPTURES_BEFORE_WARNING = 8
 class CompiledFunction(Generic[P, R]):
     """A function under ``lazygrad.compile``."""
 
-    def __init__(self, function: Callable[P, R]) -> None:
+    def __init__(self, function: Callable[P, R], memory_budget: int | None = None) -> None:
         functools.update_wrapper(self, function)
         self._function = function
+        self._memory_budget = memory_budget
         self._name = getattr(function, "__qualname__", repr(function))
         self._variants: OrderedDict[Hashable, list[Variant]] = OrderedDict()
         self._reports: list[VariantReport] = []
@@ -155,7 +157,7 @@ class CompiledFunction(Generic[P, R]):
                 raise
             trace.restore()
         try:
-            variant.build()
+            variant.build(self._memory_budget)
         except BaseException:
             trace.undo()
             raise
@@ -260,12 +262,16 @@ def _left_behind(trace: Trace, result: Any) -> list[Cell]:
 
 
 @overload
-def compile(function: Callable[P, R], *, disable: bool = ...) -> CompiledFunction[P, R]: ...
+def compile(
+    function: Callable[P, R], *, disable: bool = ..., memory_budget: int | str | None = ...
+) -> CompiledFunction[P, R]: ...
 @overload
-def compile(function: None = ..., *, disable: bool = ...) -> Callable[[Callable[P, R]], CompiledFunction[P, R]]: ...
+def compile(
+    function: None = ..., *, disable: bool = ..., memory_budget: int | str | None = ...
+) -> Callable[[Callable[P, R]], CompiledFunction[P, R]]: ...
 
 
-def compile(function: Any = None, *, disable: bool = False) -> Any:
+def compile(function: Any = None, *, disable: bool = False, memory_budget: int | str | None = None) -> Any:
     """A function that does what ``function`` does, with its Python code run once for each kind of call.
 
     The first call runs the code without computing anything, and keeps its graph as one program: forward, backward,
@@ -280,12 +286,17 @@ def compile(function: Any = None, *, disable: bool = False) -> Any:
     Args:
         function: what to compile; without it a decorator is returned.
         disable: return the function as it is.
+        memory_budget: the most bytes that the program may need for state, arguments, results and all between, as a
+            number or as text such as ``"500M"``. Where it would need more, values are computed again instead of kept:
+            results are the same to the last bit, and it takes longer. Devices without programs know no budget.
 
     Returns:
         A :class:`CompiledFunction`.
 
     Raises:
         TypeError: ``function`` cannot be called, or is a generator or coroutine function.
+        ValueError: ``memory_budget`` is no size.
+        MemoryBudgetError: (when called) the program needs more than the budget; its ``minimum`` would do.
 
     >>> import lazygrad as lg
     >>> weight = lg.ones(3, requires_grad=True)
@@ -303,7 +314,7 @@ def compile(function: Any = None, *, disable: bool = False) -> Any:
     1
     """
     if function is None:
-        return functools.partial(compile, disable=disable)
+        return functools.partial(compile, disable=disable, memory_budget=memory_budget)
     if disable:
         return function
     if not callable(function):
@@ -313,4 +324,4 @@ def compile(function: Any = None, *, disable: bool = False) -> Any:
             f"compile: {function.__qualname__} is a generator or coroutine function, which stops in the middle; "
             "compile the functions that it calls"
         )
-    return CompiledFunction(function)
+    return CompiledFunction(function, None if memory_budget is None else parse_size(memory_budget))

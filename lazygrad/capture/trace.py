@@ -22,7 +22,7 @@ from lazygrad.ops.source import BUFFER
 from lazygrad.runtime import Buffer, CompilingDevice, device, forking
 from lazygrad.runtime.structure import window
 from lazygrad.tensor import Tensor
-from lazygrad.tensor.cells import Cell
+from lazygrad.tensor.cells import Cell, forget_superseded
 from lazygrad.tensor.handle import Handle, compute, forget_pending, pending_cells
 from lazygrad.tensor.recording import RECORDING, Recorder
 
@@ -118,6 +118,8 @@ class Trace(Recorder):
         for cell in made:
             if cell in self.known or cell.capture == self.number_of_capture:
                 forget_pending(cell)
+        # Stand-ins have no memory to give; who reads them, in the frames of an exception say, is not to be computed.
+        forget_superseded(before.stand_in for before in self.known.values())
 
     def retire(self) -> None:
         """Lets tensors that the function kept elsewhere say what is wrong with them."""

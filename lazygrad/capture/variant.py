@@ -25,6 +25,7 @@ from lazygrad.runtime import Buffer, CompilingDevice, Device, EvaluatingDevice
 from lazygrad.runtime.interrupts import undivided
 from lazygrad.runtime.pool import size_class
 from lazygrad.runtime.structure import Structure, linearize, substitute
+from lazygrad.schedule.budget import Budget
 from lazygrad.schedule.memory import lines_at_peak
 from lazygrad.tensor import Tensor
 from lazygrad.tensor.cells import Cell, expendable
@@ -153,13 +154,14 @@ class Variant:
         self._all_replaced = frozenset(slot for slot, _ in self.replaced)
         self.executable: Executable | None = None
 
-    def build(self) -> None:
-        """Finds or makes schedule and programs."""
+    def build(self, memory_budget: int | None = None) -> None:
+        """Finds or makes schedule and programs, with a budget such that no more bytes are needed."""
         if isinstance(self.device, CompilingDevice) and self.computed:
             from lazygrad.runtime.compiled import find
 
             with self.device.lock:
-                self.executable = find(self.device, self.structure)
+                budget = None if memory_budget is None else Budget(memory_budget, self._all_replaced)
+                self.executable = find(self.device, self.structure, budget)
             # The graph has done its part; the arguments' numbers are all that is read again.
             self.structure = self.structure._replace(order=[], steps=(), leaves=[])
 

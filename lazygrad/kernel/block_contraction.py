@@ -178,6 +178,7 @@ def contraction_sizes(body: Body, machine: Machine) -> list[BlockSize]:
     (contraction,) = body.stages[0].accumulators
     assert isinstance(contraction, Contraction)
     loaded = max(_loaded_bytes(operand) for operand in (contraction.a, contraction.b))
+    direct = _is_loaded(contraction.a) and _is_loaded(contraction.b)
     epilogue = _epilogue_values(body, form.row_axes, form.column_axes)
     # Of a double, a register of 32 bits holds half.
     registers = max(1, contraction.dtype.itemsize // REGISTER_BYTES)
@@ -192,6 +193,7 @@ def contraction_sizes(body: Body, machine: Machine) -> list[BlockSize]:
         if rows * columns // (warps * machine.warp_size) >= FEWEST_RESULTS
         and _held(rows, columns, warps, epilogue) * registers <= MOST_HELD
         and stages * (rows + columns) * depth * loaded <= machine.local_memory
+        and (direct or stages <= _fitting_stages((rows, columns, depth, warps, stages), contraction, machine))
     )
     return nearest(form.size, candidates)
 
@@ -208,11 +210,11 @@ def _heuristic(
 
     ``epilogue``: how many values each result is joined with.
     """
-    table = _table(_half(contraction), contraction.dtype, contraction.precision)
+    table: Sequence[Tile] = _table(_half(contraction), contraction.dtype, contraction.precision)
     if not (_is_loaded(contraction.a) and _is_loaded(contraction.b)):
-        staged = [tile[:4] + (min(tile[4], _fitting_stages(tile, contraction, machine)),) for tile in table]
+        staged = [(*tile[:4], min(tile[4], _fitting_stages(tile, contraction, machine))) for tile in table]
         ahead = [tile for tile in staged if tile[4] >= FEWEST_STAGES]
-        table = ahead or [table[-1][:4] + (1,)]
+        table = ahead or [(*table[-1][:4], 1)]
     return BlockSize(*_first_tile(table, batches, rows, columns, epilogue, machine))
 
 

@@ -15,8 +15,10 @@ from lazygrad.runtime.buffer import Buffer
 from lazygrad.runtime.device import CompilingDevice
 from lazygrad.runtime.executable import NOTHING, Executable
 from lazygrad.runtime.interrupts import undivided
+from lazygrad.runtime.pool import size_class
 from lazygrad.runtime.statistics import total
 from lazygrad.runtime.structure import Structure, abstract, linearize
+from lazygrad.schedule.budget import Budget
 
 # How many structures each device remembers; the least recently used go first.
 REMEMBERED_SCHEDULES = 256
@@ -61,16 +63,25 @@ def _donated(leaves: Sequence[Buffer], expendable: Set[Buffer]) -> Set[int]:
     )
 
 
-def find(device: CompilingDevice, structure: Structure) -> Executable:
-    """The schedule and programs of a structure: those in memory, on disk, or new ones."""
+def find(device: CompilingDevice, structure: Structure, budget: Budget | None = None) -> Executable:
+    """The schedule and programs of a structure: those in memory, on disk, or new ones.
+
+    MemoryBudgetError where there is a ``budget`` of memory, and no schedule that keeps to it.
+    """
     known = _EXECUTABLES.setdefault(device.name, OrderedDict())
-    found = known.get(structure.steps)
+    key = structure.steps if budget is None else (structure.steps, budget)
+    found = known.get(key)
     if found is not None:
-        known.move_to_end(structure.steps)
+        known.move_to_end(key)
         return found
-    slot = schedule_store.Slot(device, structure)
-    made = slot.load() or _make(device, structure, slot)
-    known[structure.steps] = made
+    slot = schedule_store.Slot(device, structure, budget)
+    made = slot.load()
+    if made is None and budget is None:
+        made = _make(device, structure, slot)
+    elif made is None and budget is not None:
+        made = _within(device, find(device, structure), budget, slot)
+    assert made is not None
+    known[key] = made
     if len(known) > REMEMBERED_SCHEDULES:
         known.popitem(last=False)
     return made
@@ -90,6 +101,17 @@ def _make(device: CompilingDevice, structure: Structure, slot: schedule_store.Sl
     programs = device.compile_alternatives(kernels, chosen(device, kernels))
     slot.save(schedule, programs)
     return Executable(schedule, programs)
+
+
+def _within(device: CompilingDevice, whole: Executable, budget: Budget, slot: schedule_store.Slot) -> Executable:
+    """The same programs, some of them launched again instead of keeping their results."""
+    from lazygrad.schedule.rematerialization import within_budget
+
+    schedule = within_budget(whole.schedule, budget, device.region_alignment, size_class)
+    programs = {id(launch.scheduled.kernel): launch.program for launch in whole.launches}
+    chosen = [programs[id(scheduled.kernel)] for scheduled in schedule.kernels]
+    slot.save(schedule, chosen)
+    return Executable(schedule, chosen)
 
 
 def _check_dtypes(device: CompilingDevice, roots: Sequence[Node]) -> None:

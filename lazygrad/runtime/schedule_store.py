@@ -25,6 +25,7 @@ from lazygrad.runtime.statistics import total
 from lazygrad.runtime.structure import Structure
 from lazygrad.runtime.structure_key import NoKeyError, stable_text, steps_text
 from lazygrad.schedule import Schedule
+from lazygrad.schedule.budget import Budget
 
 FOLDER = "schedules"
 _used: dict[str, CompilingDevice] = {}
@@ -34,11 +35,11 @@ logger = logging.getLogger("lazygrad")
 class Slot:
     """The place on disk of one structure's schedule on one device. ``name`` is None where it has none."""
 
-    def __init__(self, device: CompilingDevice, structure: Structure) -> None:
+    def __init__(self, device: CompilingDevice, structure: Structure, budget: Budget | None = None) -> None:
         _used[device.name] = device
         self._device = device
         self._structure = structure
-        self.name = _name(device, structure)
+        self.name = _name(device, structure, budget)
         self._store = Store(FOLDER) if self.name is not None else None
 
     def load(self) -> Executable | None:
@@ -103,7 +104,7 @@ def used_devices() -> list[CompilingDevice]:
     return list(_used.values())
 
 
-def _name(device: CompilingDevice, structure: Structure) -> str | None:
+def _name(device: CompilingDevice, structure: Structure, budget: Budget | None) -> str | None:
     code = device.code_identity()
     # Trials must see every kernel, and change which programs are chosen.
     if code is None or environment.level("LAZYGRAD_TUNE") > 0:
@@ -112,7 +113,7 @@ def _name(device: CompilingDevice, structure: Structure) -> str | None:
     if made_by is None:
         return None
     try:
-        return digest(made_by, code, stable_text(device.capabilities), steps_text(structure.steps))
+        return digest(made_by, code, stable_text(device.capabilities), stable_text(budget), steps_text(structure.steps))
     except NoKeyError as error:
         logger.debug("a schedule is not kept: %s", error)
         return None

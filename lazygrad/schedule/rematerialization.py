@@ -12,11 +12,12 @@ Kumar, Purohit, Svitkina, Vee, Wang: "Efficient Rematerialization for Deep Netwo
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Set
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import NamedTuple
 
 from lazygrad.kernel.axes import point_count
 from lazygrad.kernel.traffic import operations
+from lazygrad.schedule.budget import Budget, MemoryBudgetError
 from lazygrad.schedule.cost import OPERATIONS_PER_BYTE
 from lazygrad.schedule.memory import Block, lifetimes, plan_memory
 from lazygrad.schedule.schedule import Schedule, ScheduledKernel, SlotDeclaration, last_uses
@@ -25,27 +26,6 @@ from lazygrad.schedule.schedule import Schedule, ScheduledKernel, SlotDeclaratio
 LONGEST_CHAIN = 24
 # So many of the best candidates are tried before one that does not lower the peak is given up.
 TRIALS = 24
-
-
-class MemoryBudgetError(MemoryError):
-    """A program needs more memory than it may have, however much is computed again. ``minimum``: the least bytes."""
-
-    def __init__(self, budget: int, minimum: int, fixed: int) -> None:
-        self.minimum = minimum
-        super().__init__(
-            f"the memory budget is {budget} bytes, but the least that the program can do with is {minimum} bytes "
-            f"({fixed} of them for state, arguments and results); allow that much, or make the batch smaller"
-        )
-
-
-@dataclass(frozen=True)
-class Budget:
-    """What a program may need: ``size`` bytes for state, arguments, results and all between, if the leaves with the
-    numbers ``donated`` may be overwritten.
-    """
-
-    size: int
-    donated: frozenset[int]
 
 
 def within_budget(

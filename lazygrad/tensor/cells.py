@@ -113,6 +113,12 @@ def supersede(node: Node) -> None:
         _SUPERSEDED.buffers.add(node.result)
 
 
+def forget_superseded(buffers: Iterable[Buffer]) -> None:
+    """Takes ``supersede`` back."""
+    for buffer in buffers:
+        _SUPERSEDED.buffers.discard(buffer)
+
+
 def superseded() -> set[Buffer]:
     """The values that updates in place have replaced since they were asked for the last time."""
     found = set(_SUPERSEDED.buffers)
