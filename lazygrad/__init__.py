@@ -127,8 +127,8 @@ __all__ = [  # noqa: RUF022
     "get_float32_matmul_precision", "set_float32_matmul_precision", "are_deterministic_algorithms_enabled",
     "is_deterministic_algorithms_warn_only_enabled", "use_deterministic_algorithms",
     # loaded when first used
-    "amp", "autograd", "compile", "hub", "load", "memory", "nn", "optim", "save", "serialization", "symbolic", "testing",
-    "vision",
+    "amp", "autograd", "compile", "hub", "load", "memory", "nn", "optim", "save", "serialization", "symbolic",
+    "testing", "vision",
     "__version__",
 ]
 # fmt: on

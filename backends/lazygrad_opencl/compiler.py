@@ -14,7 +14,7 @@ OPTIONS = "-cl-mad-enable -cl-std=CL1.2"
 # PoCL's compiler is faster when it does not read OpenCL's 17,000 functions, most of which nobody calls (prelude.py
 # declares the others), and does not optimise before PoCL does, which does it twice. The second is an option that PoCL
 # passes on only behind one that it knows. A compiler that refuses any of this is asked again without.
-QUICK_OPTIONS = f"{OPTIONS} -D_OPENCL_H_ -DLAZYGRAD_WITHOUT_LIBRARY\t-disable-llvm-passes"
+QUICK_OPTIONS = f"{OPTIONS} -D_OPENCL_H_ -DWITHOUT_LIBRARY\t-disable-llvm-passes"
 
 
 class RefusedError(Exception):

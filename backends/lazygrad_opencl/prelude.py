@@ -115,7 +115,7 @@ def prelude(capabilities: Capabilities) -> str:
     lines.append("#define INLINE static inline __attribute__((always_inline))")
     lines.append("#define NOT_INLINE static __attribute__((noinline))")
     if vectors:
-        lines.extend(["#ifdef LAZYGRAD_WITHOUT_LIBRARY", *_LIBRARY, "#endif"])
+        lines.extend(["#ifdef WITHOUT_LIBRARY", *_LIBRARY, "#endif"])
     if vectors:
         lines.extend(
             f"typedef {element} unaligned_{element}{lanes} __attribute__((ext_vector_type({lanes}), aligned({size})));"

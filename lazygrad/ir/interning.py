@@ -69,7 +69,8 @@ class InternTable(Generic[T]):
 
     def sweep(self) -> None:
         """Forgets what was not: Python ends a callback that Ctrl-C meets, and the entry goes on to hold its key."""
-        for key, entry in list(self._entries.items()):
+        # A copy is one operation; listing the items makes tuples, at which the garbage collector may forget entries.
+        for key, entry in self._entries.copy().items():
             if entry() is None:
                 _remove_dead_weakref(self._entries, key)
 

@@ -1,6 +1,6 @@
 """Budgets of memory: how many bytes a program may need, and the error where that is too few.
 
-Apart from ``rematerialization``, which keeps to them, so that a process which finds its schedules on disk loads no more.
+Apart from ``rematerialization``, which keeps to them: a process that finds its schedules on disk needs no more of it.
 """
 
 from __future__ import annotations

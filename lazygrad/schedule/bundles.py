@@ -17,9 +17,7 @@ if TYPE_CHECKING:
     from lazygrad.schedule.schedule import ScheduledKernel
 
 
-def bundle(
-    kernels: Sequence[ScheduledKernel], argument_limit: int, sizes: Mapping[int, int]
-) -> list[ScheduledKernel]:
+def bundle(kernels: Sequence[ScheduledKernel], argument_limit: int, sizes: Mapping[int, int]) -> list[ScheduledKernel]:
     """Kernels whose results no other kernel reads move to the end and are joined as far as the limits allow.
 
     ``sizes``: bytes of the slots whose memory is free after their last use. What would hold much of that stays where

@@ -1,12 +1,12 @@
 """A schedule within a budget of memory: kernels run again instead of keeping what they have made.
 
 In: a schedule and a number of bytes. Out: a schedule of the same kernels with the same results, some of them launched
-twice, whose program needs no more than that; or an error with the least that was reached. What the kernels between two
-uses of a value have to hold most of, and what frees most bytes for each second of computing it again, is freed first: its
-kernel is put once more before the next use, with those before it whose inputs would be gone by then.
+twice, whose program needs no more than that; or an error with the least that was reached. Of the values that lie
+between two uses while most is in use, the one goes first that frees most bytes for each second of computing it again:
+its kernel is put once more before the next use, with those before it whose inputs would be gone by then.
 
-Every copy reads the same elements with the same program, so nothing changes to the last bit. Choosing greedily is what
-Kumar, Purohit, Svitkina, Vee, Wang: "Efficient Rematerialization for Deep Networks", 2019, compare with.
+Every copy reads the same elements with the same program, so nothing changes to the last bit. The measure, bytes freed
+for what it costs, is that of Kirisame et al., "Dynamic Tensor Rematerialization", ICLR 2021, for known schedules.
 """
 
 from __future__ import annotations

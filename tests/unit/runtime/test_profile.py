@@ -16,7 +16,7 @@ def test_a_trace_has_one_row_for_each_device():
 
 def test_the_file_is_written_when_it_is_wanted(monkeypatch, tmp_path):
     monkeypatch.setattr(profile, "_SOURCES", {})
-    monkeypatch.setattr(profile.atexit, "register", lambda function: None)
+    monkeypatch.setattr(profile.forking, "at_exit", lambda function: None)
     monkeypatch.delenv("LAZYGRAD_PROFILE", raising=False)
     monkeypatch.delenv("LAZYGRAD_DEBUG", raising=False)
     assert not profile.is_wanted()

@@ -239,3 +239,31 @@ def test_slices_of_steps_scatter_back():
         return [y, *vjp([y], [g], [x])]
 
     check(both, [(10, 5), (3, 5)])
+
+
+def test_what_a_channel_shares_costs_each_element_little():
+    """A normalized value in front of a pooling is computed in each of its readers, and stored for none of them."""
+    shape, count = (3, 8, 12, 10), 3 * 12 * 10
+
+    def forward_and_mask(x, g):
+        per_channel = (0, 2, 3)
+        centred = ops.sub(x, spread(ops.div(ops.sum_(x, per_channel), float(count)), x, per_channel))
+        variance = ops.div(ops.sum_(ops.mul(centred, centred), per_channel), float(count))
+        y = ops.relu(ops.mul(centred, spread(ops.rsqrt(ops.add(variance, 1e-5)), x, per_channel)))
+        pooled = ops.max_(ops.windows(y, (Window(2, 2, 2), Window(3, 2, 2))), (4, 5))
+        return [pooled, ops.where(ops.lt(0.0, y), g, 0.0)]
+
+    made = check(forward_and_mask, [shape, shape])
+    assert sum(slot.shape == shape for slot in made.slots) == 1  # the second root
+
+
+def test_a_common_constant_is_no_reason_to_run_together():
+    def sums(a, b, w):
+        products = [ops.mul(ops.contract(x, (0, 1), w, (1, 2), (0, 2)), 0.3) for x in (a, b)]
+        return [ops.sum_(ops.exp(ops.mul(product, 0.7)), (0,)) for product in products]
+
+    made = check(sums, [(40, 16), (40, 16), (16, 24)], tolerance=1e-3)
+    readers = [
+        sum(not b.written for b in kernel.kernel.buffers) for kernel in made.kernels if "sum" in kernel.kernel.name
+    ]
+    assert max(readers) == 1
