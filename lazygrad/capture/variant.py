@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lazygrad import ops, runtime
@@ -17,11 +18,13 @@ from lazygrad.capture.guards import Guard, ObjectGuard
 from lazygrad.capture.stand_in import StandIn
 from lazygrad.capture.trace import CaptureError, Read, Trace, actual
 from lazygrad.capture.trees import rebuild
-from lazygrad.ir.layout import Layout
+from lazygrad.ir.dtype import float32
+from lazygrad.ir.layout import Layout, row_major
 from lazygrad.ir.node import Node, Place
 from lazygrad.ir.shape import Shape, size_of
 from lazygrad.ops.source import BUFFER
 from lazygrad.runtime import Buffer, CompilingDevice, Device, EvaluatingDevice
+from lazygrad.runtime.buffer import Allocation
 from lazygrad.runtime.interrupts import undivided
 from lazygrad.runtime.pool import size_class
 from lazygrad.runtime.structure import Structure, linearize, substitute
@@ -34,10 +37,21 @@ from lazygrad.tensor.handle import compute, tensor_of
 if TYPE_CHECKING:
     from lazygrad.runtime.executable import Executable
 
-# References to the node of a cell's value, and to its buffer, while nobody else holds them: the cell's or the node's
-# own (the node has two to its buffer), the variable that is asked about, and the call that counts.
-_OWN_NODE_REFERENCES = 3
-_OWN_BUFFER_REFERENCES = 4
+
+def _references(cell: Cell) -> tuple[int, int]:
+    """How many references there are to the node of a cell's value, and to its buffer."""
+    node = cell.node
+    buffer = node.result
+    return sys.getrefcount(node), sys.getrefcount(buffer)
+
+
+@cache
+def _own_references() -> tuple[int, int]:
+    """The same for a value that nobody but its cell holds; which numbers these are depends on Python's version."""
+    buffer = Buffer(Allocation(None, 0), (1,), float32, "none", row_major((1,)))
+    cell = Cell(ops.buffer(buffer))
+    del buffer
+    return _references(cell)
 
 
 class NeedsHistory(Exception):
@@ -305,14 +319,10 @@ class Variant:
             return frozenset(), frozenset()
         alone = []
         shared = []
+        of_node, of_buffer = _own_references()
         for slot, cell in self.replaced:
-            node = cell.node
-            buffer = node.result
-            if (
-                sys.getrefcount(node) <= _OWN_NODE_REFERENCES
-                and sys.getrefcount(buffer) <= _OWN_BUFFER_REFERENCES
-                and node.op is BUFFER
-            ):
+            references = _references(cell)
+            if references[0] <= of_node and references[1] <= of_buffer and cell.node.op is BUFFER:
                 alone.append(slot)
             else:
                 shared.append((slot, cell))

@@ -36,9 +36,9 @@ def checkpoint(
     """``function(*args, **kwargs)``, of which the backward pass keeps the inputs and results only.
 
     What else the backward pass needs is computed again when it gets there: less memory, for the time of one more
-    forward pass through the function. Results, gradients and random numbers are the same as without. The function runs
-    once, and so do its side effects, such as the update of running statistics. A gradient with ``create_graph=True``
-    keeps everything, since it is to be differentiated again.
+    forward pass through the function. Random numbers are the same as without, and so are results and gradients, up to
+    the order in which a device's kernels add. The function runs once, and so do its side effects, such as the update of
+    running statistics. A gradient with ``create_graph=True`` keeps everything, since it is to be differentiated again.
 
     Args:
         function: any function; tensors that it returns may be nested in tuples, lists, dicts and dataclasses.
