@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy
@@ -136,8 +137,9 @@ class Generated(Exception):
     """Raised instead of compiling."""
 
 
-def test_scheduling_and_code_generation_take_under_two_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_scheduling_and_code_generation_take_under_two_seconds(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Of the whole training step, graph building included, in Python."""
+    monkeypatch.setenv("LAZYGRAD_CACHE", str(tmp_path))  # where no earlier run has left a schedule
     from lazygrad.runtime import device
     from lazygrad_opencl.device import OpenCLDevice
     from lazygrad_opencl.source import generate
