@@ -57,6 +57,14 @@ def machine() -> dict[str, Any]:
     }
 
 
+def write_result(name: str, figures: dict[str, Any]) -> None:
+    """Writes figures to benchmarks/results, under the day's date, with what they were measured on."""
+    RESULTS.mkdir(exist_ok=True)
+    target = RESULTS / f"{name}_{time.strftime('%Y-%m-%d')}.json"
+    target.write_text(json.dumps({"machine": machine(), **figures}, indent=1) + "\n")
+    print(f"written to {target}")
+
+
 def alternate(contestants: dict[str, Callable[[], None]], rounds: int) -> dict[str, list[float]]:
     """Seconds of each round of each contestant, after one warm-up each."""
     for run in contestants.values():
@@ -161,10 +169,7 @@ def main() -> None:
         results[name] = seconds
     Console().print(table)
     if options.write:
-        RESULTS.mkdir(exist_ok=True)
-        target = RESULTS / f"core_speed_{time.strftime('%Y-%m-%d')}.json"
-        target.write_text(json.dumps({"machine": machine(), "seconds": results}, indent=1) + "\n")
-        print(f"written to {target}")
+        write_result("core_speed", {"seconds": results})
 
 
 if __name__ == "__main__":

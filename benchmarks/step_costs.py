@@ -32,7 +32,6 @@ from benchmarks.frameworks import Framework, Lazygrad, Torch, integers, normal
 from benchmarks.workloads.gpt import GPTSizes, gpt
 from benchmarks.workloads.resnet import ResNetSizes, resnet
 
-RESULTS = Path(__file__).parent / "results"
 STEPS = 12
 WARM_STEPS = 4
 LIMIT_SECONDS = 600
@@ -264,12 +263,9 @@ def main() -> None:
     found = _rows(options.only, options.rounds)
     Console().print(_table(found))
     if options.write:
-        from benchmarks.core_speed import machine
+        from benchmarks.core_speed import write_result
 
-        RESULTS.mkdir(exist_ok=True)
-        target = RESULTS / f"step_costs_{time.strftime('%Y-%m-%d')}.json"
-        target.write_text(json.dumps({"machine": machine(), "figures": found}, indent=1) + "\n")
-        print(f"written to {target}")
+        write_result("step_costs", {"figures": found})
 
 
 if __name__ == "__main__":

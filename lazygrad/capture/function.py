@@ -7,6 +7,7 @@ first call of a kind runs the function's code to learn its graph, later ones sub
 from __future__ import annotations
 
 import functools
+import gc
 import inspect
 import logging
 from collections import OrderedDict
@@ -16,12 +17,12 @@ from typing import Any, Generic, ParamSpec, TypeVar, cast, overload
 
 from lazygrad.capture.explain import Explanation, MemoryReport, VariantReport
 from lazygrad.capture.guards import modes
-from lazygrad.capture.memory_size import parse_size
 from lazygrad.capture.surroundings import watch_surroundings
 from lazygrad.capture.trace import TRACING, Trace
 from lazygrad.capture.trees import flatten, names_of, rebuild
 from lazygrad.capture.variant import NeedsHistory, Variant
 from lazygrad.runtime import forking
+from lazygrad.runtime.memory_size import parse_size
 from lazygrad.tensor import Tensor, anomaly
 from lazygrad.tensor.cells import Cell, live_cells
 from lazygrad.tensor.grad_mode import SWITCH
@@ -35,6 +36,9 @@ logger = logging.getLogger("lazygrad")
 MOST_VARIANTS = 32
 # After this many captures the user is told why it was captured again.
 CAPTURES_BEFORE_WARNING = 8
+# Why a call is not captured.
+ARGUMENT_HAS_HISTORY = "an argument has autograd history, which a captured function would cut off"
+RESULT_HAS_HISTORY = "its result has autograd history: compile the whole step with backward(), or call it in no_grad()"
 
 
 class CompiledFunction(Generic[P, R]):
@@ -66,7 +70,7 @@ class CompiledFunction(Generic[P, R]):
             form = flatten((args, kwargs), tensors, others)
             if any(tensor._cell.history for tensor in tensors):
                 if SWITCH.enabled:
-                    self._say_plain("an argument has autograd history, which a captured function would cut off")
+                    self._say_plain(ARGUMENT_HAS_HISTORY)
                     return self._function(*args, **kwargs)
                 args, kwargs = rebuild((args, kwargs), _bare)
                 tensors = []
@@ -95,15 +99,25 @@ class CompiledFunction(Generic[P, R]):
 
         The first time, the function is captured (and its kernels compiled) for it. On a device without a pool, as the
         NumPy reference, everything is 0.
+
+        Raises:
+            RuntimeError: such a call is not captured; the message says why.
         """
         with self._lock:
             tensors: list[Tensor] = []
             others: list[Any] = []
-            key = flatten((args, kwargs), tensors, others), modes(), _signature(tensors)
+            form = flatten((args, kwargs), tensors, others)
+            if any(tensor._cell.history for tensor in tensors):
+                raise RuntimeError(f"memory: {self._name} is called without being captured: {ARGUMENT_HAS_HISTORY}")
+            key = form, modes(), _signature(tensors)
             with TRACING:
                 variant, why = self._find(key, tensors)
             if variant is None:
-                variant, trace, left = self._traced(args, kwargs, tensors, others)
+                try:
+                    variant, trace, left = self._traced(args, kwargs, tensors, others)
+                except NeedsHistory:
+                    message = f"memory: {self._name} is called without being captured: {RESULT_HAS_HISTORY}"
+                    raise RuntimeError(message) from None
                 trace.undo()
                 trace.retire()
                 self._keep(key, variant, why, not left)
@@ -125,9 +139,7 @@ class CompiledFunction(Generic[P, R]):
         try:
             variant, trace, left = self._traced(args, kwargs, tensors, others)
         except NeedsHistory:
-            self._say_plain(
-                "its result has autograd history: compile the whole step with backward(), or call it in no_grad()"
-            )
+            self._say_plain(RESULT_HAS_HISTORY)
             return self._function(*args, **kwargs)
         with TRACING:
             answer: R = variant.replay(tensors, acted=True)
@@ -249,16 +261,14 @@ def _left_behind(trace: Trace, result: Any) -> list[Cell]:
     for tensor, _ in trace.gradients.values():
         if tensor._grad is not None:
             known.add(id(tensor._grad._cell))
-    found = [cell for cell in live_cells() if trace.is_inside(cell) and id(cell) not in known]
-    if found:
-        import gc
 
-        gc.collect()  # those that only cycles hold
-        alive = {id(cell) for cell in live_cells()}
-        ids = [id(cell) for cell in found]
-        del found
-        return [cell for cell in live_cells() if id(cell) in ids and id(cell) in alive]
-    return found
+    def left() -> list[Cell]:
+        return [cell for cell in live_cells() if trace.is_inside(cell) and id(cell) not in known]
+
+    if not left():
+        return []
+    gc.collect()  # those that only cycles hold
+    return left()
 
 
 @overload
@@ -324,4 +334,7 @@ def compile(function: Any = None, *, disable: bool = False, memory_budget: int |
             f"compile: {function.__qualname__} is a generator or coroutine function, which stops in the middle; "
             "compile the functions that it calls"
         )
-    return CompiledFunction(function, None if memory_budget is None else parse_size(memory_budget))
+    budget = None if memory_budget is None else parse_size(memory_budget)
+    if budget == 0:
+        raise ValueError("compile: memory_budget is a size of memory above 0; None is no budget")
+    return CompiledFunction(function, budget)

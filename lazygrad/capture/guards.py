@@ -74,14 +74,16 @@ class ObjectGuard:
                 self._values.append((vars(of), name, value))
             elif type(value) is dict and any(isinstance(item, Tensor) for item in value.values()):
                 self._sizes.append((value, len(value)))
+                self._values.append((vars(of), name, value))
                 self._values += [(value, key, item) for key, item in value.items() if isinstance(item, Tensor)]
 
     def difference(self) -> str | None:
         """None when they are; else words."""
         for holder, name, value in self._values:
             now = holder.get(name, _MISSING)
-            if now is not value and (isinstance(value, Tensor) or type(now) is not type(value) or now != value):
-                if isinstance(value, Tensor) or now is _MISSING:
+            by_identity = isinstance(value, (Tensor, dict))
+            if now is not value and (by_identity or type(now) is not type(value) or now != value):
+                if by_identity or now is _MISSING:
                     return f"{self.what} changed: {name} is another object"
                 return f"{self.what} changed: {name} was {_words(value)} and is {_words(now)}"
         for holder, size in self._sizes:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Sequence
 from itertools import count
 from threading import RLock
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn, TypeVar
 
 from lazygrad.capture.guards import Guard, ObjectGuard
 from lazygrad.capture.stand_in import StandIn
@@ -25,6 +25,8 @@ from lazygrad.tensor import Tensor
 from lazygrad.tensor.cells import Cell, forget_superseded
 from lazygrad.tensor.handle import Handle, compute, forget_pending, pending_cells
 from lazygrad.tensor.recording import RECORDING, Recorder
+
+T = TypeVar("T")
 
 # Tensors from outside are bound to stand-ins while one thread traces, so there is one at a time.
 TRACING = RLock()
@@ -51,7 +53,6 @@ class Before(NamedTuple):
     history: bool
     depth: int
     name: str | None
-    pending: bool
     stand_in: StandIn
 
 
@@ -66,6 +67,19 @@ def actual(cell: Cell) -> Buffer:
         node = cell.node
     buffer: Buffer = node.result
     return buffer
+
+
+def _is_lazy(cell: Cell) -> bool:
+    return cell.node.result is None or cell.node.op is not BUFFER
+
+
+def _unrecorded(function: Callable[[], T]) -> T:
+    """What ``function`` returns, which is no part of the capture."""
+    outer, RECORDING.recorder = RECORDING.recorder, None
+    try:
+        return function()
+    finally:
+        RECORDING.recorder = outer
 
 
 class Trace(Recorder):
@@ -133,35 +147,20 @@ class Trace(Recorder):
             return
         if cell.history:
             self.refuse("use a tensor from outside that has autograd history")
-        if cell not in self._arguments and (cell.node.result is None or cell.node.op is not BUFFER):
-            self._compute([cell])
-        outer, RECORDING.recorder = RECORDING.recorder, None
-        try:
-            stand_in = StandIn(actual(cell))
-        finally:
-            RECORDING.recorder = outer
-        node = cell.node
-        self.known[cell] = Before(cell, node, cell.history, cell.depth, cell.name, False, stand_in)
+        if cell not in self._arguments and _is_lazy(cell):
+            _unrecorded(lambda: compute([cell]))
+        stand_in = StandIn(_unrecorded(lambda: actual(cell)))
+        self.known[cell] = Before(cell, cell.node, cell.history, cell.depth, cell.name, stand_in)
         cell.node = buffer_node(stand_in)
 
     def settle(self, cells: Sequence[Cell]) -> None:
         outside = [
             cell
             for cell in cells
-            if cell.capture != self.number_of_capture
-            and cell not in self.known
-            and not cell.history
-            and (cell.node.result is None or cell.node.op is not BUFFER)
+            if cell.capture != self.number_of_capture and cell not in self.known and not cell.history and _is_lazy(cell)
         ]
         if outside:
-            self._compute(outside)
-
-    def _compute(self, cells: list[Cell]) -> None:
-        outer, RECORDING.recorder = RECORDING.recorder, None
-        try:
-            compute(cells)
-        finally:
-            RECORDING.recorder = outer
+            _unrecorded(lambda: compute(outside))
 
     def refuse(self, what: str) -> NoReturn:
         place: Place | None = user_place()
@@ -190,10 +189,7 @@ class Trace(Recorder):
         known = tensor._grad
         self.gradients[id(tensor)] = tensor, known
         if read:
-            held = None if known is None else known._cell
             self.guard("a .grad", lambda: None if tensor._grad is None else id(tensor._grad._cell))
-            if held is not None:
-                self._watched.add(id(held))
 
     def backward(self) -> None:
         self.has_backward = True

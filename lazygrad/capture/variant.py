@@ -95,16 +95,15 @@ class _Outside(NamedTuple):
 
 
 class Variant:
-    """One captured program. ``reason`` is why it was captured; ``calls`` counts its replays."""
+    """One captured program. ``left`` are values that the function made and left with somebody else."""
 
     def __init__(self, trace: Trace, arguments: Sequence[Tensor], result: Any, left: Sequence[Cell]) -> None:
         self.guards: tuple[Guard | ObjectGuard, ...] = tuple(trace.guards)
         self.actions = tuple(trace.actions)
-        self.calls = 0
         self._made: dict[int, int] = {}  # ids of the tensors that the function returned: the number of their root
         self._argument_of = {id(t._cell): number for number, t in reversed(list(enumerate(arguments)))}
         roots: list[Node] = []
-        self.targets: list[Tensor | Cell | Gradient | int | None] = []
+        self.targets: list[Cell | Gradient | int | None] = []
         self._result = rebuild(result, lambda tensor: self._output(trace, tensor, roots))
         for before in trace.changed():
             cell = before.cell
@@ -144,7 +143,6 @@ class Variant:
 
     def _describe_program(self, trace: Trace, roots: Sequence[Node]) -> None:
         self.shapes = [(root.shape, root.dtype) for root in roots]
-        self.computed = [number for number, root in enumerate(roots) if size_of(root.shape)]
         devices = {root.device for root in roots}
         if len(devices) > 1:
             raise CaptureError(
@@ -152,6 +150,9 @@ class Variant:
                 "Compile the parts that run on one device each"
             )
         self.device = runtime.device(devices.pop()) if devices else None
+        # Kernels have at least one point; the reference has no kernels.
+        skips_empty = isinstance(self.device, CompilingDevice)
+        self.computed = [number for number, root in enumerate(roots) if size_of(root.shape) or not skips_empty]
         self.place: Place | None = roots[0].place if roots else None
         self.structure: Structure = linearize([roots[number] for number in self.computed])
         cell_of = {id(before.stand_in.allocation): before.cell for before in trace.known.values()}
@@ -250,7 +251,6 @@ class Variant:
                     action.argument.attributes.handle.value = action.read()
                 else:
                     action()
-        self.calls += 1
         results = self._run(arguments)
         made: dict[int, Tensor] = {}
 

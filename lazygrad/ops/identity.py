@@ -32,17 +32,24 @@ CAST = Op(
     linearity=Linearity.JOINT,
 )
 DETACH = elementwise("detach", lambda x: x, lambda x: x, None, dtypes=is_any, cost=0)
-LEAF = Op(
-    name="leaf",
-    family=Family.ELEMENTWISE,
-    shape=same_shape,
-    dtype=lambda inputs, a: inputs[0].dtype,
-    numpy=lambda of, x: x,
-    scalar=lambda x: x,
-    vjp=(lambda out, g: g,),
-    linearity=Linearity.JOINT,
-    cost=0,
-)
+
+
+def marker(name: str) -> Op:
+    """An identity that means something to walks over the graph only, by its attributes."""
+    return Op(
+        name=name,
+        family=Family.ELEMENTWISE,
+        shape=same_shape,
+        dtype=lambda inputs, a: inputs[0].dtype,
+        numpy=lambda of, x: x,
+        scalar=lambda x: x,
+        vjp=(lambda out, g: g,),
+        linearity=Linearity.JOINT,
+        cost=0,
+    )
+
+
+LEAF = marker("leaf")
 
 
 def cast(x: Node, dtype: DType) -> Node:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import NamedTuple
 from lazygrad import environment
 from lazygrad.runtime import forking
 from lazygrad.runtime.cache_folder import TAG, cache_folder
+from lazygrad.runtime.memory_size import parse_size
 
 # A training script's kernels take some megabytes: room for hundreds of scripts, and little of any disk.
 DEFAULT_LIMIT = 2 << 30
@@ -32,8 +32,6 @@ UNFINISHED_LIFETIME = 3600.0
 PROCESSES = "processes"
 # What tuning found took minutes of trials and some bytes: it goes after everything else.
 PRECIOUS = ("tuning",)
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(i?b)?", re.IGNORECASE)
-_POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
 logger = logging.getLogger("lazygrad")
 
 
@@ -56,10 +54,10 @@ def limit() -> int:
     text = environment.value("LAZYGRAD_CACHE_LIMIT")
     if not text:
         return DEFAULT_LIMIT
-    match = _SIZE.fullmatch(text.strip())
-    if match is None:
-        raise ValueError(f"LAZYGRAD_CACHE_LIMIT must be a number of bytes or a size like 500M or 2G, got {text!r}")
-    return int(float(match[1]) * 1024 ** _POWERS[match[2].lower()])
+    try:
+        return parse_size(text)
+    except ValueError as error:
+        raise ValueError(f"LAZYGRAD_CACHE_LIMIT: {error}") from None
 
 
 def groups() -> list[Path]:

@@ -81,6 +81,16 @@ def assert_no_memory_is_lost(device):
     assert sum(size * len(kept) for size, kept in device.pool._free.items()) == statistics.cached
 
 
+def is_interrupted(step, place):
+    """Takes a step that is interrupted at a place, if it gets there."""
+    try:
+        with interrupted_at(place):
+            step()
+    except KeyboardInterrupt:
+        return True
+    return False
+
+
 @pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=["Adam", "SGD"])
 def test_an_interrupt_anywhere(interpreted, optimizer, monkeypatch):
     # In finalizers, which are Python's affair, an exception is reported and ignored.
@@ -95,11 +105,7 @@ def test_an_interrupt_anywhere(interpreted, optimizer, monkeypatch):
     places = [numbers.randrange(count) + 1 for _ in range(100)]
     interrupts = 0
     for place in places:
-        try:
-            with interrupted_at(place):
-                training.step()
-        except KeyboardInterrupt:
-            interrupts += 1
+        interrupts += is_interrupted(training.step, place)
         assert_nothing_is_left_behind(interpreted)
         values = training.values()
         done += not same(values, reference[done])
@@ -122,11 +128,7 @@ def test_an_interrupt_while_a_step_is_planned_and_compiled(interpreted, monkeypa
         training = Training(NAME)
         done = 0
         place = numbers.randrange(count) + 1
-        try:
-            with interrupted_at(place):
-                training.step()
-        except KeyboardInterrupt:
-            interrupts += 1
+        interrupts += is_interrupted(training.step, place)
         assert_nothing_is_left_behind(interpreted)
         done += not same(training.values(), reference[0])
         training.step()

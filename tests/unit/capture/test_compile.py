@@ -453,3 +453,36 @@ def test_decorator_with_options_and_disable():
 
     assert captured.__name__ == "captured"
     assert captured.__doc__ == "Doc."
+
+
+def test_results_without_elements():
+    @lg.compile
+    def parts(x):
+        return x[:0], x * 2
+
+    for _ in range(2):
+        empty, doubled = parts(lg.ones(3))
+        assert tuple(empty.shape) == (0,)
+        assert doubled.tolist() == [2, 2, 2]
+
+
+def test_memory_of_what_is_not_captured_says_why():
+    weight = lg.ones(2, requires_grad=True)
+    forward = lg.compile(lambda x: (weight * x).sum())
+    with pytest.raises(RuntimeError, match="without being captured: its result has autograd history"):
+        forward.memory(lg.ones(2))
+    with pytest.raises(RuntimeError, match="without being captured: an argument has autograd history"):
+        forward.memory(weight * 2)
+
+
+class Table:
+    def __init__(self):
+        self.entries = {"a": lg.ones(2)}
+
+
+def test_a_dict_of_tensors_that_is_replaced_is_seen():
+    table = Table()
+    total = lg.compile(lambda x: table.entries["a"] + x)
+    assert total(lg.ones(2)).tolist() == [2, 2]
+    table.entries = {"a": lg.zeros(2)}
+    assert total(lg.ones(2)).tolist() == [1, 1]

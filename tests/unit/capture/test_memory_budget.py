@@ -13,8 +13,8 @@ import pytest
 import lazygrad as lg
 from integration.interpreted_device import opened
 from lazygrad.capture import MemoryBudgetError
-from lazygrad.capture.memory_size import parse_size
 from lazygrad.runtime import compiled, statistics
+from lazygrad.runtime.memory_size import parse_size
 
 DEPTH, ROWS, WIDTH = 8, 256, 32
 

@@ -21,6 +21,6 @@ def parse_size(size: int | str) -> int:
         count = size
     else:
         raise ValueError(f'a size of memory is a number of bytes or text such as "500M" or "1.5GiB", got {size!r}')
-    if count <= 0:
-        raise ValueError(f"a size of memory must be positive, got {size!r}")
+    if count < 0:
+        raise ValueError(f"a size of memory must not be negative, got {size!r}")
     return count
