@@ -1,27 +1,30 @@
 """Contractions on processors: register tiles of rows x vectors, one work-group a task.
 
     task (batch, rows, panels)
-      block of the sum                    operands stay in the caches
-        panel of columns                  two vectors wide
-          tile of rows                    six rows, each with a pointer of its own
-            the sum                       loads and multiply-adds only
-            epilogue, or partial sums to scratch memory
+      block of the sum                    a panel's block stays in the first-level cache
+        group of rows                     stays in the second-level cache
+          panel of columns                two vectors wide
+            tile of rows                  six rows, each with a pointer of its own
+              the sum                     loads and multiply-adds only
+              epilogue, or partial sums to scratch memory
 
-Nothing is packed here and nothing is masked: the scheduler laid operands out so that row pointers plus compile-time
-offsets reach every element.
+Nothing is masked: the scheduler laid operands out so that row pointers plus offsets reach every element. An operand
+whose elements lie far apart along the sum is copied, a block at a time, into the order in which tiles read it.
 """
 
 from __future__ import annotations
 
 from lazygrad.ir.index import Variable
 from lazygrad.kernel.axes import point_count
-from lazygrad.kernel.contraction import UNROLLED_STEPS, Form, Operand, Tiling, analyse, choose_tiling, with_panels
-from lazygrad.kernel.emit import INDENT
+from lazygrad.kernel.contraction import Form, Operand, analyse, with_panels
+from lazygrad.kernel.contraction_tiling import Tiling, choose_tiling
 from lazygrad.kernel.emit import Operand as Emitted
 from lazygrad.kernel.kernel import Store
 from lazygrad_opencl import plain
+from lazygrad_opencl.cpu_contraction_scratch import Scratch
 from lazygrad_opencl.emitter import OpenCLEmitter
 from lazygrad_opencl.skeleton import BodyCode, BodyContext
+from lazygrad_opencl.sum_loops import Step, Text, merged, write_loops
 from lazygrad_opencl.types import memory_type
 
 
@@ -44,57 +47,57 @@ class _Tiled:
         self.type = memory_type(form.dtype)
         self.vector = f"{self.type}{tiling.lanes}"
         self.unaligned = f"unaligned_{self.vector}"
-        self.lines: list[str] = []
-        self.indent = 0
+        self.text = Text()
         self.blocked = tiling.block_axis > 0 or tiling.block_extent < (form.summed[0].extent if form.summed else 1)
-
-    # ---- text
-
-    def line(self, text: str) -> None:
-        self.lines.append(INDENT * self.indent + text)
-
-    def open(self, text: str) -> None:
-        self.line(text)
-        self.indent += 1
-
-    def close(self) -> None:
-        self.indent -= 1
-        self.line("}")
+        self.inner = form.summed[tiling.block_axis :]  # the axes of one block
+        self.scratch = Scratch.of(form, tiling, self.blocked)
 
     def generate(self) -> BodyCode:
-        form, tiling = self.form, self.tiling
+        form, tiling, text = self.form, self.tiling, self.text
+        batches = point_count(form.batch)
         row_parts = -(-form.row_count // tiling.task_rows)
         panel_parts = -(-form.panel_count // tiling.task_panels)
-        self.line(
+        tasks = batches * row_parts * panel_parts
+        groups = min(tasks, tiling.most_groups)
+        text.line(
             f"// {form.row_count} rows x {form.panel_count} panels of {tiling.width} columns, sums of "
             f"{form.sum_length}; tiles of {tiling.tile_rows} x {tiling.width}"
         )
-        self.line(f"const long panel_begin = group % {panel_parts} * {tiling.task_panels};")
+        for name, type_, start in self.scratch.pieces(self.type):
+            text.line(
+                f"__global {type_}* const {name} = (__global {type_}*)(scratch + group * {self.scratch.bytes}L{start});"
+            )
+        text.line(f"const long last_task = (group + 1) * {tasks}L / {groups};")
+        text.open(f"for (long task = group * {tasks}L / {groups}; task < last_task; task++) {{")
+        text.line(f"const long panel_begin = task % {panel_parts} * {tiling.task_panels};")
         self._minimum("panel_end", f"panel_begin + {tiling.task_panels}", form.panel_count)
-        self.line(f"const long row_begin = group / {panel_parts} % {row_parts} * {tiling.task_rows};")
+        text.line(f"const long row_begin = task / {panel_parts} % {row_parts} * {tiling.task_rows};")
         self._minimum("row_end", f"row_begin + {tiling.task_rows}", form.row_count)
-        self._digits(form.batch, f"group / {panel_parts * row_parts}", "batch")
+        self._digits(form.batch, f"task / {panel_parts * row_parts}", "batch")
         self._pointer("rows", form.rows_operand, form.batch, "batch")
         self._pointer("columns", form.columns_operand, form.batch, "batch")
-        block_loops = self._block_loops()
-        self.open("for (long panel = panel_begin; panel < panel_end; panel++) {")
+        self._row_offsets()
+        loops = self._block_loops()
+        if tiling.packs_columns:
+            self._pack_columns()
+        loops += self._group_loop()
+        if tiling.packs_rows:
+            self._pack_rows()
+        text.open("for (long panel = panel_begin; panel < panel_end; panel++) {")
         self._digits(form.columns, "panel", "column")
-        self._pointer("b", form.columns_operand, form.columns, "column", "columns", self._block_offset("b"))
-        self.open(f"for (long row = row_begin; row < row_end; row += {tiling.tile_rows}) {{")
+        if tiling.packs_columns:
+            panel = f"(panel - panel_begin) * {self._block_size(tiling.width)}L"
+            text.line(f"__global const {self.type}* const b = packed_columns + {panel};")
+        else:
+            self._column_pointer()
+        text.open(f"for (long row = group_begin; row < group_end; row += {tiling.tile_rows}) {{")
         self._tile()
-        self.close()
-        self.close()
-        for _ in range(block_loops):
-            self.close()
-        batches = point_count(form.batch)
-        scratch = 0
-        if self.blocked:
-            tiles = -(-form.row_count // tiling.tile_rows) * form.panel_count * batches
-            scratch = tiles * tiling.tile_rows * tiling.width * form.dtype.itemsize
-        return BodyCode(tuple(self.lines), batches * row_parts * panel_parts, (), scratch)
+        for _ in range(loops + 3):
+            text.close()
+        return BodyCode(tuple(text.lines), groups, (), self.scratch.bytes * groups)
 
-    def _minimum(self, name: str, text: str, limit: int) -> None:
-        self.line(f"const long {name} = {text} < {limit} ? {text} : {limit};")
+    def _minimum(self, name: str, text: str, limit: int | str) -> None:
+        self.text.line(f"const long {name} = {text} < {limit} ? {text} : {limit};")
 
     def _digits(self, axes: tuple[Variable, ...], flat: str, prefix: str) -> None:
         """Declares ``prefix_name`` for the digit of each axis in a flat number."""
@@ -104,7 +107,7 @@ class _Tiled:
                 text = f"({flat}) / {step}" if step > 1 else f"{flat}"
                 if position:
                     text = f"({text}) % {axis.extent}"
-                self.line(f"const long {prefix}_{axis.name} = {text};")
+                self.text.line(f"const long {prefix}_{axis.name} = {text};")
             step *= axis.extent
 
     def _offset(self, operand: Operand, axes: tuple[Variable, ...], prefix: str) -> str:
@@ -122,7 +125,24 @@ class _Tiled:
             f"b{operand.access.buffer} + {operand.start}" if operand.start else f"b{operand.access.buffer}"
         )
         parts = [part for part in (start, self._offset(operand, axes, prefix), more) if part]
-        self.line(f"__global const {self.type}* const {name} = {' + '.join(parts)};")
+        self.text.line(f"__global const {self.type}* const {name} = {' + '.join(parts)};")
+
+    def _column_pointer(self) -> None:
+        """``b``: where the panel's block begins."""
+        operand = self.form.columns_operand
+        self._pointer("b", operand, self.form.columns, "column", "columns", self._block_offset(operand))
+
+    def _row_offsets(self) -> None:
+        """Where each row of the task begins; rows beyond the last, which a tile computes too, are the last again."""
+        form, text = self.form, self.text
+        rows, tile_rows = form.row_count, self.tiling.tile_rows
+        end = f"row_begin + {self.tiling.task_rows}" if form.row_count % tile_rows else "row_end"
+        text.open(f"for (long row = row_begin; row < {end}; row++) {{")
+        self._minimum("kept", "row", rows - 1)
+        self._digits(form.rows, "kept", "row")
+        offset = self._offset(form.rows_operand, form.rows, "row")
+        text.line(f"row_offsets[row - row_begin] = {offset or '0'};")
+        text.close()
 
     # ---- blocks of the sum
 
@@ -130,139 +150,210 @@ class _Tiled:
         """Opens the loops over blocks; returns how many."""
         if not self.blocked:
             return 0
-        form, tiling = self.form, self.tiling
+        form, tiling, text = self.form, self.tiling, self.text
         outer = form.summed[: tiling.block_axis]
         axis = form.summed[tiling.block_axis]
         for each in outer:
-            self.open(f"for (long block_{each.name} = 0; block_{each.name} < {each.extent}; block_{each.name}++) {{")
+            text.open(f"for (long block_{each.name} = 0; block_{each.name} < {each.extent}; block_{each.name}++) {{")
         name, extent = f"block_{axis.name}", tiling.block_extent
-        self.open(f"for (long {name} = 0; {name} < {axis.extent}; {name} += {extent}) {{")
-        self._minimum("block_steps", f"{axis.extent} - {name}", extent)
+        text.open(f"for (long {name} = 0; {name} < {axis.extent}; {name} += {extent}) {{")
+        if axis.extent % extent:
+            self._minimum("block_steps", str(extent), f"({axis.extent} - {name})")
         first = [f"block_{each.name} == 0" for each in (*outer, axis)]
         last = [f"block_{each.name} == {each.extent - 1}" for each in outer] + [f"{name} + {extent} >= {axis.extent}"]
-        self.line(f"const long first_block = {' && '.join(first)};")
-        self.line(f"const long last_block = {' && '.join(last)};")
+        text.line(f"const long first_block = {' && '.join(first)};")
+        text.line(f"const long last_block = {' && '.join(last)};")
         return len(outer) + 1
 
-    def _block_offset(self, operand: str) -> str:
+    def _block_offset(self, operand: Operand) -> str:
         if not self.blocked:
             return ""
-        side = self.form.columns_operand if operand == "b" else self.form.rows_operand
-        return self._offset(side, self.form.summed[: self.tiling.block_axis + 1], "block")
+        return self._offset(operand, self.form.summed[: self.tiling.block_axis + 1], "block")
+
+    def _block_size(self, side: int) -> int:
+        """Elements of a packed block that is ``side`` rows or columns wide."""
+        return side * self.tiling.block_extent * point_count(self.inner[1:])
+
+    def _extents(self) -> list[int | str]:
+        """Of the inner axes in this block."""
+        extents: list[int | str] = [axis.extent for axis in self.inner]
+        if self.blocked:
+            uneven = self.inner[0].extent % self.tiling.block_extent
+            extents[0] = "block_steps" if uneven else self.tiling.block_extent
+        return extents
+
+    def _walk(self, operand: Operand, packed: int = 0) -> list[int]:
+        """How far each inner axis moves in the operand; ``packed`` to that width."""
+        if packed:
+            return [packed * point_count(self.inner[position + 1 :]) for position in range(len(self.inner))]
+        return [operand.stride(axis) for axis in self.inner]
+
+    # ---- packing
+
+    def _pack_columns(self) -> None:
+        form, tiling, text = self.form, self.tiling, self.text
+        text.open("for (long panel = panel_begin; panel < panel_end; panel++) {")
+        self._digits(form.columns, "panel", "column")
+        self._column_pointer()
+        size = self._block_size(tiling.width)
+        text.line(f"__global {self.type}* const packed = packed_columns + (panel - panel_begin) * {size}L;")
+        walks = merged(
+            self._extents(), [self._walk(form.columns_operand), self._walk(form.columns_operand, tiling.width)]
+        )
+
+        def copy(step: Step) -> None:
+            for v in range(tiling.vectors):
+                at = f"packed + {step.offset(1, v * tiling.lanes)}"
+                value = f"*(__global const {self.unaligned}*)(b + {step.offset(0, v * tiling.lanes)})"
+                text.line(f"*(__global {self.vector}*)({at}) = {value};")
+
+        def copy_valid(step: Step) -> None:
+            text.open(f"for (long lane = 0; lane < {tiling.width}; lane++) {{")
+            text.line(f"packed[{step.offset(1)} + lane] = lane < valid ? b[{step.offset(0)} + lane] : 0;")
+            text.close()
+
+        if form.overreaches:
+            self._valid()
+            text.open(f"if (valid < {tiling.width}) {{")
+            write_loops(text, walks, copy_valid)
+            text.close()
+            text.open("else {")
+        write_loops(text, walks, copy)
+        if form.overreaches:
+            text.close()
+        text.close()
+
+    def _valid(self) -> None:
+        """Declares how many columns of the panel there are."""
+        form, width = self.form, self.tiling.width
+        panel = f"column_{form.panel.name}" if form.panel.extent > 1 else "0"
+        self._minimum("valid", str(width), f"({form.vector_extent} - {panel} * {width})")
+
+    def _group_loop(self) -> int:
+        """Opens the loop over groups of rows."""
+        tiling, text = self.tiling, self.text
+        text.open(f"for (long group_begin = row_begin; group_begin < row_end; group_begin += {tiling.group_rows}) {{")
+        self._minimum("group_end", f"group_begin + {tiling.group_rows}", "row_end")
+        return 1
+
+    def _pack_rows(self) -> None:
+        """The rows of a group in tiles, each step of the sum a tile's height of neighbours."""
+        form, tiling, text = self.form, self.tiling, self.text
+        height, lanes = tiling.tile_rows, tiling.lanes
+        walks = merged(self._extents(), [self._walk(form.rows_operand), self._walk(form.rows_operand, height)])
+        text.open(f"for (long row = group_begin; row < group_end; row += {height}) {{")
+        size = self._block_size(height)
+        text.line(f"__global {self.type}* const packed = packed_rows + (row - group_begin) / {height} * {size}L;")
+        text.line("__global const long* const offsets = row_offsets + (row - row_begin);")
+        block = self._block_offset(form.rows_operand)
+        base = f"rows + {block}" if block else "rows"
+        inner = form.rows[-1] if form.rows else None
+        vectors = -(-height // lanes)
+
+        def neighbours(step: Step) -> None:
+            """All rows at once, and a few elements that the next step, or the next tile, writes again."""
+            for v in range(vectors):
+                value = f"*(__global const {self.unaligned}*)(first + {step.offset(0, v * lanes)})"
+                text.line(f"*(__global {self.unaligned}*)(packed + {step.offset(1, v * lanes)}) = {value};")
+
+        def scattered(step: Step) -> None:
+            for r in range(height):
+                text.line(f"packed[{step.offset(1, r)}] = a{r}[{step.offset(0)}];")
+
+        side_by_side = inner is not None and form.rows_operand.stride(inner) == 1 and inner.extent >= vectors * lanes
+        if side_by_side:
+            assert inner is not None
+            text.open(f"if (row % {inner.extent} + {vectors * lanes} <= {inner.extent}) {{")
+            text.line(f"__global const {self.type}* const first = {base} + offsets[0];")
+            write_loops(text, walks, neighbours)
+            text.close()
+            text.open("else {")
+        for r in range(height):
+            text.line(f"__global const {self.type}* const a{r} = {base} + offsets[{r}];")
+        write_loops(text, walks, scattered)
+        if side_by_side:
+            text.close()
+        text.close()
 
     # ---- one tile
 
     def _tile(self) -> None:
-        tiling, form = self.tiling, self.form
-        accumulators = [(r, v) for r in range(tiling.tile_rows) for v in range(tiling.vectors)]
-        for r in range(tiling.tile_rows):
-            self._row_pointer(r)
+        tiling, form, text = self.tiling, self.form, self.text
+        height = tiling.tile_rows
+        accumulators = [(r, v) for r in range(height) for v in range(tiling.vectors)]
+        if tiling.packs_rows:
+            size = self._block_size(height)
+            text.line(f"__global const {self.type}* const a = packed_rows + (row - group_begin) / {height} * {size}L;")
+        else:
+            block = self._block_offset(form.rows_operand)
+            base = f"rows + {block}" if block else "rows"
+            for r in range(height):
+                text.line(f"__global const {self.type}* const a{r} = {base} + row_offsets[row - row_begin + {r}];")
         names = ", ".join(f"c{r}_{v} = 0" for r, v in accumulators)
-        self.line(f"{self.vector} {names};")
+        text.line(f"{self.vector} {names};")
         if self.blocked:
-            size = tiling.tile_rows * tiling.width
-            tiles = -(-form.row_count // tiling.tile_rows)
-            batch = f"group / {-(-form.row_count // tiling.task_rows) * -(-form.panel_count // tiling.task_panels)}"
-            number = f"(({batch}) * {form.panel_count} + panel) * {tiles} + row / {tiling.tile_rows}"
-            self.line(
-                f"__global {self.vector}* const partial = (__global {self.vector}*)scratch + ({number}) * "
-                f"{size // tiling.lanes}L;"
-            )
+            tiles = tiling.task_rows // height
+            number = f"((panel - panel_begin) * {tiles} + (row - row_begin) / {height})"
+            text.line(f"__global {self.vector}* const partial = partial_sums + {number} * {height * tiling.vectors}L;")
             loads = " ".join(f"c{r}_{v} = partial[{r * tiling.vectors + v}];" for r, v in accumulators)
-            self.line(f"if (!first_block) {{ {loads} }}")
+            text.line(f"if (!first_block) {{ {loads} }}")
         self._sum()
         if self.blocked:
-            self.open("if (!last_block) {")
+            text.open("if (!last_block) {")
             for r, v in accumulators:
-                self.line(f"partial[{r * tiling.vectors + v}] = c{r}_{v};")
-            self.close()
-            self.open("else {")
+                text.line(f"partial[{r * tiling.vectors + v}] = c{r}_{v};")
+            text.close()
+            text.open("else {")
         self._epilogue(accumulators)
         if self.blocked:
-            self.close()
-
-    def _row_pointer(self, r: int) -> None:
-        form = self.form
-        rows = form.row_count
-        number = "row" if r == 0 else f"(row + {r} < {rows} ? row + {r} : {rows - 1})"
-        parts = []
-        step = 1
-        for position, axis in reversed(list(enumerate(form.rows))):
-            stride = form.rows_operand.stride(axis)
-            text = f"{number} / {step}" if step > 1 else number
-            if position:
-                text = f"{text} % {axis.extent}"
-            if stride and axis.extent > 1:
-                parts.append(f"({text}) * {stride}L")
-            step *= axis.extent
-        parts = [p for p in ("rows", *reversed(parts), self._block_offset("a")) if p]
-        self.line(f"__global const {self.type}* const a{r} = {' + '.join(parts)};")
+            text.close()
 
     def _sum(self) -> None:
-        """The loops of the sum: the last axes written out, the rest as loops around them."""
-        form, tiling = self.form, self.tiling
-        axes = form.summed[tiling.block_axis if self.blocked else 0 :]
-        written = len(axes)
-        steps = 1
-        while written > (1 if self.blocked else 0) and steps * axes[written - 1].extent <= UNROLLED_STEPS:
-            written -= 1
-            steps *= axes[written].extent
-        loops, straight = axes[:written], axes[written:]
-        for position, axis in enumerate(loops):
-            limit = "block_steps" if self.blocked and position == 0 else str(axis.extent)
-            self.open(f"for (long k_{axis.name} = 0; k_{axis.name} < {limit}; k_{axis.name}++) {{")
-        a_offset = self._offset(form.rows_operand, loops, "k").replace("L", "")
-        b_offset = self._offset(form.columns_operand, loops, "k").replace("L", "")
-        self.line(f"const long ka = {a_offset or 0};")
-        self.line(f"__global const {self.type}* const kb = b{' + ' + b_offset if b_offset else ''};")
-        points: list[tuple[int, int]] = [(0, 0)]
-        for axis in straight:
-            points = [
-                (a + step * form.rows_operand.stride(axis), b + step * form.columns_operand.stride(axis))
-                for a, b in points
-                for step in range(axis.extent)
-            ]
-        for a, b in points:
-            self._step(a, b)
-        for _ in loops:
-            self.close()
+        form, tiling, text = self.form, self.tiling, self.text
+        walks = merged(
+            self._extents(),
+            [
+                self._walk(form.rows_operand, tiling.tile_rows if tiling.packs_rows else 0),
+                self._walk(form.columns_operand, tiling.width if tiling.packs_columns else 0),
+            ],
+        )
 
-    def _step(self, a: int, b: int) -> None:
-        tiling = self.tiling
-        self.open("{")
-        for v in range(tiling.vectors):
-            at = b + v * tiling.lanes
-            self.line(f"const {self.vector} w{v} = *(__global const {self.unaligned}*)(kb + {at});")
-        for r in range(tiling.tile_rows):
-            updates = " ".join(f"c{r}_{v} = x * w{v} + c{r}_{v};" for v in range(tiling.vectors))
-            self.line(f"{{ const {self.type} x = a{r}[ka + {a}]; {updates} }}")
-        self.close()
+        def multiply(step: Step) -> None:
+            text.open("{")
+            for v in range(tiling.vectors):
+                at = step.offset(1, v * tiling.lanes)
+                text.line(f"const {self.vector} w{v} = *(__global const {self.unaligned}*)(b + {at});")
+            for r in range(tiling.tile_rows):
+                value = f"a[{step.offset(0, r)}]" if tiling.packs_rows else f"a{r}[{step.offset(0)}]"
+                updates = " ".join(f"c{r}_{v} = x * w{v} + c{r}_{v};" for v in range(tiling.vectors))
+                text.line(f"{{ const {self.type} x = {value}; {updates} }}")
+            text.close()
+
+        write_loops(text, walks, multiply)
 
     # ---- epilogue
 
     def _epilogue(self, accumulators: list[tuple[int, int]]) -> None:
-        tiling, form = self.tiling, self.form
-        self.line(f"{self.vector} tile[{len(accumulators)}];")
-        self.line(" ".join(f"tile[{r * tiling.vectors + v}] = c{r}_{v};" for r, v in accumulators))
+        tiling, form, text = self.tiling, self.form, self.text
+        text.line(f"{self.vector} tile[{len(accumulators)}];")
+        text.line(" ".join(f"tile[{r * tiling.vectors + v}] = c{r}_{v};" for r, v in accumulators))
         self._minimum("tile_rows", f"{form.row_count} - row", tiling.tile_rows)
-        self.open("for (long r = 0; r < tile_rows; r++) {")
+        text.open("for (long r = 0; r < tile_rows; r++) {")
         self._digits(form.rows, "(row + r)", "row")
         overhang = form.vector_extent % tiling.width
         whole = f"{tiling.width}"
         if overhang:
-            panel = f"column_{form.panel.name}" if form.panel.extent > 1 else "0"
-            self.line(f"const long left = {form.vector_extent} - {panel} * {tiling.width};")
-            self.line(f"const long valid = left < {tiling.width} ? left : {tiling.width};")
+            self._valid()
             whole = f"valid - {tiling.lanes - 1}"
-        self.line("long lane = 0;")
-        self.open(f"for (; lane < {whole}; lane += {tiling.lanes}) {{")
+        text.line("long lane = 0;")
+        text.open(f"for (; lane < {whole}; lane += {tiling.lanes}) {{")
         self._stores(tiling.lanes, f"tile[r * {tiling.vectors} + lane / {tiling.lanes}]")
-        self.close()
+        text.close()
         if overhang:
-            self.open("for (; lane < valid; lane++) {")
+            text.open("for (; lane < valid; lane++) {")
             self._stores(1, f"((const {self.type}*)tile)[r * {tiling.width} + lane]")
-            self.close()
-        self.close()
+            text.close()
+        text.close()
 
     def _stores(self, lanes: int, accumulator: str) -> None:
         emitter = OpenCLEmitter(self.context, lanes)
@@ -276,5 +367,5 @@ class _Tiled:
         stores: tuple[Store, ...] = with_panels(form).stages[1].stores
         for store in stores:
             emitter.store(store)
-        for text in emitter.finish():
-            self.line(text)
+        for line in emitter.finish():
+            self.text.line(line)

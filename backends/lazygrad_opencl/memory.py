@@ -11,27 +11,36 @@ from typing import Any
 
 import pyopencl
 
+from lazygrad_opencl.huge_pages import huge_paged
+
 _SERIALS = count(1)
 # Regions of one memory that are remembered: some times what a large schedule has.
 MOST_REGIONS = 4096
 
 
 class Memory:
-    """One OpenCL buffer of ``size`` bytes."""
+    """One OpenCL buffer of ``size`` bytes; ``on_host`` if the device works in the host's memory."""
 
-    __slots__ = ("_regions", "buffer", "serial", "size")
+    __slots__ = ("_regions", "buffer", "mapped", "serial", "size")
 
-    def __init__(self, context: Any, size: int) -> None:
+    def __init__(self, context: Any, size: int, on_host: bool = False) -> None:
+        pages = huge_paged(size) if on_host else None
+        flags = pyopencl.mem_flags
         try:
-            self.buffer = pyopencl.Buffer(context, pyopencl.mem_flags.READ_WRITE, size)
+            if pages is None:
+                self.buffer = pyopencl.Buffer(context, flags.READ_WRITE, size)
+            else:
+                self.buffer = pyopencl.Buffer(context, flags.READ_WRITE | flags.USE_HOST_PTR, hostbuf=pages)
         except pyopencl.MemoryError as error:
             raise MemoryError(str(error)) from error
         except pyopencl.LogicError as error:
             largest = min(device.max_mem_alloc_size for device in context.devices)
             raise MemoryError(f"one buffer may have {largest} bytes on this device") from error
         self._set(size)
+        self.mapped = pages is not None
 
     def _set(self, size: int) -> None:
+        self.mapped = False
         self.size = size
         self.serial = next(_SERIALS)
         self._regions: dict[tuple[int, int], Memory] = {}
@@ -49,6 +58,8 @@ class Memory:
         return known
 
     def release(self) -> None:
-        """Gives the memory back to the driver, once submitted work is done with it."""
+        """Gives the memory back: to the driver, which keeps it until submitted work is done, or, if it is ``mapped``,
+        to the system, which does not.
+        """
         self._regions.clear()
         self.buffer.release()

@@ -27,7 +27,7 @@ from lazygrad.kernel.walk import ordered_values
 from lazygrad.ops.contract import ContractAttributes
 from lazygrad.schedule.components import source_of, waits_of
 from lazygrad.schedule.contracting import Halo, Sides, Wishes
-from lazygrad.schedule.cost import PACK_ROWS, PACK_STRIDE_BYTES, PANEL_VECTORS, SHORTEST_RUN
+from lazygrad.schedule.cost import PACK_ROWS, PANEL_VECTORS, SHORTEST_RUN
 from lazygrad.schedule.expressions import Expressions, Home
 from lazygrad.schedule.layouts import no_halo, with_halo
 from lazygrad.schedule.walking import is_digit, is_windowed
@@ -78,10 +78,7 @@ def stage_operands(
                 operands[side], copy = _gathered(operands[side], operands[other], order, at)
                 copies.append(copy)
         return operands, copies
-    own_rows = size_of(
-        [e for label, e in zip(rows.labels, rows.node.shape, strict=True) if label not in columns.labels]
-    )
-    if not _lie_side_by_side(columns, rows, own_rows, homes, machine):
+    if not _lie_side_by_side(columns, rows, homes, machine):
         packed, copy = _pack(columns, operands[sides.rows], _row_strides(operands[sides.rows], known), at, machine)
         copies.append(copy)
         operands[sides.columns] = packed
@@ -118,10 +115,8 @@ def _widened(x: Node) -> Node:
     return ops.cast(x, accumulator(x.dtype))
 
 
-def _lie_side_by_side(
-    columns: Operand, rows: Operand, own_rows: int, homes: Mapping[Node, Home], machine: Machine
-) -> bool:
-    """Whether the columns can be read as full vectors where they are, and are worth reading there."""
+def _lie_side_by_side(columns: Operand, rows: Operand, homes: Mapping[Node, Home], machine: Machine) -> bool:
+    """Whether the columns can be read as vectors where they are."""
     names = [Variable(f"i{axis}", e) for axis, e in enumerate(columns.node.shape)]
     free = {
         v: v.extent for v, label in zip(names, columns.labels, strict=True) if label not in rows.labels and v.extent > 1
@@ -140,10 +135,7 @@ def _lie_side_by_side(
             break
         run *= v.extent
     lanes = machine.lanes(columns.node.dtype.itemsize)
-    if run % lanes or run < min(2 * lanes, size_of(tuple(free.values()))):
-        return False
-    apart = min((c for v, c in strides.items() if v not in free), default=run) * columns.node.dtype.itemsize
-    return apart < PACK_STRIDE_BYTES or own_rows < PACK_ROWS
+    return run >= min(2 * lanes, size_of(tuple(free.values())))
 
 
 def _element(of: Operand, homes: Mapping[Node, Home]) -> Value:

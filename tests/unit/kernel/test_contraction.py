@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from lazygrad.kernel.contraction import analyse, choose_tiling
+from lazygrad.kernel.contraction import analyse
+from lazygrad.kernel.contraction_tiling import choose_tiling
 from lazygrad.kernel.machine import Machine
 from unit.kernel.kernels import matmul
 
@@ -33,3 +34,30 @@ def test_long_sums_are_cut_so_that_a_panel_stays_in_the_caches():
     _, long = tiled(60, 64, 1 << 16, machine)
     assert short.block_extent == 128
     assert long.block_extent * 16 * 4 <= 256 * 1024
+
+
+def packing(rows, columns, depth, machine):
+    _, tiling = tiled(rows, columns, depth, machine)
+    return tiling.packs_rows, tiling.packs_columns
+
+
+def test_columns_far_apart_are_packed_when_enough_tiles_use_them():
+    machine = Machine("cpu", cores=2, vector_bytes=32)
+    assert packing(960, 512, 128, machine) == (False, True)
+    assert packing(6, 512, 128, machine) == (False, False)
+
+
+def test_a_last_panel_that_would_be_read_beyond_the_buffer_is_packed():
+    machine = Machine("cpu", cores=2, vector_bytes=32)
+    form, tiling = tiled(6, 10, 128, machine)
+    assert (form.lane.extent, form.overreaches, tiling.packs_columns) == (16, True, True)
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(4608, 512), (128, 4096), (600, 600), (6, 16)])
+def test_tasks_cover_everything_and_are_even(rows, columns):
+    machine = Machine("cpu", cores=2, vector_bytes=32)
+    form, tiling = tiled(rows, columns, 512, machine)
+    row_parts, panel_parts = -(-rows // tiling.task_rows), -(-form.panel_count // tiling.task_panels)
+    work = row_parts * tiling.task_rows * panel_parts * tiling.task_panels * tiling.width
+    assert rows * columns <= work <= 1.15 * rows * columns
+    assert tiling.task_rows % tiling.tile_rows == tiling.group_rows % tiling.tile_rows == 0
