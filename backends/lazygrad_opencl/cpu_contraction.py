@@ -20,6 +20,7 @@ from lazygrad.kernel.contraction import Form, Operand, analyse, with_panels
 from lazygrad.kernel.contraction_tiling import Tiling, choose_tiling
 from lazygrad.kernel.emit import Operand as Emitted
 from lazygrad.kernel.kernel import Store
+from lazygrad.kernel.machine import MOST_LANES
 from lazygrad_opencl import plain
 from lazygrad_opencl.cpu_contraction_scratch import Scratch
 from lazygrad_opencl.emitter import OpenCLEmitter
@@ -334,24 +335,26 @@ class _Tiled:
     # ---- epilogue
 
     def _epilogue(self, accumulators: list[tuple[int, int]]) -> None:
+        """A row at a time, in the widest vectors there are: operations on two registers hide each other's latency."""
         tiling, form, text = self.tiling, self.form, self.text
+        wide = min(MOST_LANES, tiling.width)
         text.line(f"{self.vector} tile[{len(accumulators)}];")
         text.line(" ".join(f"tile[{r * tiling.vectors + v}] = c{r}_{v};" for r, v in accumulators))
         self._minimum("tile_rows", f"{form.row_count} - row", tiling.tile_rows)
         text.open("for (long r = 0; r < tile_rows; r++) {")
         self._digits(form.rows, "(row + r)", "row")
-        overhang = form.vector_extent % tiling.width
-        whole = f"{tiling.width}"
-        if overhang:
+        if form.vector_extent % tiling.width:
             self._valid()
-            whole = f"valid - {tiling.lanes - 1}"
-        text.line("long lane = 0;")
-        text.open(f"for (; lane < {whole}; lane += {tiling.lanes}) {{")
-        self._stores(tiling.lanes, f"tile[r * {tiling.vectors} + lane / {tiling.lanes}]")
-        text.close()
-        if overhang:
-            text.open("for (; lane < valid; lane++) {")
+            text.open(f"if (valid < {tiling.width}) {{")
+            text.open("for (long lane = 0; lane < valid; lane++) {")
             self._stores(1, f"((const {self.type}*)tile)[r * {tiling.width} + lane]")
+            text.close()
+            text.close()
+            text.open("else {")
+        text.open(f"for (long lane = 0; lane < {tiling.width}; lane += {wide}) {{")
+        self._stores(wide, f"((const {self.type}{wide}*)tile)[(r * {tiling.width} + lane) / {wide}]")
+        text.close()
+        if form.vector_extent % tiling.width:
             text.close()
         text.close()
 
