@@ -84,6 +84,18 @@ class _Tiled:
         loops += self._group_loop()
         if tiling.packs_rows:
             self._pack_rows()
+        self._inner_loops()
+        self._tile()
+        for _ in range(loops + 3):
+            text.close()
+        return BodyCode(tuple(text.lines), groups, (), self.scratch.bytes * groups)
+
+    def _inner_loops(self) -> None:
+        """Opens the loops over panels and over tiles of rows."""
+        form, tiling, text = self.form, self.tiling, self.text
+        rows = f"for (long row = group_begin; row < group_end; row += {tiling.tile_rows}) {{"
+        if tiling.rows_first:
+            text.open(rows)
         text.open("for (long panel = panel_begin; panel < panel_end; panel++) {")
         self._digits(form.columns, "panel", "column")
         if tiling.packs_columns:
@@ -91,11 +103,8 @@ class _Tiled:
             text.line(f"__global const {self.type}* const b = packed_columns + {panel};")
         else:
             self._column_pointer()
-        text.open(f"for (long row = group_begin; row < group_end; row += {tiling.tile_rows}) {{")
-        self._tile()
-        for _ in range(loops + 3):
-            text.close()
-        return BodyCode(tuple(text.lines), groups, (), self.scratch.bytes * groups)
+        if not tiling.rows_first:
+            text.open(rows)
 
     def _minimum(self, name: str, text: str, limit: int | str) -> None:
         self.text.line(f"const long {name} = {text} < {limit} ? {text} : {limit};")

@@ -25,6 +25,8 @@ TASKS_PER_CORE = 4
 # the part of the second-level cache for a group of rows.
 PANEL_SHARE = 3 / 4
 GROUP_SHARE = 1 / 4
+# Columns of a task that fit into this part of the second-level cache may be read anew for each tile of rows.
+COLUMNS_SHARE = 1 / 2
 # An operand that is read with long steps is copied into the order of the sum if that many tiles use the copy.
 PACKED_USES = 2
 # What moving an element costs beside a multiply-add of one: packing loads and stores, a vector at a time.
@@ -53,6 +55,7 @@ class Tiling:
     group_rows: int
     packs_rows: bool
     packs_columns: bool
+    rows_first: bool
 
     @property
     def width(self) -> int:
@@ -84,6 +87,8 @@ def choose_tiling(form: Form, machine: Machine) -> Tiling:
         group_rows=max(tile_rows, min(group_rows, task_tiles * tile_rows)),
         packs_rows=scattered_rows and task_panels >= PACKED_USES,
         packs_columns=form.overreaches or (scattered_columns and task_tiles >= PACKED_USES),
+        rows_first=block_length == form.sum_length
+        and task_panels * form.lane.extent * block_length * itemsize <= machine.level2_cache * COLUMNS_SHARE,
     )
 
 
