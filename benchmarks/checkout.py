@@ -38,7 +38,7 @@ class CheckoutDistribution(Distribution):
         return self._texts.get(filename)
 
     def locate_file(self, path: Any) -> Path:
-        return ROOT / path
+        return ROOT.joinpath(path)
 
 
 class CheckoutFinder(DistributionFinder):
@@ -57,7 +57,7 @@ class CheckoutFinder(DistributionFinder):
 
 def prepare() -> None:
     """To be called before lazygrad is imported."""
-    if (ROOT / "lazygrad").is_dir():
+    if (ROOT / "lazygrad").is_dir() and (ROOT / "pyproject.toml").is_file():
         for folder in (ROOT / "backends", ROOT):
             if str(folder) not in sys.path:
                 sys.path.insert(0, str(folder))

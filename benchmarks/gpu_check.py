@@ -6,8 +6,9 @@
 
 Runs from a checkout that is not installed; needs NumPy, ml_dtypes and what a backend needs, and torch to compare with.
 In this order: what is there; the conformance table; torch's own ceilings; lazygrad and torch eager on each workload;
-torch.compile on each. Results are compared before anything is timed. Whatever hangs or crashes does so in a process of
-its own, and the report is written after every answer, so that a run that is cut short leaves what it found.
+torch.compile on each. It is the runner's protocol (``benchmarks.rounds``) under a deadline: each contestant keeps one
+process for all workloads, whatever hangs or crashes does so in a process of its own, and the report is written after
+every answer, so that a run that is cut short leaves what it found.
 """
 
 from __future__ import annotations
@@ -16,18 +17,23 @@ import argparse
 import signal
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from threading import Thread
 from typing import Any
 
-from benchmarks import table
+from benchmarks import results, table
 from benchmarks.conforming import conform
-from benchmarks.report import Report
+from benchmarks.contestants import CHANNELS_LAST, Contestant, hindrance
+from benchmarks.measuring import ROUND_SECONDS
+from benchmarks.profiling import print_profile
+from benchmarks.results import RESULTS, Results
+from benchmarks.rounds import USUAL_ROUNDS, Arena, Measured, Protocol, measure
+from benchmarks.rows import Row
 from benchmarks.workers import Worker, WorkerError
-from benchmarks.workloads import Workload, workloads
+from benchmarks.workloads import Workload, graphics_suite, named
 
-RESULTS = Path(__file__).parent / "results"
 # A little less than eight minutes, for the start and the end.
 BUDGET = 465.0
 TINY_BUDGET = 110.0
@@ -38,18 +44,28 @@ CEILING_SECONDS = 60.0
 PROFILE_SECONDS = 300.0
 # Nothing is begun that has less time than this.
 LEAST_SECONDS = 5.0
-# For timing each contestant, beside the steps that are compared.
-TIMED_SECONDS = 1.0
-TINY_TIMED_SECONDS = 0.05
+TINY_ROUNDS = 3
+TINY_ROUND_SECONDS = 0.01
+
+
+class Silence:
+    """Progress that nobody is shown: the report tells what is done."""
+
+    def doing(self, what: str) -> None:
+        """Nothing."""
+
+    def done(self) -> None:
+        """Nothing."""
 
 
 class Check:
     """One run: what is asked of workers, in order, and the report that it goes into."""
 
     def __init__(self, options: argparse.Namespace) -> None:
-        self.device: str = options.device
         self.tiny: bool = options.tiny
-        self.report = Report(options.out, {**vars(options), "out": str(options.out)})
+        self.folder: Path = options.out
+        self.results = Results(None, "python -m benchmarks.gpu_check")
+        self.results.content |= {"options": {**vars(options), "out": str(options.out)}, "conformance": None}
         budget = TINY_BUDGET if self.tiny else BUDGET
         self.deadline = time.monotonic() + (options.budget or budget)
         # Who has more time than usual, as for LAZYGRAD_TUNE=1, has it for each workload.
@@ -57,48 +73,44 @@ class Check:
         self.conformance_budget: float = options.conformance_budget or (
             TINY_CONFORMANCE_BUDGET if self.tiny else CONFORMANCE_BUDGET
         )
-        self.workloads = [w for w in workloads(self.tiny) if options.only is None or w.name in options.only]
-        self.has_torch = False
-        self._worker: Worker | None = None
+        self.workloads = [
+            replace(w, limit=w.limit * self.patience)
+            for w in graphics_suite(self.tiny)
+            if options.only is None or w.name in options.only
+        ]
+        self.ours = _on(options.device)
+        self.has_torch = hindrance(_peer(self.ours, "eager")) is None
+        self.arena = Arena(
+            Protocol(
+                TINY_ROUNDS if self.tiny else USUAL_ROUNDS, self.tiny,
+                TINY_ROUND_SECONDS if self.tiny else ROUND_SECONDS, keeps_processes=True, deadline=self.deadline,
+            )
+        )  # fmt: skip
 
     def remaining(self) -> float:
         """Seconds."""
         return self.deadline - time.monotonic()
 
-    def ask(self, request: Mapping[str, Any], seconds: float) -> Iterator[dict[str, Any]]:
-        """Asks the one worker that measures; another one the next time where this one failed."""
-        try:
-            self._worker = self._worker or Worker(self.device)
-            yield from self._worker.ask(request, min(seconds, self.remaining()))
-        except WorkerError:
-            if self._worker is not None:
-                self._worker.kill()
-                self._worker = None
-            raise
-
-    def close(self) -> None:
-        """Ends the worker."""
-        if self._worker is not None:
-            self._worker.end()
-            self._worker = None
-
     # ---- the parts
 
     def describe(self) -> bool:
         """What is there; whether the device can be opened."""
-        machine: dict[str, Any] = {}
         try:
-            for answer in self.ask({"kind": "describe"}, DESCRIBE_SECONDS):
-                machine.update(answer)
-                for name, value in answer.items():
-                    print(f"{name}: {value}", flush=True)
+            machine = self.arena.ask(self.ours, "describe", DESCRIBE_SECONDS)
         except WorkerError as error:
-            self.report.problem(f"opening {self.device}", error)
+            self._begin({})
+            self.results.problem(f"opening {self.ours.place}", error)
             return False
-        finally:
-            self.report.note(lambda content: content["machine"].update(machine))
-        self.has_torch = machine["versions"]["torch"] != "not installed"
+        for name, value in machine.items():
+            print(f"{name}: {value}", flush=True)
+        self._begin(machine)
         return True
+
+    def _begin(self, machine: Mapping[str, Any]) -> None:
+        """The report is named after the device."""
+        name = results.file_name(machine.get("name", "unknown"))
+        self.results.move(self.folder / f"gpu_{name}_{time.strftime('%Y-%m-%d')}.json")
+        self.results.note(lambda content: content["machine"].update(machine))
 
     def conformance(self) -> None:
         """The table of operations; beside it torch.compile fills its caches, and torch's launches are counted."""
@@ -108,11 +120,11 @@ class Check:
             compiling.start()
         try:
             found = conform(
-                lambda: Worker(self.device), deadline, self.tiny,
-                lambda report: self.report.note(lambda content: content.update(conformance=report)),
+                lambda: Worker(self.ours), deadline, self.tiny,
+                lambda report: self.results.note(lambda content: content.update(conformance=report)),
             )  # fmt: skip
         except WorkerError as error:
-            self.report.problem("conformance", error)
+            self.results.problem("conformance", error)
         else:
             print(
                 f"conformance: {found['passed']} passed, {len(found['failed'])} failed, "
@@ -126,124 +138,97 @@ class Check:
         return self.has_torch and not self.tiny
 
     def _compile_beside(self, deadline: float) -> None:
-        worker = Worker(self.device)
+        """Runs first steps in processes that end then: the caches stay."""
+        beside = Arena(Protocol(keeps_processes=True, deadline=deadline))
         for workload in self.workloads:
-            remaining = deadline - time.monotonic()
-            if remaining < LEAST_SECONDS:
-                break
-            request = self._request(workload, [_compiled(workload), "eager"], 0)
-            try:
-                for answer in worker.ask(request, remaining):
-                    if "first_seconds" in answer:
-                        answer["cold_first_seconds"] = answer.pop("first_seconds")
-                    self._record(workload, answer["contestant"], answer)
-            except WorkerError as error:
-                worker.kill()
-                if deadline - time.monotonic() < LEAST_SECONDS:
-                    return
-                self.report.problem(f"{workload.name}, torch.compile's first step", error)
-                worker = Worker(self.device)
-        worker.end()
+            for contestant in (self._compiled(workload), _peer(self.ours, "eager")):
+                if beside.remaining() < LEAST_SECONDS:
+                    break
+                try:
+                    first = beside.ask(
+                        contestant, "prepare", workload.limit, workload=workload.name, tiny=False, results=""
+                    )
+                    counted = beside.ask(contestant, "launches", workload.limit)
+                except WorkerError as error:
+                    if beside.remaining() > LEAST_SECONDS:
+                        self.results.problem(f"{workload.name}, {contestant.name}'s first step", error)
+                    continue
+                self._measured(Row(workload.name, workload=workload)).note(
+                    contestant, cold_first_seconds=first["first_seconds"], **counted
+                )
+        beside.kill()
 
     def ceilings(self) -> None:
         """What torch reaches at best."""
         if not self.has_torch:
             return
-        request = {"kind": "ceilings", "tiny": self.tiny, "seconds": self._timed_seconds()}
+        precisions = sorted({workload.precision for workload in self.workloads})
         try:
-            for answer in self.ask(request, CEILING_SECONDS):
-                self._record_ceilings(answer)
+            found = self.arena.ask(
+                _peer(self.ours, "eager"), "ceilings", CEILING_SECONDS, precisions=precisions, tiny=self.tiny
+            )
         except WorkerError as error:
-            self.report.problem("ceilings", error)
-
-    def _record_ceilings(self, found: Mapping[str, float]) -> None:
-        for name, value in found.items():
-            print(f"{name}: {value:.4g}", flush=True)
-        self.report.note(lambda content: content["ceilings"].update(found))
+            self.results.problem("ceilings", error)
+            return
+        print("; ".join(f"{name}: {value:.4g}" for name, value in found.items()), flush=True)
+        self.results.note(lambda content: content["ceilings"].update({"0": found}))
 
     def measure(self) -> None:
         """Each workload in lazygrad and torch eager, then each through torch.compile."""
         for workload in self.workloads:
-            labels = ["lazygrad"]
-            if self.has_torch:
-                labels += ["eager", "eager channels last"] if workload.images else ["eager"]
-            self._measure(workload, labels)
+            peers = ["eager", f"eager {CHANNELS_LAST}"] if workload.images else ["eager"]
+            self._measure(workload, [self.ours, *(_peer(self.ours, mode) for mode in peers if self.has_torch)])
         for workload in self.workloads if self._compiles() else ():
-            self._measure(workload, [_compiled(workload)])
+            self._measure(workload, [self._compiled(workload)])
 
-    def _measure(self, workload: Workload, labels: Sequence[str]) -> None:
-        what = f"{workload.name} ({', '.join(labels)})"
+    def _measure(self, workload: Workload, contestants: Sequence[Contestant]) -> None:
         if self.remaining() < LEAST_SECONDS:
-            self.report.note(lambda content: content["left_out"].append(what))
+            names = ", ".join(c.name for c in contestants)
+            self.results.note(lambda content: content["left_out"].append(f"{workload.name} ({names})"))
             return
-        try:
-            limit = workload.limit * self.patience
-            for answer in self.ask(self._request(workload, labels, self._timed_seconds()), limit):
-                self._record(workload, answer["contestant"], answer)
-        except WorkerError as error:
-            if self.remaining() > 0:
-                self.report.problem(what, error)
-            else:
-                self.report.note(lambda content: content["left_out"].append(what))
-        numbers = table.row(workload, self._contestants(workload), self.report.content["ceilings"])
-        print("; ".join(f"{c} {v}" for c, v in zip(table.COLUMNS, table.cells(numbers), strict=True) if v), flush=True)
+        row = Row(workload.name, workload=workload)
+        measure(row, contestants, self.arena, self._measured(row), Silence())
+        found = self.results.content["rows"][row.name]
+        for line in results.row_lines(row.name, found, self.results.content["ceilings"]):
+            if line.contestant in contestants:
+                texts = zip(table.COLUMNS, table.cells(line), strict=True)
+                print("; ".join(f"{column} {text}" for column, text in texts if text), flush=True)
 
-    def _request(self, workload: Workload, labels: Sequence[str], seconds: float) -> dict[str, Any]:
-        return {
-            "kind": "workload", "name": workload.name, "tiny": self.tiny, "contestants": list(labels),
-            "seconds": seconds,
-        }  # fmt: skip
+    def _measured(self, row: Row) -> Measured:
+        """What is known of a row already, to be added to."""
+        known = self.results.content["rows"].get(row.name)
+        return Measured(row, lambda content: self.results.note(lambda c: c["rows"].update({row.name: content})), known)
 
-    def _record(self, workload: Workload, contestant: str, answer: Mapping[str, Any]) -> None:
-        entry: dict[str, Any] = {
-            "precision": workload.precision,
-            "flops": workload.flops,
-            "bytes": workload.bytes,
-            "contestants": {},
-        }
-
-        def change(content: dict[str, Any]) -> None:
-            contestants = content["workloads"].setdefault(workload.name, entry)["contestants"]
-            contestants.setdefault(contestant, {}).update(answer)
-
-        self.report.note(change)
-
-    def _contestants(self, workload: Workload) -> dict[str, Any]:
-        found: dict[str, Any] = self.report.content["workloads"].get(workload.name, {}).get("contestants", {})
-        return found
-
-    def _timed_seconds(self) -> float:
-        return TINY_TIMED_SECONDS if self.tiny else TIMED_SECONDS
+    def _compiled(self, workload: Workload) -> Contestant:
+        return _peer(self.ours, f"compile {CHANNELS_LAST}" if workload.images else "compile")
 
     # ---- the end
 
     def finish(self, complete: bool) -> bool:
         """Prints the table and writes the report. Whether nothing failed and lazygrad computed what torch did."""
-        content = self.report.content
-        measured = [w for w in self.workloads if self._contestants(w)]
-        numbers = [table.row(w, self._contestants(w), content["ceilings"]) for w in measured]
-        table.print_table([table.cells(line) for line in numbers])
-        checks = {w.name: table.check(w, self._contestants(w)) for w in measured}
-        wrong = {name: found for name, found in checks.items() if found is not None and found.factor > 1}
-        for name, found in wrong.items():
-            print(f"{name}: {found.result} is {found.factor:.3g} times farther from torch than admitted")
+        content = self.results.content
+        table.print_table(content)
         for problem in content["problems"]:
             print(f"{problem['what']}: {problem['error']}")
         if content["left_out"]:
             print(f"left out: {', '.join(content['left_out'])}")
-        path = self.report.note(lambda content: content.update(table=numbers, complete=complete))
-        print(f"{content['seconds']:.0f} s; written to {path}", flush=True)
+        self.results.note(lambda content: content.update(complete=complete))
+        print(f"{content['seconds']:.0f} s; written to {self.results.path}", flush=True)
         failed = (content["conformance"] or {}).get("failed", {})
+        wrong = [line for line in results.lines(content) if (line.check or 0) > 1 or line.error]
         return complete and not (wrong or failed or content["problems"])
 
-    def kill(self) -> None:
-        """Ends the worker at once."""
-        if self._worker is not None:
-            self._worker.kill()
+
+def _on(device: str) -> Contestant:
+    """Lazygrad on a device, in a plain loop."""
+    kind, _, variant = device.partition(":")
+    return Contestant(kind, variant, "plain")
 
 
-def _compiled(workload: Workload) -> str:
-    return "compile channels last" if workload.images else "compile"
+def _peer(ours: Contestant, mode: str) -> Contestant:
+    """Torch on the processor that lazygrad's device is."""
+    is_gpu = ours.kind == "triton" and ours.device != "interpret"
+    return Contestant("torch", f"cuda:{ours.device or 0}" if is_gpu else "", mode)
 
 
 def check(options: argparse.Namespace) -> bool:
@@ -257,45 +242,17 @@ def check(options: argparse.Namespace) -> bool:
             run.ceilings()
             run.measure()
             complete = True
-        run.close()
+        run.arena.close()
     finally:
-        run.kill()
+        run.arena.kill()
         succeeded = run.finish(complete)
     return succeeded
 
 
 def profile(options: argparse.Namespace) -> bool:
     """The kernels of one workload, their times, and their sources in a file."""
-    folder: Path = options.out
-    folder.mkdir(parents=True, exist_ok=True)
-    name = options.profile
-    trace = folder / f"profile_{name}_trace.json"
-    worker = Worker(options.device, {"LAZYGRAD_PROFILE": str(trace)})
-    try:
-        (found,) = worker.ask(
-            {"kind": "profile", "name": name, "tiny": options.tiny}, options.budget or PROFILE_SECONDS
-        )
-        worker.end()  # the trace is written when the process ends
-    except WorkerError as error:
-        print(f"{name}: {error}")
-        return False
-    finally:
-        worker.kill()
-    sources = folder / f"profile_{name}_sources.{'py' if options.device.startswith('triton') else 'cl'}"
-    sources.write_text(found["sources"])
-    total = sum(kernel["ms"] for kernel in found["kernels"])
-    lines = [["", "kernel", "launches", "ms a step", "share", "GB/s", "TFLOP/s"]]
-    for k in found["kernels"]:
-        lines.append(
-            [
-                str(k["number"]), k["kernel"], f"{k['launches']:g}", f"{k['ms']:.4f}", f"{k['ms'] / total:.1%}",
-                f"{k['gb_per_second']:.0f}", f"{k['tflops']:.3g}" if k["tflops"] else "",
-            ]
-        )  # fmt: skip
-    print(table.plain(lines))
-    print(f"kernels: {total:.3f} ms a step by the {found['clock']}'s clock; the step: {found['ms']:.3f} ms")
-    print(f"written to {sources}" + (f" and {trace}" if trace.exists() else ""))
-    return True
+    workload = named(options.profile, options.tiny)
+    return print_profile(workload, _on(options.device), options.out, options.tiny, options.budget or PROFILE_SECONDS)
 
 
 def options_of(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -318,7 +275,7 @@ def options_of(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _names(tiny: bool) -> list[str]:
-    return [workload.name for workload in workloads(tiny)]
+    return [workload.name for workload in graphics_suite(tiny)]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -1,184 +1,165 @@
-"""One contestant on one workload: what it computed, how long its first step took, and how long the others take.
+"""What one contestant's process does for one workload: builds it, lets its results be compared, runs a round when told.
 
-Everybody is timed in the same way: several steps in a row by the host's clock, the device waited for before and after.
+A round is the median of a few samples, and a sample several steps in a row by the host's clock, the device waited for
+before and after: work that a framework submits ahead counts as it does in a user's loop, and one sample in which the
+system gave a core to somebody else does not spoil a round.
 """
 
 from __future__ import annotations
 
+import gc
 import statistics
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from importlib.util import find_spec
+from collections.abc import Mapping
+from contextlib import suppress
 from math import ceil
+from pathlib import Path
 from typing import Any
 
 import numpy
 
-from benchmarks.frameworks import Array, Framework, Lazygrad, Torch
-from benchmarks.workloads import Run, Workload
+from benchmarks.disturbance import Others
+from benchmarks.frameworks import Array, Framework, Precision, Run
+from benchmarks.frameworks.data import forget
+from benchmarks.workloads import Workload
 
-# Waiting costs some ten microseconds: steps are timed together until that does not count.
-SAMPLE_SECONDS = 0.05
-MOST_STEPS = 2000
-# The median of fewer says little; where there is no time for it, one number must do.
-FEWEST_SAMPLES = 5
-ENOUGH_SECONDS = 0.5
-WARM_UP_STEPS = 2
-# Stands for infinity, which JSON does not have.
-FAR = 1e300
-# Computed by torch in float32, whatever the workload's precision: what all others are compared with.
-REFERENCE = "reference"
-
-
-@dataclass(frozen=True)
-class Timing:
-    """Milliseconds of a step over samples of several steps each.
-
-    ``device_ms`` is by the device's events, for torch; ``all_steps`` counts those of the warm-up, too.
-    """
-
-    ms: float
-    fastest_ms: float
-    slowest_ms: float
-    samples: int
-    steps: int
-    all_steps: int
-    device_ms: float | None = None
+ROUND_SECONDS = 0.15
+MOST_SAMPLES = 10
+# Waiting costs some ten microseconds, and a clock's noise is about as large: a sample is long enough for that not to
+# count.
+SAMPLE_SECONDS = 0.01
+FEWEST_STEPS = 2
+MOST_STEPS = 1000
+# How long a step takes is found out by some of them, for as long as this or for one.
+TRIAL_SECONDS = 0.02
+# Before a round's first step another process has run, and has had the caches; and where other work is on the machine, a
+# system takes a while until it has given each thread a core of its own.
+WARM_UP_SECONDS = 0.05
+FIRST_WARM_UP_STEPS = 2
+FIRST_WARM_UP_SECONDS = 0.3
+MEBIBYTE = 1 << 20
 
 
-def contestant(label: str, device: str) -> Framework:
-    """The framework of a label, for a device that is named as lazygrad does."""
-    if label == "lazygrad":
-        return Lazygrad(device)
-    backend, _, variant = device.partition(":")
-    peer = f"cuda:{variant or 0}" if backend == "triton" and variant != "interpret" else "cpu"
-    return Torch(
-        peer, label, compile=label.startswith("compile"), channels_last=label.endswith("channels last")
-    )  # fmt: skip
+class Prepared:
+    """A workload that was built in a framework, ready for rounds."""
 
+    def __init__(self, framework: Framework, workload: Workload, precision: Precision, base_memory: float) -> None:
+        self.framework = framework
+        self.workload = workload
+        self._base_memory = base_memory
+        self._steps = 0
+        self._samples = self._sample_steps = self._warm_steps = 0
+        self._before: dict[str, int] = {}
+        framework.set_precision(precision)
+        self.run: Run = workload.build(framework, precision)
 
-def compare(run: Run, framework: Framework, workload: Workload) -> tuple[dict[str, Array], float]:
-    """What the first steps compute, by name, and how many seconds the very first took, compilation included."""
-    found: dict[str, Array] = {}
-    first = 0.0
-    for number in range(workload.steps):
-        framework.synchronize()
-        start = time.perf_counter()
-        results = run.step()
-        framework.realize(*results)
-        framework.synchronize()
-        if number == 0:
-            first = time.perf_counter() - start
-        found.update({f"result {i} of step {number}": framework.numpy(t) for i, t in enumerate(results)})
-        if number == 0:
-            found.update({name: framework.numpy(tensor) for name, tensor in run.left_behind().items()})
-    return found, first
+    def compute(self) -> tuple[dict[str, Array], float]:
+        """What the first steps compute, by name, and how many seconds the very first took, compilation included."""
+        found: dict[str, Array] = {}
+        framework, first = self.framework, 0.0
+        for number in range(self.workload.steps):
+            framework.synchronize()
+            start = time.perf_counter()
+            results = self.run.step()
+            framework.realize(*results)
+            framework.synchronize()
+            if number == 0:
+                first = time.perf_counter() - start
+            found.update({f"result {i} of step {number}": framework.numpy(t) for i, t in enumerate(results)})
+            if number == 0:
+                left = self.run.left_behind()
+                found.update({name: framework.numpy(tensor) for name, tensor in left.items()})
+        return found, first
 
+    def warm_up(self, round_seconds: float = ROUND_SECONDS) -> None:
+        """Finds out how many steps make a round, and lets memory be counted anew."""
+        begin = time.perf_counter()
+        self._run_steps(FIRST_WARM_UP_STEPS)
+        while time.perf_counter() - begin < FIRST_WARM_UP_SECONDS:
+            self._timed(1)
+        once, begin = float("inf"), time.perf_counter()
+        while once == float("inf") or time.perf_counter() - begin < TRIAL_SECONDS:
+            once = min(once, self._timed(1)[0])
+        self._sample_steps = min(max(ceil(SAMPLE_SECONDS / once), FEWEST_STEPS), MOST_STEPS)
+        self._samples = min(max(round(round_seconds / (self._sample_steps * once)), 1), MOST_SAMPLES)
+        self._warm_steps = min(int(WARM_UP_SECONDS / once), MOST_STEPS)
+        forget()
+        gc.collect()
+        restart_peak()
+        self._before = self.framework.counters()
+        self._steps = 0
 
-def errors(found: dict[str, Array], expected: dict[str, Array]) -> dict[str, float]:
-    """How far from the expected each result is, relative to its size; FAR where there is a nan or too little."""
-    return {name: _error(found.get(name), want) for name, want in expected.items()}
+    def round(self) -> dict[str, float]:
+        """Milliseconds of a step, by the host's clock, and by the device's events where torch is asked."""
+        self._run_steps(self._warm_steps)
+        others = Others()
+        samples = [self._timed(self._sample_steps) for _ in range(self._samples)]
+        busy = others.cores()
+        found = {} if busy is None else {"others_cores": busy}
+        found["ms"] = statistics.median(wall for wall, _ in samples) / self._sample_steps * 1e3
+        by_events = [device for _, device in samples if device is not None]
+        return found | ({"device_ms": statistics.median(by_events) / self._sample_steps} if by_events else {})
 
+    def figures(self) -> dict[str, Any]:
+        """What else is known after the rounds."""
+        found: dict[str, Any] = {"samples": self._samples, "sample_steps": self._sample_steps}
+        peak = peak_memory()
+        if peak is not None:
+            found["peak_mib"] = peak - self._base_memory
+        launched = self.framework.counters().get("kernels_launched")
+        if launched is not None and self._steps:
+            found["launches"] = (launched - self._before["kernels_launched"]) / self._steps
+        return found
 
-def _error(found: Array | None, expected: Array) -> float:
-    if found is None or found.shape != expected.shape:
-        return FAR
-    size = float(numpy.linalg.norm(expected.ravel()))
-    error = float(numpy.linalg.norm((found - expected).ravel())) / (size or 1.0)
-    return error if numpy.isfinite(error) else FAR
-
-
-def time_steps(run: Run, framework: Framework, seconds: float) -> Timing:
-    """The median over as many samples as fit into the time."""
-
-    def steps(count: int) -> None:
+    def _run_steps(self, count: int) -> None:
         for _ in range(count):
             # Nobody keeps what a step returns: an equal expression that is still held would not be computed again.
-            framework.realize(*run.step())
+            self.framework.realize(*self.run.step())
+        self._steps += count
 
-    steps(WARM_UP_STEPS)
-    once, _ = _timed(lambda: steps(1), framework)
-    count = min(max(ceil(SAMPLE_SECONDS / once), 1), MOST_STEPS)
-    samples: list[tuple[float, float | None]] = []
-    begin = time.perf_counter()
-    fewest = FEWEST_SAMPLES if seconds >= ENOUGH_SECONDS else 1
-    while len(samples) < fewest or time.perf_counter() - begin < seconds:
-        samples.append(_timed(lambda: steps(count), framework))
-    walls = [wall / count * 1e3 for wall, _ in samples]
-    by_events = [device / count for _, device in samples if device is not None]
-    return Timing(
-        statistics.median(walls), min(walls), max(walls), len(samples), count,
-        WARM_UP_STEPS + 1 + count * len(samples), statistics.median(by_events) if by_events else None,
-    )  # fmt: skip
-
-
-def _timed(work: Callable[[], None], framework: Framework) -> tuple[float, float | None]:
-    """Seconds by the host's clock, and milliseconds by the device's events where torch is asked."""
-    events = None
-    if isinstance(framework, Torch) and framework.device.type == "cuda":
-        events = [framework.module.cuda.Event(enable_timing=True) for _ in range(2)]
-    framework.synchronize()
-    start = time.perf_counter()
-    if events:
-        events[0].record()
-    work()
-    if events:
-        events[1].record()
-    framework.synchronize()
-    wall = time.perf_counter() - start
-    return wall, events[0].elapsed_time(events[1]) if events else None
+    def _timed(self, steps: int) -> tuple[float, float | None]:
+        """Seconds by the host's clock, and milliseconds by the device's events where torch is asked."""
+        framework = self.framework
+        events: list[Any] = []
+        if getattr(getattr(framework, "device", None), "type", "") == "cuda":
+            events = [framework.module.cuda.Event(enable_timing=True) for _ in range(2)]
+        framework.synchronize()
+        start = time.perf_counter()
+        if events:
+            events[0].record()
+        self._run_steps(steps)
+        if events:
+            events[1].record()
+        framework.synchronize()
+        wall = time.perf_counter() - start
+        return wall, events[0].elapsed_time(events[1]) if events else None
 
 
-def measure(
-    workload: Workload, labels: list[str], device: str, seconds: float, say: Callable[[dict[str, Any]], None]
-) -> None:
-    """Says what is found about each contestant as soon as it is known.
-
-    With ``seconds`` 0 nothing is compared or timed: first steps are run, and their launches counted.
-    """
-    expected = _expected(workload, device) if seconds else None
-    for label in labels:
-        framework = contestant(label, device)
-        framework.set_precision(workload.precision)
-        run = workload.build(framework, workload.precision)
-        before = framework.counters()
-        found, first = compare(run, framework, workload)
-        say(
-            {
-                "contestant": label,
-                "first_seconds": first,
-                "counters": _since(before, framework),
-                "errors": errors(found, expected) if expected is not None else {},
-            }
-        )
-        del found
-        if seconds:
-            before = framework.counters()
-            timing = time_steps(run, framework, seconds)
-            launches = _since(before, framework).get("kernels_launched")
-            answer = {"contestant": label, **asdict(timing)}
-            if launches is not None:
-                answer["launches"] = launches / timing.all_steps
-            say(answer)
-        else:
-            say({"contestant": label, "launches": framework.launches(run.step)})
-        del run
-        framework.release()
+def write_results(found: Mapping[str, Array], path: Path) -> None:
+    """For another process to compare."""
+    arrays: dict[str, Any] = dict(found)
+    numpy.savez(path, **arrays)
 
 
-def _since(before: dict[str, int], framework: Framework) -> dict[str, int]:
-    return {name: count - before[name] for name, count in framework.counters().items() if count != before[name]}
+def _status(field: str) -> float | None:
+    with suppress(OSError):
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith(field):
+                return int(line.split()[1]) / 1024
+    return None
 
 
-def _expected(workload: Workload, device: str) -> dict[str, Array] | None:
-    """What torch computes in float32; None where torch is not installed."""
-    if find_spec("torch") is None:
-        return None
-    framework = contestant(REFERENCE, device)
-    framework.set_precision("highest")
-    run = workload.build(framework, "highest")
-    found, _ = compare(run, framework, workload)
-    del run
-    framework.release()
-    return found
+def memory() -> float | None:
+    """MiB that this process has now; None where the system does not tell."""
+    return _status("VmRSS")
+
+
+def peak_memory() -> float | None:
+    """MiB that this process has had at most since its start, or ``restart_peak``."""
+    return _status("VmHWM")
+
+
+def restart_peak() -> None:
+    """Forgets what the process once had, where the system can."""
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")

@@ -1,4 +1,4 @@
-"""Where the time of a workload goes: each kernel of lazygrad's step, by the device's own clock, and its source.
+"""Where the time of a workload goes: each kernel of lazygrad's step, beside what the machine could do, and its source.
 
 Started with LAZYGRAD_PROFILE set, a device measures itself. One that does not (an interpreter) is waited for after
 each kernel, and the host's clock serves.
@@ -6,60 +6,69 @@ each kernel, and the host's clock serves.
 
 from __future__ import annotations
 
+import argparse
+import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import prod
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from benchmarks.frameworks import Lazygrad
-from benchmarks.workloads import Workload
-from lazygrad.kernel.kernel import Average, Contraction, Kernel, Stage
-from lazygrad.kernel.printer import print_kernel
-from lazygrad.runtime import Alternative, CompilingDevice, Program
+from benchmarks import results, table
+from benchmarks.contestants import Contestant, hindrance, selected
+from benchmarks.costs import covered
+from benchmarks.workers import Worker, WorkerError
+from benchmarks.workloads import Workload, named
+
+if TYPE_CHECKING:  # the process that asks has no device, and the one that answers imports these when it is asked
+    from lazygrad.kernel.kernel import Kernel, Stage
+    from lazygrad.runtime import CompilingDevice
+    from lazygrad.schedule import ScheduledKernel
 
 WARM_UP_STEPS = 2
 PROFILED_STEPS = 5
+LIMIT = 600.0
+COLUMNS = ("", "kernel", "launches", "ms", "share", "GFLOP/s", "GB/s", "of roofline")
 
 
-class Noted(Program):
-    """A program whose launches are put down in order: the kernel, and the host's nanoseconds where it is ``clocked``.
+class Clock:
+    """A watch that measures each launch: by the device's own clock where it has one, else by the host's."""
 
-    A clocked program is waited for.
-    """
+    def __init__(self, device: CompilingDevice) -> None:
+        self._device = device
+        self._profile = getattr(device, "profile", None)
+        self._start = 0
+        self.is_devices = self._profile is not None
+        self.times: dict[Kernel, tuple[int, float]] = {}  # how often, and seconds in all
 
-    def __init__(self, program: Program, device: CompilingDevice, launches: list[tuple[Kernel, int]], clocked: bool):
-        self.kernel = program.kernel
-        self._program = program
-        self._launches = launches
-        self._wait = device.synchronize if clocked else lambda: None
+    def before(self, scheduled: ScheduledKernel, memories: Sequence[Any], offsets: Sequence[int]) -> None:
+        """The device is idle."""
+        self._start = len(self._profile.runs) if self._profile is not None else time.perf_counter_ns()
 
-    def launch(self, buffers: Sequence[Any], offsets: Sequence[int], scalars: Sequence[bool | int | float]) -> None:
-        self._wait()
-        start = time.perf_counter_ns()
-        self._program.launch(buffers, offsets, scalars)
-        self._wait()
-        self._launches.append((self.kernel, time.perf_counter_ns() - start))
+    def after(self, scheduled: ScheduledKernel, memories: Sequence[Any], numbers: Sequence[Any]) -> None:
+        """The device is idle again."""
+        if self._profile is None:
+            nanoseconds = time.perf_counter_ns() - self._start
+        else:
+            nanoseconds = covered((run.start, run.end) for run in self._profile.runs[self._start :])
+        count, seconds = self.times.get(scheduled.kernel, (0, 0.0))
+        self.times[scheduled.kernel] = (count + 1, seconds + nanoseconds / 1e9)
 
 
 def profile(workload: Workload, device: str) -> dict[str, Any]:
     """The kernels of a step, the longest first, and the text of their sources in the same order."""
+    from benchmarks.frameworks.lazygrad import Lazygrad
+    from lazygrad.runtime.tuning import chosen
+    from lazygrad.runtime.watching import watched_by
+
     framework = Lazygrad(device)
+    if not framework.is_compiling:
+        raise ValueError(f"{device} has no kernels: it evaluates node by node")
     framework.set_precision(workload.precision)
-    opened = framework.device
-    own = getattr(opened, "profile", None)
-    launches: list[tuple[Kernel, int]] = []
-    alternatives: dict[Kernel, Alternative] = {}
-    compile_alternatives = opened.compile_alternatives
-
-    def compile_noted(kernels: Sequence[Kernel], chosen: Sequence[Alternative]) -> Sequence[Program]:
-        alternatives.update(zip(kernels, chosen, strict=True))
-        programs = compile_alternatives(kernels, chosen)
-        return [Noted(program, opened, launches, clocked=own is None) for program in programs]
-
-    opened.compile_alternatives = compile_noted
     run = workload.build(framework, workload.precision)
 
     def steps(count: int) -> float:
+        framework.synchronize()
         start = time.perf_counter()
         for _ in range(count):
             framework.realize(*run.step())
@@ -67,31 +76,22 @@ def profile(workload: Workload, device: str) -> dict[str, Any]:
         return (time.perf_counter() - start) / count
 
     steps(WARM_UP_STEPS)
-    launches.clear()
-    if own is not None:
-        own.runs.clear()
     wall = steps(PROFILED_STEPS)
-    kernels = _in_order(launches, None if own is None else [run.end - run.start for run in own.runs])
+    clock = Clock(framework.device)
+    with watched_by(clock):
+        steps(PROFILED_STEPS)
+    kernels = sorted(clock.times, key=lambda kernel: -clock.times[kernel][1])
+    cuts = dict(zip(kernels, chosen(framework.device, kernels), strict=True))
     return {
         "ms": wall * 1e3,
-        "clock": "host" if own is None else "device",
-        "kernels": [_line(number, *kernel) for number, kernel in enumerate(kernels)],
+        "clock": "device" if clock.is_devices else "host",
+        "kernels": [_line(number, kernel, *clock.times[kernel]) for number, kernel in enumerate(kernels)],
         "sources": "\n".join(
-            f"# {number}, cut as {alternatives[kernel] or 'the heuristic does'}\n{_comment(kernel)}\n"
-            f"{opened.source(kernel)}\n"
-            for number, (kernel, *_) in enumerate(kernels)
+            f"# {number}, cut as {cuts[kernel] or 'the heuristic does'}\n{_comment(kernel)}\n"
+            f"{framework.device.source(kernel)}\n"
+            for number, kernel in enumerate(kernels)
         ),
     }
-
-
-def _in_order(launches: list[tuple[Kernel, int]], device_times: list[int] | None) -> list[tuple[Kernel, int, float]]:
-    """Each kernel, how often it ran, and its seconds in all, the longest first; devices report runs in order."""
-    times = [nanoseconds for _, nanoseconds in launches] if device_times is None else device_times
-    found: dict[Kernel, tuple[int, float]] = {}
-    for (kernel, _), nanoseconds in zip(launches, times, strict=True):
-        count, seconds = found.get(kernel, (0, 0.0))
-        found[kernel] = (count + 1, seconds + nanoseconds / 1e9)
-    return sorted(((k, *numbers) for k, numbers in found.items()), key=lambda entry: -entry[2])
 
 
 def _line(number: int, kernel: Kernel, count: int, seconds: float) -> dict[str, Any]:
@@ -101,7 +101,9 @@ def _line(number: int, kernel: Kernel, count: int, seconds: float) -> dict[str, 
         "kernel": kernel.name,
         "launches": count / PROFILED_STEPS,
         "ms": seconds / PROFILED_STEPS * 1e3,
-        # Every buffer counted once as a whole, and every product, also where a mask hides it.
+        # Of one launch. Every buffer counted once as a whole, and every product, also where a mask hides it.
+        "bytes": moved,
+        "flops": flops(kernel),
         "gb_per_second": moved * count / seconds / 1e9,
         "tflops": flops(kernel) * count / seconds / 1e12,
     }
@@ -117,10 +119,81 @@ def flops(kernel: Kernel) -> float:
 
 def _multiplications(stage: Stage) -> int:
     """At each point of the body."""
+    from lazygrad.kernel.kernel import Average, Contraction
+
     summed = [a.axes for a in stage.accumulators if isinstance(a, (Contraction, Average))]
     summed += [product.axes for product in stage.products]
     return prod(axis.extent for axis in stage.axes) * sum(prod(axis.extent for axis in axes) for axes in summed)
 
 
 def _comment(kernel: Kernel) -> str:
+    from lazygrad.kernel.printer import print_kernel
+
     return "\n".join(f"# {line}" for line in print_kernel(kernel).splitlines())
+
+
+# ---- in the process that asks
+
+
+def of_roofline(kernel: Mapping[str, Any], ceilings: Mapping[str, float], precision: str) -> float | None:
+    """The time that a kernel's products and bytes take at the ceilings, over the time that it took.
+
+    This is its rate over min(peak, bandwidth * intensity). More than 1: what it moves lay in a cache.
+    """
+    bandwidth, peak = ceilings.get("copy_gb_per_second"), ceilings.get(f"{precision}_gflops")
+    if not bandwidth or not peak:
+        return None
+    seconds = max(kernel["flops"] / peak, kernel["bytes"] / bandwidth) / 1e9 * kernel["launches"]
+    return float(seconds * 1e3 / kernel["ms"])
+
+
+def print_profiles(options: argparse.Namespace) -> int:
+    """The profile of a workload on each of lazygrad's contestants that was chosen, and its sources in a file."""
+    workload = named(options.profile)
+    chosen = [c for c in selected(options.on or ["opencl"]) if c.is_lazygrad and c.mode == "plain"]
+    found_any = False
+    for contestant in chosen:
+        reason = hindrance(contestant)
+        if reason is None:
+            folder = options.out or Path.cwd()
+            found_any |= print_profile(workload, contestant, folder, tiny=False, limit=LIMIT)
+        else:
+            print(f"{contestant.name}: not available: {reason}")
+    return 0 if found_any else 1
+
+
+def print_profile(workload: Workload, contestant: Contestant, folder: Path, tiny: bool, limit: float) -> bool:
+    """Prints the kernels of one workload and writes their sources into a folder. Whether it could be done."""
+    folder.mkdir(parents=True, exist_ok=True)
+    stem = f"profile_{results.file_name(workload.name)}"
+    ceilings: dict[str, float] = {}
+    worker = Worker(contestant, {"LAZYGRAD_PROFILE": os.devnull})
+    try:
+        request = {"kind": "profile", "workload": workload.name, "tiny": tiny}
+        (found,) = worker.ask(request, limit)
+        for answer in worker.ask({"kind": "ceilings", "precisions": [workload.precision], "tiny": tiny}, limit):
+            ceilings.update(answer)
+    except WorkerError as error:
+        print(f"{workload.name}: {error}")
+        return False
+    finally:
+        worker.kill()
+    sources = folder / f"{stem}.{'py' if contestant.kind == 'triton' else 'cl'}"
+    sources.write_text(found["sources"])
+    total = sum(kernel["ms"] for kernel in found["kernels"])
+    table.print_rows(COLUMNS, (_cells(k, total, ceilings, workload) for k in found["kernels"]), left=2)
+    print(
+        f"kernels: {total:.3f} ms a step by the {found['clock']}'s clock, one at a time; the step: {found['ms']:.3f} ms"
+    )
+    print("; ".join(f"{name}: {value:.4g}" for name, value in ceilings.items()))
+    print(f"written to {sources}")
+    return True
+
+
+def _cells(kernel: Mapping[str, Any], total: float, ceilings: Mapping[str, float], workload: Workload) -> list[str]:
+    share = of_roofline(kernel, ceilings, workload.precision)
+    return [
+        str(kernel["number"]), kernel["kernel"], f"{kernel['launches']:g}", f"{kernel['ms']:.4f}",
+        f"{kernel['ms'] / total:.1%}", f"{kernel['tflops'] * 1e3:.1f}" if kernel["flops"] else "",
+        f"{kernel['gb_per_second']:.2f}", "" if share is None else f"{share:.0%}",
+    ]  # fmt: skip

@@ -1,149 +1,136 @@
-"""What was measured as a table: each workload's times, ratio and rates, and whether everybody computed the same.
-
-In: what contestants said, as it is written to the report. Out: lines, or a table of rich's where it is installed.
-"""
+"""Results as a table: each row's contestants with times, ratio, target and rates, and whether all computed the same."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.util import find_spec
-from typing import Any, NamedTuple
+from itertools import groupby
+from typing import Any
 
-from benchmarks.workloads import Workload
+from benchmarks.disturbance import TOLERABLE
+from benchmarks.results import Line, lines, speed_ups
 
-# How far results may be from torch's in float32, relative to their size, for each precision and a depth of one.
-TOLERANCE = {"highest": 1e-4, "high": 1e-3, "bfloat16": 5e-3}
-# Whoever is not farther from it than this times torch in the same precision has rounded at other places, no more.
-FACTOR = 3.0
 COLUMNS = (
-    "workload", "lazygrad ms", "eager ms", "compile ms", "lazygrad/best", "TFLOP/s", "GB/s", "of product", "of copy",
-    "launches", "first s", "eager", "compile", "check",
+    "row", "contestant", "median", "quartiles", "least", "unit", "/ torch", "fastest", "target", "GFLOP/s",
+    "of product", "GB/s", "of copy", "first s", "peak MiB", "launches", "others", "check",
 )  # fmt: skip
 LEGEND = """\
-lazygrad/best: below 1 lazygrad is faster than the better of torch eager and torch.compile (images: in either layout)
-of product, of copy: of torch's own 8192x8192 matrix product in that precision, and of a large copy, in this run
-launches: kernels, or graphs of kernels, that lazygrad, torch eager and torch.compile launch in a step
-first s: seconds of the first step of each, compilation included; torch.compile's ran beside the conformance table
-check: largest error over what is admitted, against torch in float32; "?" where torch was not there
+/ torch: to the best of torch eager and torch.compile (images: in either layout), or of other peers without torch
+fastest: the same of everybody's fastest round
+target: at most; met "+", missed "-", "?" where others used the cores meanwhile; of costs in their unit
+of product, of copy: of a large matrix product in that precision, and of a large copy, in this run
+first s: of the first step, compilation included, with whatever the caches held
+peak MiB: by how much the process was larger during the rounds than before it built the workload
+others: cores that other processes used meanwhile; where it says anything, believe ratios little
+check: largest error over what is admitted; the first contestant that is "ok 0" is what the others are held against
 """
 # Width where nobody looks at a terminal.
-LOG_WIDTH = 180
+LOG_WIDTH = 320
 
 
-def peers(contestants: Mapping[str, Any], kind: str) -> dict[str, float]:
-    """Milliseconds of the torch contestants of a kind ("eager", "compile")."""
-    return {label: c["ms"] for label, c in contestants.items() if label.startswith(kind) and "ms" in c}
-
-
-class Worst(NamedTuple):
-    """The result that is farthest off, and its error over what is admitted."""
-
-    result: str
-    factor: float
-
-
-def check(workload: Workload, contestants: Mapping[str, Any]) -> Worst | None:
-    """What lazygrad computed worst; None where nothing was compared."""
-    eager = contestants.get("eager", {}).get("errors", {})
-    floor = TOLERANCE[workload.precision] * workload.depth
-    found = [
-        (error / max(floor, FACTOR * eager.get(name, 0.0)), name)
-        for name, error in contestants.get("lazygrad", {}).get("errors", {}).items()
-    ]
-    if not found:
-        return None
-    factor, name = max(found)
-    return Worst(name, factor)
-
-
-def row(workload: Workload, contestants: Mapping[str, Any], ceilings: Mapping[str, float]) -> dict[str, Any]:
-    """The numbers of one line by column; a missing one is None."""
-    ours = contestants.get("lazygrad", {})
-    eager, compiled = peers(contestants, "eager"), peers(contestants, "compile")
-    best = min([*eager.values(), *compiled.values()], default=None)
-    ms = ours.get("ms")
-    tflops = workload.flops / ms / 1e9 if ms and workload.flops else None
-    gigabytes = workload.bytes / ms / 1e6 if ms and workload.bytes else None
-    checked = check(workload, contestants)
-    values = (
-        workload.name, ms, min(eager.values(), default=None), min(compiled.values(), default=None),
-        ms / best if ms and best else None, tflops, gigabytes,
-        _fraction(tflops, ceilings.get(f"{workload.precision}_tflops")),
-        _fraction(gigabytes, ceilings.get("copy_gb_per_second")),
-        _launches(contestants), ours.get("first_seconds"), contestants.get("eager", {}).get("first_seconds"),
-        _first_of_compiled(contestants), checked.factor if checked else None,
-    )  # fmt: skip
-    return dict(zip(COLUMNS, values, strict=True))
-
-
-def _fraction(reached: float | None, ceiling: float | None) -> float | None:
-    return reached / ceiling if reached and ceiling else None
-
-
-def _launches(contestants: Mapping[str, Any]) -> str | None:
-    """Of lazygrad, eager and compile, as far as they were counted."""
-    found = {}
-    for label, said in contestants.items():
-        if said.get("launches") is not None:
-            found[label.split()[0]] = f"{said['launches']:.4g}"
-    return " / ".join(found.get(kind, "?") for kind in ("lazygrad", "eager", "compile")) if found else None
-
-
-def _first_of_compiled(contestants: Mapping[str, Any]) -> float | None:
-    """The cold one, where there was one: later processes find most in torch's caches."""
-    seconds = [
-        c.get("cold_first_seconds", c.get("first_seconds"))
-        for label, c in contestants.items()
-        if label.startswith("compile")
-    ]
-    return max((s for s in seconds if s is not None), default=None)
-
-
-def cells(numbers: Mapping[str, Any]) -> list[str]:
+def cells(line: Line) -> list[str]:
     """A line of the table as texts."""
-    return [_cell(column, numbers[column]) for column in COLUMNS]
+    if line.error:
+        first = line.error.splitlines()[0] if line.error else ""
+        return [line.row, line.contestant.name, f"failed: {first[:60]}", *[""] * (len(COLUMNS) - 3)]
+    spread = f"{number(line.low)}-{number(line.high)}" if line.low is not None else ""
+    return [
+        line.row, line.contestant.name, number(line.median), spread, number(line.fastest), line.unit,
+        number(line.ratio, 2), number(line.fastest_ratio, 2), _target(line), number(line.gflops),
+        _share(line.of_product), number(line.gb_per_second), _share(line.of_copy), number(line.first_seconds),
+        number(line.peak_mib), number(line.launches), _others(line), _check(line),
+    ]  # fmt: skip
 
 
-def _cell(column: str, value: Any) -> str:
+def number(value: float | None, decimals: int | None = None) -> str:
+    """A figure with three digits that count, or so many decimals; nothing where there is none."""
     if value is None:
-        return "?" if column == "check" else ""
-    if isinstance(value, str):
-        return value
-    if column == "check":
-        return "ok" if value <= 1 else f"WRONG x{value:.3g}"
-    if column.startswith("of "):
-        return f"{value:.0%}"
-    return f"{value:.0f}" if value >= 1000 else f"{value:.3g}"
+        return ""
+    if decimals is not None:
+        return f"{value:.{decimals}f}"
+    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
-def print_table(lines: list[list[str]]) -> None:
-    """Prints lines, if there are any, under the columns' names."""
-    if not lines:
+def _share(value: float | None) -> str:
+    return "" if value is None else f"{value:.0%}"
+
+
+def _target(line: Line) -> str:
+    if line.target is None:
+        return ""
+    mark = {True: " +", False: " -", None: ""}[line.meets_target]
+    if line.others_cores is not None and line.others_cores >= TOLERABLE:
+        mark += "?"
+    return f"{line.target:g}{mark}"
+
+
+def _others(line: Line) -> str:
+    return "" if line.others_cores is None or line.others_cores < TOLERABLE else f"{line.others_cores:.1f} cores"
+
+
+def _check(line: Line) -> str:
+    if line.check is None:
+        return ""
+    return f"ok {line.check:.2g}" if line.check <= 1 else f"WRONG x{line.check:.3g}"
+
+
+def print_table(content: Mapping[str, Any]) -> None:
+    """Prints all that was measured."""
+    found = list(lines(content))
+    if not found:
         return
-    if find_spec("rich") is not None:
-        from rich.console import Console
-        from rich.table import Table
-
-        table = Table(box=None, pad_edge=False)
-        for position, column in enumerate(COLUMNS):
-            table.add_column(column, justify="right" if position else "left", no_wrap=True)
-        for line in lines:
-            table.add_row(*line)
-        Console(width=None if sys.stdout.isatty() else LOG_WIDTH).print(table)
-        print(LEGEND)
-        return
-    print(plain([list(COLUMNS), *lines]))
+    _print_lines(COLUMNS, _grouped(found))
     print(LEGEND)
+    for row, of_row in speed_ups(content).items():
+        print(f"{row}: on more cores faster by " + ", ".join(f"{name} x{up:.2f}" for name, up in of_row.items()))
+    for name, reason in content["not_available"].items():
+        print(f"{name}: not available: {reason}")
+    for line in found:
+        if line.check is not None and line.check > 1:
+            print(
+                f"{line.row}: {line.contestant.name}: {line.worst} is {line.check:.3g} times farther off than admitted"
+            )
 
 
-def plain(lines: list[list[str]]) -> str:
+def _grouped(found: Iterable[Line]) -> Iterable[Sequence[str]]:
+    """Names of rows stand at their first line only."""
+    for _, of_row in groupby(found, lambda line: line.row):
+        for number, line in enumerate(of_row):
+            name, *others = cells(line)
+            yield [name if number == 0 else "", *others]
+
+
+def print_rows(columns: Sequence[str], rows: Iterable[Sequence[str]], left: int = 1) -> None:
+    """Prints texts in columns, the first ``left`` flush left, with rich where it is installed."""
+    rows = list(rows)
+    used = [i for i in range(len(columns)) if any(row[i] for row in rows)]
+    columns, rows = [columns[i] for i in used], [[row[i] for i in used] for row in rows]
+    if find_spec("rich") is None:
+        print(plain([list(columns), *map(list, rows)]))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for position, column in enumerate(columns):
+        table.add_column(column, justify="left" if position < left else "right", no_wrap=True)
+    for row in rows:
+        table.add_row(*row)
+    Console(width=None if sys.stdout.isatty() else LOG_WIDTH).print(table)
+
+
+def _print_lines(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    print_rows(columns, rows, left=2)
+
+
+def plain(rows: Sequence[Sequence[str]]) -> str:
     """Columns side by side, the first one flush left."""
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join(
         "  ".join(
             cell.rjust(width) if i else cell.ljust(width)
-            for i, (cell, width) in enumerate(zip(line, widths, strict=True))
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
         )
-        for line in lines
+        for row in rows
     )

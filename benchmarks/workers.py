@@ -1,7 +1,8 @@
 """Worker processes with deadlines: what hangs or crashes there costs one answer and not the run.
 
 In: requests, as JSON. Out: answers as they come. A process that is late or has died is ended with all that it started;
-whoever asks next starts another one.
+whoever asks next starts another one. A process that nobody asks anything can be stopped: idle threads of some
+frameworks go on spinning for a while, on cores that another process is measured on.
 """
 
 from __future__ import annotations
@@ -20,10 +21,14 @@ from queue import Empty, Queue
 from threading import Thread
 from typing import IO, Any
 
+from benchmarks.contestants import Contestant
+
 ROOT = Path(__file__).parents[1]
 # Of what a dead process wrote to its standard error.
 SAID_LENGTH = 2000
 END_SECONDS = 20.0
+# Where the system has no such signal, idle processes stay on the cores.
+STOP = getattr(signal, "SIGSTOP", None)
 
 
 class WorkerError(RuntimeError):
@@ -31,15 +36,16 @@ class WorkerError(RuntimeError):
 
 
 class Worker:
-    """A process that runs ``benchmarks.serving`` for a device."""
+    """A process that runs ``benchmarks.serving`` for a contestant."""
 
-    def __init__(self, device: str, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(self, contestant: Contestant, environment: Mapping[str, str] | None = None) -> None:
         self._said: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115, open as long as the process lives
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.serving", "--device", device],
+            [sys.executable, "-m", "benchmarks.serving", "--contestant", contestant.name],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._said, text=True, cwd=ROOT,
-            env={**os.environ, **(environment or {})},
+            env={**os.environ, **contestant.environment(), **(environment or {})},
         )  # fmt: skip
+        self._is_stopped = False
         self._answers: Queue[str | None] = Queue()
         Thread(target=self._read, daemon=True).start()
 
@@ -57,6 +63,7 @@ class Worker:
                 last case can the worker be asked again; to be safe, kill it.
         """
         deadline = time.monotonic() + seconds
+        self.go_on()
         try:
             assert self._process.stdin is not None
             self._process.stdin.write(json.dumps(request) + "\n")
@@ -77,6 +84,23 @@ class Worker:
                 return
             yield answer
 
+    def stop(self) -> None:
+        """Takes the process off the cores until it is asked again, where the system can."""
+        if STOP is not None and not self._is_stopped:
+            self._is_stopped = self._signal(STOP)
+
+    def go_on(self) -> None:
+        """Lets a stopped process run again."""
+        if self._is_stopped:
+            self._is_stopped = False
+            self._signal(signal.SIGCONT)
+
+    def _signal(self, number: int) -> bool:
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, number)
+            return True
+        return False
+
     def _died(self) -> str:
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(END_SECONDS)
@@ -90,6 +114,7 @@ class Worker:
 
     def end(self) -> None:
         """Lets the process end by itself, and ends it when it does not."""
+        self.go_on()
         with suppress(OSError, subprocess.TimeoutExpired):
             assert self._process.stdin is not None
             self._process.stdin.write(json.dumps({"kind": "end"}) + "\n")
@@ -99,8 +124,7 @@ class Worker:
 
     def kill(self) -> None:
         """Ends the process and all that it started."""
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, signal.SIGKILL)
+        self._signal(signal.SIGKILL)
         self._process.kill()
         self._process.wait()
         self._said.close()

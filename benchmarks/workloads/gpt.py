@@ -21,7 +21,11 @@ class GPTSizes:
 
 
 def gpt(torch: Any, sizes: GPTSizes) -> Any:
-    """A module of ``torch.nn``, where ``torch`` is lazygrad or torch: tokens (N, T) -> logits (N, T, vocabulary)."""
+    """A module of ``torch.nn``, where ``torch`` has torch's names: tokens (N, T) -> logits (N, T, vocabulary).
+
+    Given keys and values (N, heads, P, width/heads) of P tokens before, of each layer in turn, one further token (N, 1)
+    gives its logits, and its own key and value in each layer.
+    """
     nn, F = torch.nn, torch.nn.functional
 
     class Attention(nn.Module):
@@ -30,14 +34,15 @@ def gpt(torch: Any, sizes: GPTSizes) -> Any:
             self.c_attn = nn.Linear(sizes.width, 3 * sizes.width)
             self.c_proj = nn.Linear(sizes.width, sizes.width)
 
-        def forward(self, x: Any) -> Any:
+        def forward(self, x: Any, past: tuple[Any, Any] | None = None) -> tuple[Any, Any, Any]:
             batch, length, width = x.shape
             q, k, v = (
-                part.view(batch, length, sizes.heads, width // sizes.heads).transpose(1, 2)
+                part.reshape(batch, length, sizes.heads, width // sizes.heads).transpose(1, 2)
                 for part in self.c_attn(x).split(width, dim=2)
             )
-            y = F.scaled_dot_product_attention(q, k, v, is_causal=True)
-            return self.c_proj(y.transpose(1, 2).reshape(batch, length, width))
+            keys, values = (k, v) if past is None else (torch.cat([past[0], k], 2), torch.cat([past[1], v], 2))
+            y = F.scaled_dot_product_attention(q, keys, values, is_causal=past is None)
+            return self.c_proj(y.transpose(1, 2).reshape(batch, length, width)), k, v
 
     class MLP(nn.Module):
         def __init__(self) -> None:
@@ -56,9 +61,10 @@ def gpt(torch: Any, sizes: GPTSizes) -> Any:
             self.ln_2 = nn.LayerNorm(sizes.width)
             self.mlp = MLP()
 
-        def forward(self, x: Any) -> Any:
-            x = x + self.attn(self.ln_1(x))
-            return x + self.mlp(self.ln_2(x))
+        def forward(self, x: Any, past: tuple[Any, Any] | None = None) -> tuple[Any, Any, Any]:
+            y, k, v = self.attn(self.ln_1(x), past)
+            x = x + y
+            return x + self.mlp(self.ln_2(x)), k, v
 
     class GPT(nn.Module):
         def __init__(self) -> None:
@@ -70,12 +76,16 @@ def gpt(torch: Any, sizes: GPTSizes) -> Any:
             self.lm_head = nn.Linear(sizes.width, sizes.vocabulary, bias=False)
             self.lm_head.weight = self.wte.weight
 
-        def forward(self, tokens: Any) -> Any:
-            positions = torch.arange(tokens.shape[1], device=tokens.device)
+        def forward(self, tokens: Any, *past: Any) -> Any:
+            before = past[0].shape[2] if past else 0
+            positions = torch.arange(before, before + tokens.shape[1], device=tokens.device)
             x = self.wte(tokens) + self.wpe(positions)
-            for block in self.h:
-                x = block(x)
-            return self.lm_head(self.ln_f(x))
+            new: list[Any] = []
+            for number, block in enumerate(self.h):
+                x, k, v = block(x, (past[2 * number], past[2 * number + 1]) if past else None)
+                new += [k, v]
+            logits = self.lm_head(self.ln_f(x))
+            return (logits, *new) if past else logits
 
     return GPT()
 
@@ -85,6 +95,18 @@ def training_flops(sizes: GPTSizes, batch: int) -> float:
     products = sizes.layers * 12 * sizes.width**2 + sizes.vocabulary * sizes.width
     linear = 3 * 2.0 * batch * sizes.context * products
     return linear + sizes.layers * attention_flops(batch, sizes.context, sizes.width)
+
+
+def decoding_flops(sizes: GPTSizes, batch: int) -> float:
+    """Of one token's products, with the whole context before it."""
+    products = sizes.layers * 12 * sizes.width**2 + sizes.vocabulary * sizes.width
+    return 2.0 * batch * (products + sizes.layers * 2 * sizes.context * sizes.width)
+
+
+def decoding_bytes(sizes: GPTSizes, batch: int) -> float:
+    """Of the weights and of what is remembered of the context, each read once as float32."""
+    learned = sizes.layers * 12 * sizes.width**2 + sizes.vocabulary * sizes.width
+    return 4.0 * (learned + batch * sizes.layers * 2 * sizes.context * sizes.width)
 
 
 def attention_flops(batch: int, length: int, width: int) -> float:

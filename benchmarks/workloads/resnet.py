@@ -1,4 +1,4 @@
-"""ResNet with basic blocks, from one source for lazygrad and torch. Names of parameters are torchvision's."""
+"""ResNet with basic blocks, from one source for all frameworks. Names of parameters are torchvision's."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class ResNetSizes:
 
 
 def resnet(torch: Any, sizes: ResNetSizes) -> Any:
-    """A module of ``torch.nn``, where ``torch`` is lazygrad or torch: images (N, 3, H, W) -> logits (N, classes)."""
+    """A module of ``torch.nn``, where ``torch`` has torch's names: images (N, 3, H, W) -> logits (N, classes)."""
     nn = torch.nn
 
     class Block(nn.Module):
@@ -62,23 +62,26 @@ def resnet(torch: Any, sizes: ResNetSizes) -> Any:
 
 
 class Convolution(NamedTuple):
-    """Channels, the kernel's extent, and how often the image has been halved where it ends."""
+    """Channels, the kernel's extent, its stride, and how often the image has been halved where it ends."""
 
     inputs: int
     outputs: int
     kernel: int
+    stride: int
     halvings: int
 
 
 def convolutions(sizes: ResNetSizes) -> Iterator[Convolution]:
     """Every convolution, in order."""
     inputs = sizes.widths[0]
-    yield Convolution(3, inputs, 7, 1)
+    yield Convolution(3, inputs, 7, 2, 1)
     for halvings, outputs in enumerate(sizes.widths, 2):
+        stride = 1 if halvings == 2 else 2
         if inputs != outputs:
-            yield Convolution(inputs, outputs, 1, halvings)
+            yield Convolution(inputs, outputs, 1, stride, halvings)
         for number in range(2 * sizes.blocks):
-            yield Convolution(outputs if number else inputs, outputs, 3, halvings)
+            first = number == 0
+            yield Convolution(inputs if first else outputs, outputs, 3, stride if first else 1, halvings)
         inputs = outputs
 
 
@@ -90,8 +93,14 @@ def parameters(sizes: ResNetSizes) -> int:
 
 def training_flops(sizes: ResNetSizes, batch: int, size: int) -> float:
     """Of the products of a forward and backward pass; nobody needs the gradient of the images."""
-    products = 3.0 * sizes.widths[-1] * sizes.classes
-    for number, c in enumerate(convolutions(sizes)):
-        passes = 3 if number else 2
-        products += passes * c.inputs * c.outputs * c.kernel**2 * (size >> c.halvings) ** 2
-    return 2 * batch * products
+    first, *others = (_products(c, size) for c in convolutions(sizes))
+    return 2.0 * batch * (2 * first + 3 * sum(others) + 3 * sizes.widths[-1] * sizes.classes)
+
+
+def inference_flops(sizes: ResNetSizes, batch: int, size: int) -> float:
+    """Of the products of a forward pass."""
+    return 2.0 * batch * (sum(_products(c, size) for c in convolutions(sizes)) + sizes.widths[-1] * sizes.classes)
+
+
+def _products(c: Convolution, size: int) -> int:
+    return c.inputs * c.outputs * c.kernel**2 * (size >> c.halvings) ** 2

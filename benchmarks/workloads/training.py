@@ -1,45 +1,73 @@
-"""Training steps: forward, backward and the optimizer's update, from the same weights in every framework."""
+"""Whole programs: training steps from the same weights in every framework, inference, an optimizer's update alone."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any
 
-from benchmarks.frameworks import Framework, integers, normal
+from benchmarks.frameworks import Array, Framework, Precision, Run, integers, normal
+from benchmarks.frameworks.framework import Optimizer
 from benchmarks.workloads.gpt import GPTSizes, gpt
 from benchmarks.workloads.resnet import ResNetSizes, resnet
-from benchmarks.workloads.workload import Precision, Run
+from benchmarks.workloads.workload import Build
+
+RESNET_SGD = Optimizer("SGD", {"lr": 0.01, "momentum": 0.9})
+# A smaller step for the update alone, whose gradients stay as they are: parameters shall not run away.
+UPDATE_SGD = Optimizer("SGD", {"lr": 1e-4, "momentum": 0.9, "weight_decay": 1e-4})
+GPT_ADAMW = Optimizer("AdamW", {"lr": 3e-4, "betas": (0.9, 0.95), "weight_decay": 0.1})
+MLP_ADAM = Optimizer("Adam", {"lr": 1e-3})
+Make = Callable[[Any], Any]
 
 
-def resnet_step(sizes: ResNetSizes, batch: int, size: int) -> Callable[[Framework, Precision], Run]:
+class Training:
+    """A workload that trains: a model, an optimizer and a batch.
+
+    ``bare`` makes a step from the framework's own initial weights, without copies of anything in NumPy: for what a
+    process needs in memory, and how long it takes to its first step.
+    """
+
+    def __init__(
+        self, make: Make, optimizer: Optimizer, batch: Callable[[], tuple[Array, Array]], launch_bound: bool = False
+    ) -> None:
+        self.make = make
+        self.optimizer = optimizer
+        self.batch = batch
+        self.launch_bound = launch_bound
+
+    def __call__(self, framework: Framework, precision: Precision) -> Run:
+        return self._run(framework, framework.model(self.make), precision)
+
+    def bare(self, framework: Framework) -> Run:
+        model = framework.bare_model(self.make)
+        framework.settle(model)
+        return self._run(framework, model, "highest")
+
+    def _run(self, framework: Framework, model: Any, precision: Precision) -> Run:
+        inputs, targets = map(framework.tensor, self.batch())
+        return framework.training(model, self.optimizer, precision, inputs, targets, self.launch_bound)
+
+
+def resnet_step(sizes: ResNetSizes, batch: int, size: int) -> Training:
     """Images (batch, 3, size, size), cross-entropy, SGD with momentum."""
-
-    def build(framework: Framework, precision: Precision) -> Run:
-        model = framework.model(lambda torch: resnet(torch, sizes))
-        optimizer = framework.optimizer("SGD", model.parameters(), lr=0.01, momentum=0.9)
-        images = framework.tensor(normal((batch, 3, size, size), "images"))
-        labels = framework.tensor(integers(sizes.classes, (batch,), "labels"))
-        return training(framework, precision, model, optimizer, images, labels)
-
-    return build
+    return Training(
+        lambda torch: resnet(torch, sizes),
+        RESNET_SGD,
+        lambda: (normal((batch, 3, size, size), "images"), integers(sizes.classes, (batch,), "labels")),
+    )
 
 
-def gpt_step(sizes: GPTSizes, batch: int) -> Callable[[Framework, Precision], Run]:
+def gpt_step(sizes: GPTSizes, batch: int) -> Training:
     """Tokens (batch, context), cross-entropy of the next one, AdamW."""
 
-    def build(framework: Framework, precision: Precision) -> Run:
-        model = framework.model(lambda torch: gpt(torch, sizes))
-        optimizer = framework.optimizer("AdamW", model.parameters(), lr=3e-4, betas=(0.9, 0.95), weight_decay=0.1)
-        tokens = integers(sizes.vocabulary, (batch, sizes.context + 1), "tokens")
-        inputs = framework.tensor(tokens[:, :-1].copy())
-        targets = framework.tensor(tokens[:, 1:].reshape(-1))
-        return training(framework, precision, model, optimizer, inputs, targets)
+    def tokens() -> tuple[Array, Array]:
+        drawn = integers(sizes.vocabulary, (batch, sizes.context + 1), "tokens")
+        return drawn[:, :-1].copy(), drawn[:, 1:].reshape(-1)
 
-    return build
+    return Training(lambda torch: gpt(torch, sizes), GPT_ADAMW, tokens)
 
 
-def mlp_step(widths: Sequence[int], batch: int) -> Callable[[Framework, Precision], Run]:
+def mlp_step(widths: Sequence[int], batch: int) -> Training:
     """A perceptron with ReLU between its layers, cross-entropy, Adam."""
 
     def make(torch: Any) -> Any:
@@ -48,58 +76,52 @@ def mlp_step(widths: Sequence[int], batch: int) -> Callable[[Framework, Precisio
             layers += [torch.nn.Linear(inputs, outputs), torch.nn.ReLU()]
         return torch.nn.Sequential(*layers[:-1])
 
+    def batch_of() -> tuple[Array, Array]:
+        return normal((batch, widths[0]), "inputs"), integers(widths[-1], (batch,), "labels")
+
+    return Training(make, MLP_ADAM, batch_of, launch_bound=True)
+
+
+def resnet_inference(sizes: ResNetSizes, batch: int, size: int) -> Build:
+    """Logits of images (batch, 3, size, size) in evaluation mode."""
+
     def build(framework: Framework, precision: Precision) -> Run:
-        model = framework.model(make)
-        optimizer = framework.optimizer("Adam", model.parameters(), lr=1e-3)
-        inputs = framework.tensor(normal((batch, widths[0]), "inputs"))
-        labels = framework.tensor(integers(widths[-1], (batch,), "labels"))
-        return training(framework, precision, model, optimizer, inputs, labels, launch_bound=True)
+        model = framework.model(lambda torch: resnet(torch, sizes))
+        images = framework.tensor(normal((batch, 3, size, size), "images"))
+        return Run(framework.inference(model, [images]))
 
     return build
 
 
-def training(
-    framework: Framework, precision: Precision, model: Any, optimizer: Any, inputs: Any, targets: Any,
-    launch_bound: bool = False,
-) -> Run:  # fmt: skip
-    """A run whose step is a whole training step; it returns the loss, and leaves gradients behind."""
-    F = framework.module.nn.functional
+def gpt_decoding(sizes: GPTSizes, batch: int) -> Build:
+    """The next token's logits (batch, 1, vocabulary) from one token and the keys and values of those before.
 
-    def loss_of(inputs: Any, targets: Any) -> Any:
-        logits = model(inputs)
-        return F.cross_entropy(logits.reshape(-1, logits.shape[-1]), targets)
+    All of the context but the last token lies before it: the longest step of decoding. Also computed are the token's
+    own key and value in each layer, for the next step.
+    """
 
-    compiled = framework.compiled(loss_of, launch_bound)
+    def build(framework: Framework, precision: Precision) -> Run:
+        model = framework.model(lambda torch: gpt(torch, sizes))
+        past_shape = (batch, sizes.heads, sizes.context - 1, sizes.width // sizes.heads)
+        past = [
+            framework.tensor(normal(past_shape, f"{what} {layer}"))
+            for layer in range(sizes.layers)
+            for what in ("key", "value")
+        ]
+        token = framework.tensor(integers(sizes.vocabulary, (batch, 1), "token"))
+        return Run(framework.inference(model, [token, *past]))
 
-    def step() -> Sequence[Any]:
-        optimizer.zero_grad()
-        with framework.within(precision):
-            loss = compiled(inputs, targets)
-        loss.backward()
-        optimizer.step()
-        return (loss.detach(),)
-
-    def left_behind() -> Mapping[str, Any]:
-        named = list(model.named_parameters())
-        chosen = dict([named[0], named[len(named) // 2], named[-1]])
-        return {f"gradient of {name}": parameter.grad for name, parameter in chosen.items()}
-
-    return Run(step, left_behind)
+    return build
 
 
-def sgd_step(sizes: ResNetSizes) -> Callable[[Framework, Precision], Run]:
+def sgd_update(sizes: ResNetSizes) -> Build:
     """The update of ResNet's parameters alone, with momentum, along gradients that stay as they are."""
 
     def build(framework: Framework, precision: Precision) -> Run:
         model = framework.model(lambda torch: resnet(torch, sizes))
-        for name, parameter in model.named_parameters():
-            parameter.grad = framework.tensor(normal(tuple(parameter.shape), f"gradient of {name}"))
-        update = framework.update("SGD", model.parameters(), lr=1e-4, momentum=0.9)
-
-        def step() -> Sequence[Any]:
-            update()
-            return [parameter.detach() for parameter in model.parameters()]
-
-        return Run(step)
+        gradients = {
+            name: normal(tuple(parameter.shape), f"gradient of {name}") for name, parameter in model.named_parameters()
+        }
+        return Run(framework.update(model, gradients, UPDATE_SGD))
 
     return build

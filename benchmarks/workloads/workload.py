@@ -1,32 +1,27 @@
-"""What a workload is: one definition that is built in lazygrad and in torch alike, with what it must do at least."""
+"""What a workload is: one definition that is built in every framework alike, with what it must do at least."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from collections.abc import Callable
+from dataclasses import dataclass
 
-from benchmarks.frameworks import Framework
+from benchmarks.frameworks import Framework, Precision, Run
 
-# How products are computed: float32 ("highest"), TensorFloat32 ("high"), or bfloat16 operands.
-Precision = Literal["highest", "high", "bfloat16"]
-
-
-@dataclass(frozen=True)
-class Run:
-    """A workload built in a framework.
-
-    ``step`` does it once and returns what has to be computed by then. ``left_behind`` names what a step leaves
-    besides, so that it can be compared: gradients, parameters.
-    """
-
-    step: Callable[[], Sequence[Any]]
-    left_behind: Callable[[], Mapping[str, Any]] = field(default=dict)
+Build = Callable[[Framework, Precision], Run]
+# Seconds for building, compiling and comparing: compilers of whole networks take minutes where there are few cores.
+PATIENCE = 600.0
+FLOAT32_BYTES = 4
+# By how much rounding errors grow through a training step. In a ResNet activations within rounding of zero count,
+# too: a ReLU or maximum that goes the other way is a jump in the gradients.
+TRAINING_DEPTH = 10
+RESNET_DEPTH = 30
+# Updates show in what the next steps compute.
+TRAINED_STEPS = 3
 
 
 @dataclass(frozen=True, kw_only=True)
 class Workload:
-    """One line of the table.
+    """One group of lines in the table.
 
     Attributes:
         name: what the user types after ``--only``.
@@ -36,18 +31,20 @@ class Workload:
         bytes: what must be moved at least, every input read and every result written once; 0 where it says nothing.
         steps: how many steps are compared; more than one where a step changes what the next one computes.
         depth: by how much rounding errors grow on the way through layers.
-        images: whether activations are images, which torch computes faster with channels last on some devices.
-        launch_bound: whether launching is most of the work; torch.compile then records CUDA graphs.
-        limit: seconds after which all contestants together are given up.
+        images: whether activations are images, which some frameworks compute faster with channels last.
+        whole: whether it is a program of its own, with its own processes and memory, rather than one operation.
+        target: what lazygrad is to reach at most on a processor, as a ratio to the best of torch.
+        limit: seconds after which a contestant is given up.
     """
 
     name: str
-    build: Callable[[Framework, Precision], Run]
-    precision: Precision
+    build: Build
+    precision: Precision = "highest"
     flops: float = 0
     bytes: float = 0
     steps: int = 1
     depth: float = 1
     images: bool = False
-    launch_bound: bool = False
-    limit: float = 40
+    whole: bool = False
+    target: float | None = None
+    limit: float = PATIENCE

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 import numpy
@@ -41,9 +42,23 @@ class Watch(Protocol):
         """Called after it, with the device idle again."""
 
 
+# Watches of the program's own, beside those that the environment asks for.
+_added: list[Watch] = []
+
+
+@contextmanager
+def watched_by(watch: Watch) -> Iterator[None]:
+    """Has a watch see every launch of all devices, as long as the block lasts."""
+    _added.append(watch)
+    try:
+        yield
+    finally:
+        _added.remove(watch)
+
+
 def watches(device: CompilingDevice) -> list[Watch]:
-    """The watches that the environment asks for."""
-    found: list[Watch] = []
+    """The watches that the environment asks for, and those of ``watched_by``."""
+    found = list(_added)
     level = environment.level("LAZYGRAD_DEBUG")
     if level:
         found.append(_Report(device, level))

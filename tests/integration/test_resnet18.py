@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,6 @@ import numpy
 import pytest
 
 import lazygrad as lg
-from integration.torch_resnet import torch_resnet18
 from lazygrad.runtime import statistics
 from lazygrad.vision.models import resnet18
 
@@ -26,6 +26,15 @@ FACTOR = 4
 @pytest.fixture(scope="module")
 def torch() -> Any:
     return pytest.importorskip("torch")
+
+
+@pytest.fixture
+def torch_resnet18(torch: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Any]:
+    """The benchmarks' model, whose names are torchvision's: torchvision need not be installed."""
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[2]))
+    from benchmarks.workloads.resnet import ResNetSizes, resnet
+
+    return lambda: resnet(torch, ResNetSizes(classes=CLASSES))
 
 
 @pytest.fixture(autouse=True)
@@ -55,13 +64,13 @@ def _array(value: Any) -> numpy.ndarray:
     return value if isinstance(value, numpy.ndarray) else value.detach().numpy().astype(numpy.float64)
 
 
-def test_three_steps_equal_torchs(torch: Any) -> None:
+def test_three_steps_equal_torchs(torch: Any, torch_resnet18: Callable[[], Any]) -> None:
     torch.manual_seed(SEED)
-    peer = torch_resnet18(torch, CLASSES)
+    peer = torch_resnet18()
     start = {name: value.clone() for name, value in peer.state_dict().items()}
     images, labels = torch.rand(BATCH, 3, SIZE, SIZE), torch.randint(0, CLASSES, (BATCH,))
     single = _train_torch(torch, peer, images, labels)
-    exact_peer = torch_resnet18(torch, CLASSES).double()
+    exact_peer = torch_resnet18().double()
     exact_peer.load_state_dict(start)
     exact = _train_torch(torch, exact_peer, images.double(), labels)
     model = resnet18(num_classes=CLASSES)

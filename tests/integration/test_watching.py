@@ -36,6 +36,26 @@ def test_each_level_shows_more(level, shown, hidden, monkeypatch, capfd):
         assert text not in printed
 
 
+def test_a_watch_of_the_programs_own_sees_each_launch():
+    seen = []
+
+    class Noting:
+        def before(self, scheduled, memories, offsets):
+            seen.append(("before", scheduled.kernel.name))
+
+        def after(self, scheduled, memories, numbers):
+            seen.append(("after", scheduled.kernel.name))
+
+    x = lg.rand(37)
+    lg.realize(x)
+    with watching.watched_by(Noting()):
+        lg.realize(lg.exp(x) + 1)
+    lg.realize(lg.exp(x) + 2)
+    assert [when for when, _ in seen] == ["before", "after"]
+    assert seen[0][1] == seen[1][1]
+    assert "exp" in seen[0][1]
+
+
 def test_verification_passes_what_is_right(monkeypatch):
     monkeypatch.setenv("LAZYGRAD_VERIFY", "1")
     x = lg.rand(4, 3, 10, 10)
