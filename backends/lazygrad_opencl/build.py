@@ -5,19 +5,21 @@ function in it, so what is missing is built in programs of ``FUNCTIONS_PER_PROGR
 ``<cache>/opencl/<device and versions>/``, lie
 
     <program>.cl        its source, for people
-    <program>.binary    the driver's binary of it; PoCL's: LLVM's bitcode
-    <function>.program  which program holds a function
+    <program>.code      PoCL's machine code of it, with the bitcode of its stub (see machine_code.py)
+    <program>.binary    else the driver's binary of it; PoCL's: LLVM's bitcode
+    <function>.program  where a function is: its program, the kernel, how that is told (``entry.Home``)
     <function>.machine  what PoCL has made of a function's bitcode (see driver_cache.py)
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from threading import Lock
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyopencl
 
@@ -26,167 +28,235 @@ from lazygrad.runtime.cache import Store, digest
 from lazygrad.runtime.statistics import total
 from lazygrad_opencl import driver_cache
 from lazygrad_opencl.compiler import OPTIONS, QUICK_OPTIONS, RefusedError, compile_program, load_program
+from lazygrad_opencl.entry import Function, Home, Signature, merge, program_text
 from lazygrad_opencl.generated import BODY
-from lazygrad_opencl.parallel import Function, ParallelCompiler, program_source
-from lazygrad_opencl.worker import Compiled, Launch
+from lazygrad_opencl.machine_code import Compiled, compile_job, entry
+from lazygrad_opencl.parallel import ParallelCompiler
 
 FUNCTIONS_PER_PROGRAM = 30
 # Compilers write "file:line:column: error: ..." or, as PoCL does, "error: file:line:column: ...".
 _LINE_IN_LOG = re.compile(r"^.*?[:(](\d+)[:,]\d+\)?:.*?error|^error:.*?:(\d+):\d+:", re.MULTILINE)
 # Nobody reads more of a compiler's log than this.
 LOG_LINES = 30
+# Work-items of an empty launch: more than other launches have, as a rule, and done in 60 us.
+USUAL_ITEMS = 4096
+# Beside the names of machine code's files, the stub's.
+_STUB = "stub"
 logger = logging.getLogger("lazygrad")
 
 
-def unique_function(
-    name: str, text: str, prelude: str, arguments: tuple[int, ...] | None = None, sizes: tuple[int, int] = (1, 1)
-) -> Function:
-    """The function renamed so that it can be in one program with any other.
-
-    ``arguments`` and ``sizes`` say how to launch it without buffers, as :class:`Launch` does.
-    """
+def unique_function(name: str, text: str, prelude: str, signature: Signature | None = None) -> Function:
+    """The function renamed so that it can be in one program with any other."""
     unique = f"{name}_{digest(prelude, text)[:16]}"
-    launch = None if arguments is None else Launch(unique, arguments, *sizes)
-    return Function(unique, re.sub(rf"(?<![\w.]){re.escape(name)}(?=\b|{BODY}\d)", unique, text), launch)
+    renamed = re.sub(rf"(?<![\w.]){re.escape(name)}(?=\b|{BODY}\d)", unique, text)
+    return Function(unique, renamed, signature)
+
+
+class Built(NamedTuple):
+    """A kernel object of one function's own, and how it is told what to run."""
+
+    kernel: Any
+    home: Home
 
 
 class ProgramBuilder:
     """Builds and keeps the programs of one device."""
 
-    def __init__(self, context: Any, handle: Any, prelude: str, in_workers: bool = False) -> None:
+    def __init__(self, context: Any, handle: Any, prelude: str, is_own_code: bool = False) -> None:
+        """``is_own_code``: a launch without buffers is known to be harmless."""
         self._context = context
         self._handle = handle
         self._prelude = prelude
         self._lock = Lock()
         self._programs: dict[str, Any] = {}
-        self._homes: dict[str, str] = {}  # which program holds a function
+        self._homes: dict[str, Home] = {}
         is_pocl = handle.platform.name == driver_cache.PLATFORM_NAME
         # PoCL's version has the processor's kind in it.
         versions = (handle.platform.version, handle.version, handle.name, handle.driver_version, OPTIONS, QUICK_OPTIONS)
         self.identity = digest(*versions)[:16]
         self.store = Store("opencl", self.identity)
         self._driver_cache = driver_cache.DriverCache(self.store) if is_pocl else None
-        self._parallel = ParallelCompiler(handle, prelude) if is_pocl and in_workers else None
+        self._parallel = ParallelCompiler(handle, prelude) if is_pocl and is_own_code else None
+        self._empty_launches: Any = None
+        self._runs_machine_code = True
+        self.is_kept = True  # what is built here is found again by other processes
 
-    def build(self, functions: Iterable[Function]) -> dict[str, Any]:
+    def build(self, functions: Iterable[Function]) -> dict[str, Built]:
         """A new PyOpenCL kernel for each function, by name; from memory, disk or the driver's compiler.
 
         Functions may be generated while others are compiled already.
         """
         with self._lock:
-            program_of: dict[str, Any] = {}
-            for group, compiled in self._compiled(self._unknown(functions, program_of)):
-                program = self._adopted(group, compiled) if compiled is not None else None
-                if program is None:
-                    program = self._build_group(group)
+            names: list[str] = []
+            for group, compiled in self._compiled(self._unknown(functions, names)):
+                if compiled is None or not self._adopt(group, compiled):
+                    self._build_group(group)
                 total.programs_built += 1
                 total.kernels_built += len(group)
-                program_of.update((function.name, program) for function in group)
-            return self._kernels(program_of)
+            return self._kernels(names)
 
-    def _unknown(self, functions: Iterable[Function], program_of: dict[str, Any]) -> Iterator[Function]:
-        """The functions that have to be built; the programs of others are put into the dictionary."""
+    def _unknown(self, functions: Iterable[Function], names: list[str]) -> Iterator[Function]:
+        """The functions that have to be built; the names of all are put into the list."""
         seen: set[str] = set()
         for function in functions:
             if function.name in seen:
                 continue
             seen.add(function.name)
-            program = self._known(function.name)
-            if program is None:
-                yield function
-            else:
-                program_of[function.name] = program
+            names.append(function.name)
+            if self._is_known(function.name):
                 total.kernels_loaded += 1
+            else:
+                yield function
 
     def _compiled(self, functions: Iterator[Function]) -> Iterator[tuple[Sequence[Function], Compiled | None]]:
-        """Groups of functions for a program each, and those that were compiled by other processes as these did it."""
+        """Groups of functions for a program each, and those that were compiled to machine code as these are."""
+        alone: list[Function] = []
         if self._parallel is not None:
-            yield from self._parallel.compile(functions)
-            return
-        missing = list(functions)
-        for start in range(0, len(missing), FUNCTIONS_PER_PROGRAM):
-            yield missing[start : start + FUNCTIONS_PER_PROGRAM], None
+            for group, compiled in self._parallel.compile(_callable(functions, alone)):
+                yield group, compiled if compiled is not None else self._compiled_here(group)
+        else:
+            alone.extend(functions)
+        for start in range(0, len(alone), FUNCTIONS_PER_PROGRAM):
+            yield alone[start : start + FUNCTIONS_PER_PROGRAM], None
 
-    def _adopted(self, group: Sequence[Function], compiled: Compiled) -> Any:
-        """The program of what another process compiled; None when it cannot be used here."""
-        assert self._driver_cache is not None
-        source = program_source(self._prelude, group)
-        program = self._from_binary(compiled.binary)
-        if program is None:
+    def _compiled_here(self, group: Sequence[Function]) -> Compiled | None:
+        """What a worker process would answer; None where this cannot be had."""
+        assert self._parallel is not None
+        job = self._parallel.job(group)
+        try:
+            return compile_job(self._context, self._handle, self._launches(), driver_cache.folder(), job)
+        except (RefusedError, RuntimeError, OSError, pyopencl.Error) as error:
+            logger.debug("a program is compiled function by function: %s", error)
             return None
-        name = _program_name(source)
-        self.store.write_plain(f"{name}.cl", source.encode())
-        for function, contents in compiled.machine.items():
-            self._driver_cache.adopt(function, contents)
-        self._keep(name, compiled.binary, group)
-        self._programs[name] = program
-        self._homes.update((function.name, name) for function in group)
+
+    def _launches(self) -> Any:
+        """A queue for launches that do nothing: they wait for nothing, and nothing waits for them."""
+        if self._empty_launches is None:
+            self._empty_launches = pyopencl.CommandQueue(self._context, self._handle)
+        return self._empty_launches
+
+    def _adopt(self, group: Sequence[Function], compiled: Compiled) -> bool:
+        """Makes the program of a group known, of which there is machine code; whether it can be used."""
+        merged = merge(self._prelude, group)
+        assert merged is not None
+        name = _program_name(merged.text)
+        home = Home(name, merged.kernel, 0, merged.pointers, merged.words)
+        program = self._with_machine_code(home, compiled)
+        if program is None:
+            return False
+        self.store.write_plain(f"{name}.cl", merged.text.encode())
+        self.store.write(f"{name}.code", driver_cache.pack({_STUB: compiled.stub, **compiled.machine}))
+        self._keep(program, {each.name: home._replace(number=number) for number, each in enumerate(group)})
+        return True
+
+    def _with_machine_code(self, home: Home, compiled: Compiled) -> Any:
+        """The program of a stub that runs other machine code; None where the driver does not run that."""
+        if not self._runs_machine_code:
+            return None
+        program = load_program(self._context, self._handle, compiled.stub)
+        if program is None or not self._keeps():
+            return None
+        try:
+            placed = driver_cache.place(home.kernel, compiled.machine)
+        except OSError as error:
+            logger.debug("%s", error)
+            return None
+        # It looks for machine code at the first launch, and loads it anew at a wider one.
+        empty = entry(program, home.kernel, home.pointers, home.words)
+        pyopencl.enqueue_nd_range_kernel(self._launches(), empty, (USUAL_ITEMS,), (1,))
+        self._launches().finish()
+        if not driver_cache.is_in_place(home.kernel, placed):
+            # Nor may it be tried again: the stub's own code lies there now.
+            logger.warning("PoCL does not use the machine code that it made before; kernels are built one by one")
+            self._runs_machine_code = self.is_kept = False
+            return None
         return program
 
-    def _keep(self, name: str, binary: bytes, group: Sequence[Function]) -> None:
-        self.store.write(f"{name}.binary", binary)
-        for function in group:
-            self.store.write(f"{function.name}.program", name.encode())
+    def _keep(self, program: Any, homes: Mapping[str, Home]) -> None:
+        """Remembers where functions are, here and on disk, when their program is there."""
+        for function, home in homes.items():
+            self.store.write(f"{function}.program", json.dumps(home).encode())
+            self._programs[home.program] = program
+        self._homes.update(homes)
 
-    def load(self, functions: Mapping[str, str]) -> dict[str, Any] | None:
+    def load(self, functions: Mapping[str, Home]) -> dict[str, Built] | None:
         """A new PyOpenCL kernel for each function, from memory or disk; None when one is not there.
 
-        Functions come with the names of their programs, so that nothing has to be looked up.
+        Functions come with where they are, so that nothing has to be looked up.
         """
         with self._lock:
-            program_of: dict[str, Any] = {}
-            for function, name in functions.items():
-                program = self._program(name)
-                if program is None:
-                    return None
-                program_of[function] = program
-                self._homes[function] = name
-            total.kernels_loaded += len(program_of)
-            return self._kernels(program_of)
+            if not all(self._has_program(home) for home in functions.values()):
+                return None
+            self._homes.update(functions)
+            total.kernels_loaded += len(functions)
+            return self._kernels(functions)
 
-    def program_of(self, function: str) -> str:
-        """The name of the program that holds a function which was built or loaded before."""
+    def home(self, function: str) -> Home:
+        """Where a function is that was built or loaded before."""
         return self._homes[function]
 
-    def _kernels(self, program_of: Mapping[str, Any]) -> dict[str, Any]:
+    def _kernels(self, functions: Iterable[str]) -> dict[str, Built]:
+        homes = {name: self._homes[name] for name in functions}
         if self._driver_cache is not None:
-            self._driver_cache.restore(program_of)
-        return {name: pyopencl.Kernel(program, name) for name, program in program_of.items()}
+            self._driver_cache.restore(home.kernel for home in homes.values() if home.number is None)
+        return {name: Built(self._kernel(home), home) for name, home in homes.items()}
+
+    def _kernel(self, home: Home) -> Any:
+        program = self._programs[home.program]
+        if home.number is None:
+            return pyopencl.Kernel(program, home.kernel)
+        return entry(program, home.kernel, home.pointers, home.words, home.number)
 
     def collect(self) -> None:
         """Keeps what the driver has made since the last call. Called when the device has been waited for."""
         if self._driver_cache is not None:
             self._driver_cache.collect()
 
-    def _known(self, function: str) -> Any:
-        """The program that holds a function, from this process or from disk; else None."""
-        entry = self.store.read(f"{function}.program")
-        if entry is None:
-            return None
-        self._homes[function] = entry.decode()
-        return self._program(entry.decode())
+    def _is_known(self, function: str) -> bool:
+        """Whether there is a program that holds a function, from this process or from disk."""
+        data = self.store.read(f"{function}.program")
+        if data is None:
+            return False
+        try:
+            home = Home(*json.loads(data))
+        except (TypeError, ValueError):
+            return False
+        if not self._has_program(home):
+            return False
+        self._homes[function] = home
+        return True
 
-    def _program(self, name: str) -> Any:
-        if name not in self._programs:
-            program = self._load(name)
+    def _has_program(self, home: Home) -> bool:
+        if home.program not in self._programs:
+            program = self._load(home)
             if program is None:
-                return None
-            self._programs[name] = program
+                return False
+            self._programs[home.program] = program
             total.programs_loaded += 1
-        return self._programs[name]
+        return True
 
-    def _load(self, name: str) -> Any:
-        binary = self.store.read(f"{name}.binary")
+    def _load(self, home: Home) -> Any:
+        """The program from disk."""
+        if home.number is not None and self._driver_cache is not None:
+            data = self.store.read(f"{home.program}.code")
+            if data is None:
+                return None
+            machine = driver_cache.unpack(data)
+            return self._with_machine_code(home, Compiled(machine.pop(_STUB), machine))
+        binary = self.store.read(f"{home.program}.binary")
         if binary is None:
             return None
         program = load_program(self._context, self._handle, binary)
         if program is None:
-            logger.warning("the driver refuses the cached binary of program %s; it is built again", name)
-            self.store.remove(f"{name}.binary")
-        return program if program is not None and self._is_kept() else None
+            logger.warning("the driver refuses the cached binary of program %s; it is built again", home.program)
+            self.store.remove(f"{home.program}.binary")
+        return program if program is not None and self._keeps() else None
 
-    def _build_group(self, group: Sequence[Function]) -> Any:
-        source = program_source(self._prelude, group)
+    def _build_group(self, group: Sequence[Function]) -> None:
+        """Makes the program of a group known, by the driver's own way from a source to a program that can be kept."""
+        # PoCL's entries come with machine code, or not at all: it would find a stub's under the same name.
+        merged = merge(self._prelude, group) if self._driver_cache is None else None
+        source = program_text(self._prelude, group) if merged is None else merged.text
         name = _program_name(source)
         path = self.store.write_plain(f"{name}.cl", source.encode())
         try:
@@ -201,12 +271,19 @@ class ProgramBuilder:
             ) from error
         binary = self._binary(program, group[0].name)
         loaded = self._from_binary(binary) if binary is not None else None
+        homes = {
+            each.name: Home(name, each.name)
+            if merged is None
+            else Home(name, merged.kernel, number, merged.pointers, merged.words)
+            for number, each in enumerate(group)
+        }
         if binary is not None and loaded is not None:
-            program = loaded  # other processes' programs; the driver may have files for this form alone
-            self._keep(name, binary, group)
-        self._programs[name] = program
-        self._homes.update((function.name, name) for function in group)
-        return program
+            # As other processes do; the driver may have files for this form alone.
+            self.store.write(f"{name}.binary", binary)
+            self._keep(loaded, homes)
+        else:
+            self._programs[name] = program
+            self._homes.update(homes)
 
     def _binary(self, program: Any, function: str) -> bytes | None:
         """What the driver loads instead of the source; None when there is no such thing.
@@ -221,11 +298,22 @@ class ProgramBuilder:
     def _from_binary(self, binary: bytes) -> Any:
         """The program; None when the driver refuses it, or keeps what it makes of it where nothing is checked."""
         program = load_program(self._context, self._handle, binary)
-        return program if program is not None and self._is_kept() else None
+        return program if program is not None and self._keeps() else None
 
-    def _is_kept(self) -> bool:
+    def _keeps(self) -> bool:
         """Whether what the driver makes of a binary is kept where it is checked."""
-        return self._driver_cache is None or driver_cache.is_in_use()
+        if self._driver_cache is not None and not driver_cache.is_in_use():
+            self.is_kept = False
+        return self.is_kept
+
+
+def _callable(functions: Iterable[Function], others: list[Function]) -> Iterator[Function]:
+    """The functions that an entry may call; the others are put into the list."""
+    for function in functions:
+        if function.signature is None:
+            others.append(function)
+        else:
+            yield function
 
 
 def _program_name(source: str) -> str:

@@ -50,8 +50,7 @@ def _build(context: Any, handle: Any, source: str, options: str) -> Any:
 def load_program(context: Any, handle: Any, binary: bytes) -> Any:
     """The program of a binary that the driver has made; None when it refuses it.
 
-    PoCL's binary is bitcode, which it parses in about 8 ms for each 100 KB: most of a warm start. What a program does
-    not call (functions of the prelude in code that was not optimised yet) should not be in it.
+    PoCL's binary is bitcode, which it parses in about 8 ms for each 100 KB.
     """
     try:
         program = pyopencl._cl._Program(context, [handle], [binary])

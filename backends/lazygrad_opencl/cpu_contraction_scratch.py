@@ -35,8 +35,8 @@ class Scratch(NamedTuple):
         # Vectors that are written whole may reach beyond a tile's last row.
         rows = (tiling.group_rows * steps + tiling.lanes) * itemsize if tiling.packs_rows else 0
         columns = tiling.task_panels * tiling.width * steps * itemsize if tiling.packs_columns else 0
-        sizes = (tiling.task_rows * OFFSET_BYTES, partial, rows, columns)
-        return Scratch(*(-(-size // ALIGNMENT) * ALIGNMENT for size in sizes), tiling.lanes)
+        offsets = tiling.task_rows * OFFSET_BYTES
+        return Scratch(_aligned(offsets), _aligned(partial), _aligned(rows), _aligned(columns), tiling.lanes)
 
     @property
     def bytes(self) -> int:
@@ -57,3 +57,7 @@ class Scratch(NamedTuple):
                 found.append((name, type_, f" + {start}" if start else ""))
             start += size
         return found
+
+
+def _aligned(size: int) -> int:
+    return -(-size // ALIGNMENT) * ALIGNMENT

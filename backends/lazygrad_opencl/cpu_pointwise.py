@@ -12,6 +12,7 @@ from lazygrad.kernel.in_place import replaces
 from lazygrad.kernel.kernel import Stage
 from lazygrad.kernel.tiling import LONG_EXPRESSION, pointwise_tiling
 from lazygrad.kernel.traffic import operations
+from lazygrad.kernel.uncached import uncached_buffers
 from lazygrad_opencl.cpu_loops import (
     Span,
     open_block,
@@ -35,7 +36,7 @@ def generate_body(context: BodyContext) -> BodyCode:
     body = pointwise(context.body)
     (stage,) = body.stages
     tiling = pointwise_tiling(body, context.kernel.buffers, context.machine)
-    emitter = OpenCLEmitter(replace(context, body=body), tiling.lanes)
+    emitter = OpenCLEmitter(replace(context, body=body), tiling.lanes, uncached_buffers(context.kernel))
     spans = open_tasks(emitter, tiling.partition)
     opened = 1
     for axis in tiling.loops:

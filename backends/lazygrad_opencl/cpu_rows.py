@@ -17,6 +17,7 @@ from lazygrad.kernel.forms import as_reduction
 from lazygrad.kernel.keeping import kept_values
 from lazygrad.kernel.kernel import Stage
 from lazygrad.kernel.tiling import SUM_BLOCK, RowTiling, SweepTiling
+from lazygrad.kernel.uncached import uncached_buffers
 from lazygrad_opencl.accumulate import Accumulate, Running
 from lazygrad_opencl.cpu_loops import open_loop, open_tasks, open_vectors
 from lazygrad_opencl.emitter import OpenCLEmitter
@@ -26,7 +27,7 @@ from lazygrad_opencl.types import MASKS, memory_type
 
 def generate(context: BodyContext, tiling: RowTiling) -> BodyCode:
     """All stages at each of the task's points."""
-    emitter = OpenCLEmitter(context, tiling.lanes)
+    emitter = OpenCLEmitter(context, tiling.lanes, uncached_buffers(context.kernel))
     open_tasks(emitter, tiling.partition)
     for axis in tiling.loops:
         open_loop(emitter, axis)
@@ -107,6 +108,8 @@ class _Sweep:
 
     def _visit(self, into: Sequence[Running], repeated: int = 0) -> None:
         """One vector (or element): values into running results, stores. ``repeated`` lanes do not count."""
+        for access in self.tiling.fetches:
+            self.emitter.fetch(access)
         if self.tiling.vector is not None:
             self._exchange(self.tiling.vector)
         for running in into:

@@ -21,16 +21,19 @@ from lazygrad.ir.node import user_place
 from lazygrad.kernel.kernel import Kernel
 from lazygrad.runtime import Buffer, Capabilities, CompilingDevice, Pool, Program, forking, profile
 from lazygrad.runtime.arrange import row_major_array
+from lazygrad.runtime.pool import size_class
 from lazygrad.runtime.statistics import total
-from lazygrad_opencl.build import ProgramBuilder, unique_function
+from lazygrad_opencl import driver_cache
+from lazygrad_opencl.build import Built, ProgramBuilder, unique_function
 from lazygrad_opencl.capabilities import read_capabilities
 from lazygrad_opencl.devices import FoundDevice
+from lazygrad_opencl.entry import MOST_ITEMS, Function, Home, can_enter
 from lazygrad_opencl.generated import GeneratedSource
+from lazygrad_opencl.loaded_code import LoadedCode
 from lazygrad_opencl.memory import Memory
-from lazygrad_opencl.parallel import Function
 from lazygrad_opencl.prelude import prelude
 from lazygrad_opencl.profile import Profile
-from lazygrad_opencl.programs import OpenCLProgram, SharedFunction, argument_sizes
+from lazygrad_opencl.programs import OpenCLProgram, SharedFunction, signature
 
 _COMPLETE = pyopencl.command_execution_status.COMPLETE
 # Some drivers hold work back until they are told to start, so they are told after so many launches.
@@ -64,8 +67,10 @@ class OpenCLDevice(CompilingDevice):
             self.queue = pyopencl.CommandQueue(self._context, found.handle, timed)
             profile.at_exit(self.name, self._runs)
         # Only code of our own, for processors, is known to bear a launch without buffers.
-        in_workers = generator is None and self.capabilities.machine.flavour == "cpu"
-        self._builder = ProgramBuilder(self._context, found.handle, prelude(self.capabilities), in_workers)
+        self._is_own_code = generator is None and self.capabilities.machine.flavour == "cpu"
+        self._builder = ProgramBuilder(self._context, found.handle, prelude(self.capabilities), self._is_own_code)
+        is_pocl = found.handle.platform.name == driver_cache.PLATFORM_NAME
+        self.loaded_code = LoadedCode(driver_cache.folder()) if is_pocl else None
         # A script may end while kernels still run; neither their memory nor their programs may go first.
         forking.at_exit(self.queue.finish)
         self._programs: dict[Kernel, OpenCLProgram] = {}
@@ -79,18 +84,28 @@ class OpenCLDevice(CompilingDevice):
     # ---- memory
 
     def allocate(self, size: int) -> Memory:
-        return Memory(self._context, size)
+        return Memory(self._context, size, on_host=self.capabilities.machine.flavour == "cpu")
 
     def free(self, memory: Memory) -> None:
+        if memory.mapped:
+            self.queue.finish()
         memory.release()
 
     def region(self, memory: Memory, start: int, size: int) -> Memory:
         return memory.region(start, size)
 
+    def reserve_scratch(self, size: int) -> None:
+        if self.scratch_growth(size):
+            self._scratch = None  # its memory may serve the larger piece
+            self._scratch = self.pool.take(size)
+
+    def scratch_growth(self, size: int) -> int:
+        reserved = 0 if self._scratch is None else self._scratch.memory.size
+        return size_class(size) - reserved if size > reserved else 0
+
     def scratch(self, size: int) -> Memory:
         """Memory that one kernel uses while it runs; all share it, because they run one after the other."""
-        if self._scratch is None or self._scratch.memory.size < size:
-            self._scratch = self.pool.take(size)
+        self.reserve_scratch(size)
         memory: Memory = self._scratch.memory
         return memory
 
@@ -112,21 +127,21 @@ class OpenCLDevice(CompilingDevice):
         """Each kernel's function, generated when it is asked for. What is left of its source is put into the list."""
         for kernel in kernels:
             source = self._generate(kernel, self.capabilities)
-            sizes = argument_sizes(kernel, source) if self._generator is None else None
-            items = source.work_groups * source.work_group_size, source.work_group_size
-            function = unique_function(source.function, source.text, common, sizes, items)
+            called = signature(kernel, source)
+            has_entry = self._is_own_code and source.work_groups <= MOST_ITEMS and can_enter([called])
+            function = unique_function(source.function, source.text, common, called if has_entry else None)
             sources.append(replace(source, text="", function=function.name))
             yield function
 
     def code_identity(self) -> str | None:
-        return self._builder.identity if self._generator is None else None
+        return self._builder.identity if self._generator is None and self._builder.is_kept else None
 
     def remember(self, program: Program) -> Any:
         assert isinstance(program, OpenCLProgram)
-        return [program.name, self._builder.program_of(program.name), *program.launch_sizes]
+        return [program.name, self._builder.home(program.name), *program.launch_sizes]
 
     def recall(self, kernels: Sequence[Kernel], remembered: Sequence[Any]) -> Sequence[OpenCLProgram] | None:
-        built = self._builder.load({name: program for name, program, *_ in remembered})
+        built = self._builder.load({name: Home(*home) for name, home, *_ in remembered})
         if built is None:
             return None
         return [
@@ -144,9 +159,9 @@ class OpenCLDevice(CompilingDevice):
 
         return generate(kernel, capabilities)
 
-    def _program(self, kernel: Kernel, function: Any, source: GeneratedSource) -> OpenCLProgram:
+    def _program(self, kernel: Kernel, built: Built, source: GeneratedSource) -> OpenCLProgram:
         """``source.function`` is the name that is unique to the text."""
-        shared = self._functions.setdefault(source.function, SharedFunction(function))
+        shared = self._functions.setdefault(source.function, SharedFunction(built))
         return OpenCLProgram(self, kernel, shared, source.function, source)
 
     def submitted(self, name: str, event: Any) -> None:
@@ -166,7 +181,13 @@ class OpenCLDevice(CompilingDevice):
             self._forget_uploads()
         if self.profile is not None:
             self.profile.collect()
+        self._keep_code()
+
+    def _keep_code(self) -> None:
+        """To be called after a wait: what the driver has compiled and loaded stays there."""
         self._builder.collect()
+        if self.loaded_code is not None:
+            self.loaded_code.hold()
 
     def _runs(self) -> Sequence[profile.Run]:
         self.synchronize()
@@ -210,5 +231,5 @@ class OpenCLDevice(CompilingDevice):
             )
             total.device_to_host_transfers += 1
             total.device_to_host_bytes += flat.nbytes
-            self._builder.collect()
+            self._keep_code()
         return row_major_array(flat, layout)

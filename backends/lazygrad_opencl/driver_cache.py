@@ -4,7 +4,8 @@ PoCL keeps machine code in a folder and loads whatever lies there under the righ
 process leaves behind that is killed at the wrong moment, ends the process that loads it. So PoCL gets a folder that
 belongs to one process alone and is empty when it begins. Into it, ``restore`` puts copies of files that have an entry,
 with their hash, in lazygrad's own cache; ``collect`` makes entries of files that are new. What was not collected does
-not exist for the next process.
+not exist for the next process. Machine code of programs with one entry (``machine_code.py``) is kept with the program;
+``place`` puts it there, and ``is_in_place`` tells whether PoCL has found it.
 
 In that folder a program that was loaded as LLVM's bitcode has its kernels under their names alone, which are unique to
 their text, and a program that was built from source has them below a folder with the source's hash. Programs are
@@ -22,7 +23,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import lru_cache, partial
 from pathlib import Path, PurePosixPath
@@ -180,20 +181,10 @@ class DriverCache:
                 if entry is None:
                     self._new.add(kernel)
                 else:
-                    _unpack(entry, kernel)
+                    place(kernel, unpack(entry))
                     self._present.add(kernel)
             except OSError as error:  # PoCL compiles it again, if it can
                 logger.debug("%s", error)
-
-    def adopt(self, kernel: str, contents: dict[str, bytes]) -> None:
-        """Keeps machine code that PoCL has made in a worker process."""
-        entry = _pack(contents)
-        self._store.write(_entry(kernel), entry)
-        try:
-            _unpack(entry, kernel)
-        except OSError as error:  # PoCL compiles it again, if it can
-            logger.debug("%s", error)
-        self._present.add(kernel)
 
     def collect(self, at_once: bool = False) -> None:
         """After launches: keeps what PoCL has compiled. A process that is killed before leaves no trace of it."""
@@ -208,7 +199,7 @@ class DriverCache:
             except OSError as error:
                 logger.debug("%s", error)
                 continue
-            self._store.write(_entry(kernel), _pack(contents))
+            self._store.write(_entry(kernel), pack(contents))
             self._new.discard(kernel)
         self._next = time.monotonic() + COLLECTION_SECONDS
 
@@ -217,23 +208,41 @@ def _entry(kernel: str) -> str:
     return f"{kernel}.machine"
 
 
-def _pack(contents: dict[str, bytes]) -> bytes:
+def pack(contents: Mapping[str, bytes]) -> bytes:
+    """Files with their names as one entry."""
     head = json.dumps([[name, len(data)] for name, data in contents.items()])
     return b"\n".join([head.encode(), b"".join(contents.values())])
 
 
-def _unpack(entry: bytes, kernel: str) -> None:
+def unpack(entry: bytes) -> dict[str, bytes]:
+    """The files of an entry."""
     head, _, data = entry.partition(b"\n")
-    start = 0
+    contents, start = {}, 0
     for name, size in json.loads(head):
+        contents[name] = data[start : start + size]
+        start += size
+    return contents
+
+
+def place(kernel: str, contents: Mapping[str, bytes]) -> dict[str, int]:
+    """Puts files where PoCL looks for the kernel's; those that belong to it, each with the number of its inode."""
+    placed = {}
+    for name, data in contents.items():
         parts = PurePosixPath(name).parts
         if kernel in parts and ".." not in parts and not PurePosixPath(name).is_absolute():
-            _write(parts, data[start : start + size])
-        start += size
+            placed[name] = _write(parts, data)
+    return placed
 
 
-def _write(parts: tuple[str, ...], data: bytes) -> None:
-    """A file in PoCL's folder, unless it is there. Hundreds are written by a warm start: nothing is asked in vain.
+def is_in_place(kernel: str, placed: Mapping[str, int]) -> bool:
+    """Whether PoCL, which has launched the kernel, has found the files and made no others."""
+    base = folder()
+    found = {path.relative_to(base).as_posix(): path.stat().st_ino for path in base.glob(f"{kernel}/*/*.so")}
+    return bool(placed) and found == placed
+
+
+def _write(parts: tuple[str, ...], data: bytes) -> int:
+    """A file in PoCL's folder, unless it is there; the number of its inode. Nothing is asked in vain.
 
     A file that is there may be in use, and must not be written again: cutting it off, even to write the same, takes
     from the process what the loader has put into its copy of the code.
@@ -244,9 +253,11 @@ def _write(parts: tuple[str, ...], data: bytes) -> None:
         with suppress(FileExistsError):
             os.mkdir(path, mode=0o700)  # noqa: PTH102
     path = f"{path}/{parts[-1]}"
-    if os.path.exists(path):  # noqa: PTH110
-        return
+    with suppress(FileNotFoundError):
+        return os.stat(path).st_ino  # noqa: PTH116
     partial = f"{path}.{threading.get_ident()}"
     with open(partial, "wb", buffering=0) as file:
         file.write(data)
+        inode = os.fstat(file.fileno()).st_ino
     os.rename(partial, path)  # noqa: PTH104
+    return inode

@@ -6,13 +6,16 @@ do not lie side by side, and lanes behind a mask, are moved one by one; a masked
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from lazygrad.ir.dtype import DType, bfloat16, bool_, float16, int32
+from lazygrad.ir.index import Variable
 from lazygrad.ir.value import Value
 from lazygrad.kernel.emit import Address, Condition, Emitter, Operand, fused_products
 from lazygrad.kernel.emit_index import INDEX_NAMES
 from lazygrad.kernel.kernel import Access
+from lazygrad.kernel.uncached import SMALLEST_VECTOR, is_aligned
 from lazygrad_opencl.literals import integral, literal
 from lazygrad_opencl.operations import Operations
 from lazygrad_opencl.skeleton import BodyContext
@@ -20,12 +23,19 @@ from lazygrad_opencl.types import LANE_NAMES, memory_type, register_type
 
 
 class OpenCLEmitter(Emitter):
-    """Emission of one body as OpenCL C."""
+    """Emission of one body as OpenCL C.
 
-    def __init__(self, context: BodyContext, lanes: int) -> None:
+    ``uncached`` are the buffers that may be stored to around the caches, if lanes start at multiples of their number
+    (see ``lazygrad.kernel.uncached``).
+    """
+
+    def __init__(
+        self, context: BodyContext, lanes: int, uncached: Mapping[int, Sequence[int]] = MappingProxyType({})
+    ) -> None:
         super().__init__(lanes, fused_products(context.body))
         self.buffers = context.kernel.buffers
         self.operations = Operations(lanes, native=context.machine.flavour != "cpu")
+        self.uncached = uncached
 
     # ---- small things
 
@@ -134,6 +144,10 @@ class OpenCLEmitter(Emitter):
         pointer = f"__global {qualifier}unaligned_{memory_type(dtype)}{self.lanes}*"
         return f"*({pointer})(b{buffer} + {base.text})"
 
+    def fetch(self, access: Access) -> None:
+        """Asks for the line of an address that may be outside of its buffer."""
+        self.line(f"FETCH(b{access.buffer} + {self.address(access.address).base.text});")
+
     def _gathered(self, buffer: int, address: Address, mask: Operand | None, kind: str) -> str:
         elements = []
         for lane, name in enumerate(LANE_NAMES[: self.lanes]):
@@ -162,6 +176,9 @@ class OpenCLEmitter(Emitter):
             return
         value = self.operations.broadcast(value)
         if address.stride == 1 and condition.wide is None:
+            if mode == "set" and condition.uniform is None and self._goes_around_caches(access, dtype):
+                self._assign_around_caches(access.buffer, address.base, value, dtype)
+                return
             target = self.vector_at(access.buffer, address.base, dtype)
             self._assign(target, value, dtype, mode, condition.uniform)
             return
@@ -175,6 +192,27 @@ class OpenCLEmitter(Emitter):
             guards = [condition.uniform.text] if condition.uniform is not None else []
             guards += [f"{condition.wide.text}.s{name}"] if condition.wide is not None else []
             self._assign(target, single, dtype, mode, Operand(" && ".join(guards), bool_) if guards else None)
+
+    def _goes_around_caches(self, access: Access, dtype: DType) -> bool:
+        if access.buffer not in self.uncached or dtype is bool_ or self.lanes * dtype.itemsize < SMALLEST_VECTOR:
+            return False
+        (vector,) = (
+            atom
+            for atom, _ in access.address.terms
+            if isinstance(atom, Variable) and self.bindings[atom].wide and self.bindings[atom].linear
+        )
+        return is_aligned(access.address, vector, self.lanes)
+
+    def _assign_around_caches(self, buffer: int, base: Operand, value: Operand, dtype: DType) -> None:
+        """Around the caches, unless the elements lie where some were just read."""
+        place = f"(__global {memory_type(dtype)}{self.lanes}*)(b{buffer} + {base.text})"
+        around = f"STORE_AROUND_CACHES({_bare(value.text)}, {place});"
+        shared = [f"b{buffer} == b{read}" for read in self.uncached[buffer]]
+        if not shared:
+            self.line(around)
+            return
+        self.line(f"if ({' || '.join(shared)}) {self.vector_at(buffer, base, dtype)} = {_bare(value.text)};")
+        self.line(f"else {around}")
 
     def _assign(self, target: str, value: Operand, dtype: DType, mode: str, guard: Operand | None) -> None:
         text = value.text

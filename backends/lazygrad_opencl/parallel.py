@@ -9,37 +9,31 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain, islice
+from itertools import chain
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from lazygrad.runtime.processes import Program, Workers
 from lazygrad_opencl import driver_cache
-from lazygrad_opencl.worker import FOLDER_VARIABLE, Compiled, Job, Launch, Refused
+from lazygrad_opencl.entry import Function, can_enter, merge
+from lazygrad_opencl.machine_code import Compiled, Job
+from lazygrad_opencl.worker import FOLDER_VARIABLE, METHOD, METHOD_VARIABLE, Refused
 
 # More processes than these use more memory (150 MB each) than a few more cores are worth.
 MOST_WORKERS = 16
-# A program costs 50 ms whatever is in it, a kernel on average 100 ms. With groups of at most so many functions, or so
+# A program costs 50 ms whatever is in it, a function on average 70 ms. With groups of at most so many functions, or so
 # many characters of text, whichever comes first, the former hardly counts and no core waits long for the last group.
 GROUP_FUNCTIONS = 10
 GROUP_CHARACTERS = 60_000
-# A worker starts in about 0.7 s, in which a process compiles so many functions by itself.
+# The first groups are smaller, so that every worker has one soon, and where there is little to do at all.
+FIRST_CHARACTERS = 20_000
+# A worker starts in about 0.7 s, in which a process compiles so many functions, or characters, by itself.
 FEW_FUNCTIONS = 4
+FEW_CHARACTERS = 20_000
 # Seconds after which a worker is taken to hang. The slowest kernels take 2 s on a quiet machine.
 PATIENCE = 300.0
 logger = logging.getLogger("lazygrad")
 _workers: Workers[Job, Compiled | Refused] = Workers(MOST_WORKERS)
-
-
-class Function(NamedTuple):
-    """One kernel function with a name that no other source has. Same text, same name, in every process.
-
-    ``launch`` is None where a launch without buffers is not harmless.
-    """
-
-    name: str
-    text: str
-    launch: Launch | None = None
 
 
 class ParallelCompiler:
@@ -49,21 +43,33 @@ class ParallelCompiler:
         self._platform = handle.platform.name
         self._device = handle.name
         self._prelude = prelude
-        self._seen = 0  # functions that had to be compiled so far
-        environment = {FOLDER_VARIABLE: str(driver_cache.folder() / driver_cache.WORKERS), "OPENBLAS_NUM_THREADS": "1"}
+        # What had to be compiled before there were workers.
+        self._seen = 0
+        self._characters = 0
+        environment = {
+            FOLDER_VARIABLE: str(driver_cache.folder() / driver_cache.WORKERS),
+            METHOD_VARIABLE: METHOD,
+            "OPENBLAS_NUM_THREADS": "1",
+        }
         self._program = Program("lazygrad_opencl", str(Path(__file__).parent), "worker", environment)
 
     def compile(self, functions: Iterable[Function]) -> Iterator[tuple[Sequence[Function], Compiled | None]]:
         """Groups of the functions, in any order, each with what it was compiled to."""
         remaining = iter(functions)
-        first = list(islice(remaining, FEW_FUNCTIONS + 1))
-        self._seen += len(first)
-        if self._seen > FEW_FUNCTIONS:  # in all, so that they may be there when the first large graph is scheduled
-            _workers.start(self._program, _workers.limit)
-        if len(first) <= FEW_FUNCTIONS:
-            if first:
-                yield first, None
-            return
+        first: list[Function] = []
+        if not _workers.are_there:
+            for function in remaining:
+                first.append(function)
+                self._seen += 1
+                self._characters += len(function.text)
+                if self._seen > FEW_FUNCTIONS or self._characters > FEW_CHARACTERS:
+                    # In all, so that they may be there when the first large graph is scheduled.
+                    _workers.start(self._program, _workers.limit)
+                    break
+            else:
+                if first:
+                    yield first, None
+                return
         groups: list[Sequence[Function]] = []
         jobs = self._jobs(chain(first, remaining), groups)
         for number, answer, said in _workers.run(self._program, jobs, "lazygrad compiles kernels", PATIENCE):
@@ -74,24 +80,26 @@ class ParallelCompiler:
 
     def _jobs(self, functions: Iterable[Function], groups: list[Sequence[Function]]) -> Iterator[Job]:
         """A job for each group; the groups are appended to the list."""
-        for group in _groups(functions):
+        for group in _groups(functions, _workers.limit):
             groups.append(group)
-            launches = tuple(function.launch for function in group if function.launch is not None)
-            yield Job(self._platform, self._device, program_source(self._prelude, group), launches)
+            yield self.job(group)
+
+    def job(self, group: Sequence[Function]) -> Job:
+        """What is to be done for a program of these functions, each of which has a signature."""
+        merged = merge(self._prelude, group)
+        assert merged is not None
+        return Job(self._platform, self._device, *merged)
 
 
-def program_source(prelude: str, group: Sequence[Function]) -> str:
-    """The text of a program of these functions."""
-    return "\n".join([prelude, *(function.text for function in group)])
-
-
-def _groups(functions: Iterable[Function]) -> Iterator[Sequence[Function]]:
+def _groups(functions: Iterable[Function], workers: int) -> Iterator[Sequence[Function]]:
     group: list[Function] = []
-    size = 0
+    size, number = 0, 0
     for function in functions:
-        if group and (len(group) == GROUP_FUNCTIONS or size + len(function.text) > GROUP_CHARACTERS):
+        most = FIRST_CHARACTERS if number < workers else GROUP_CHARACTERS
+        is_full = len(group) == GROUP_FUNCTIONS or size + len(function.text) > most
+        if group and (is_full or not can_enter([each.signature for each in (*group, function) if each.signature])):
             yield group
-            group, size = [], 0
+            group, size, number = [], 0, number + 1
         group.append(function)
         size += len(function.text)
     if group:

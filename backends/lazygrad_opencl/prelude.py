@@ -20,6 +20,24 @@ _ELEMENTS = (
 # declarations (build.py).
 _LIBRARY = ("size_t __attribute__((overloadable, const)) get_group_id(uint axis);",)
 
+# What compilers may know beyond the language: stores around the caches, and asking for memory before it is needed. Of
+# the second, a pointer's address space must not be part, so it goes through an integer.
+_HINTS = """\
+#ifndef __has_builtin
+#define __has_builtin(name) 0
+#endif
+#if __has_builtin(__builtin_nontemporal_store)
+#define STORE_AROUND_CACHES(value, place) __builtin_nontemporal_store(value, place)
+#else
+#define STORE_AROUND_CACHES(value, place) *(place) = (value)
+#endif
+#if __has_builtin(__builtin_prefetch)
+#define FETCH(place) __builtin_prefetch((const void*)(size_t)(place))
+#else
+#define FETCH(place)
+#endif
+"""
+
 # LANES is empty or a number of lanes; all conversions between widths are written so that vectors have them too.
 _HALVES = """\
 INLINE floatLANES half_to_floatLANES(const ushortLANES half_bits) {
@@ -123,6 +141,8 @@ def prelude(capabilities: Capabilities) -> str:
             for lanes in LANE_COUNTS
         )
     text = "\n".join(lines) + "\n"
+    if vectors:
+        text += _HINTS
     for lanes in (1, *LANE_COUNTS) if vectors else (1,):
         text += _halves(lanes)
     for signed in ("int", "long"):

@@ -17,7 +17,10 @@ from lazygrad.ir.dtype import DType, bool_, float32
 from lazygrad.kernel.kernel import Kernel
 from lazygrad.runtime import Program
 from lazygrad.runtime.statistics import total
+from lazygrad_opencl.build import Built
+from lazygrad_opencl.entry import Signature
 from lazygrad_opencl.generated import GeneratedSource
+from lazygrad_opencl.types import argument_type
 
 if TYPE_CHECKING:
     from lazygrad_opencl.device import OpenCLDevice
@@ -27,26 +30,33 @@ _CODES = {
     "bool": "=B", "uint8": "=B", "int8": "=b", "int16": "=h", "int32": "=i", "int64": "=q",
     "float32": "=f", "float64": "=d",
 }  # fmt: skip
+# Bytes of an argument of an entry.
+WORD = 8
 _pack_offset = struct.Struct("=q").pack
 _enqueue = pyopencl.enqueue_nd_range_kernel
 
 
-def packing(dtype: DType) -> Callable[[bool | int | float], bytes]:
-    """How a scalar of ``dtype`` becomes a kernel argument; half precisions are rounded and travel as float32."""
-    if dtype.bits == 16 and dtype.is_float:
-        rounded, as_float = dtype.numpy.type, struct.Struct(_CODES[float32.name]).pack
-        return lambda value: as_float(float(rounded(value)))
-    pack = struct.Struct(_CODES[dtype.name]).pack
+def packing(dtype: DType, in_word: bool = False) -> Callable[[bool | int | float], bytes]:
+    """How a scalar of ``dtype`` becomes a kernel argument; half precisions are rounded and travel as float32.
+
+    ``in_word``: with zeros behind it up to 8 bytes.
+    """
+    as_float32 = dtype.bits == 16 and dtype.is_float
+    code = _CODES[float32.name if as_float32 else dtype.name]
+    pack = struct.Struct(f"{code}{WORD - struct.calcsize(code)}x" if in_word else code).pack
+    if as_float32:
+        rounded = dtype.numpy.type
+        return lambda value: pack(float(rounded(value)))
     if dtype is bool_:
         return lambda value: pack(bool(value))
     return pack
 
 
-def argument_sizes(kernel: Kernel, source: GeneratedSource) -> tuple[int, ...]:
-    """The bytes of each argument of :class:`OpenCLProgram`, 0 for buffers."""
-    movable = sum(buffer.movable for buffer in kernel.buffers)
-    scalars = tuple(len(packing(dtype)(0)) for dtype in kernel.scalars)
-    return (*(0 for _ in kernel.buffers), *(8,) * movable, *scalars, *(0,) * (source.scratch_bytes > 0))
+def signature(kernel: Kernel, source: GeneratedSource) -> Signature:
+    """The arguments of a kernel's function."""
+    offsets = ["long" for buffer in kernel.buffers if buffer.movable]
+    numbers = (*offsets, *(argument_type(dtype) for dtype in kernel.scalars))
+    return Signature(len(kernel.buffers), numbers, source.scratch_bytes > 0)
 
 
 class SharedFunction:
@@ -57,8 +67,8 @@ class SharedFunction:
     function while its arguments are being set.
     """
 
-    def __init__(self, function: Any) -> None:
-        self.function = function
+    def __init__(self, built: Built) -> None:
+        self.function, self.home = built
         self.last: dict[int, Any] = {}
         self.launches = 0
         self.lock = RLock()
@@ -68,7 +78,7 @@ class OpenCLProgram(Program):
     """One kernel function with the sizes it is launched with.
 
     Arguments in order: the buffers, an int64 element offset for each movable buffer, the scalars, and where
-    ``scratch_bytes`` is not zero the device's scratch memory.
+    ``scratch_bytes`` is not zero the device's scratch memory. An entry has them elsewhere (``entry.py``).
     """
 
     def __init__(
@@ -83,8 +93,15 @@ class OpenCLProgram(Program):
         self._global = (source.work_groups * source.work_group_size,)
         self._buffers = len(kernel.buffers)
         self._movable = sum(buffer.movable for buffer in kernel.buffers)
-        self._packs = tuple(packing(dtype) for dtype in kernel.scalars)
-        self._scratch_bytes = source.scratch_bytes
+        self.scratch_bytes = source.scratch_bytes
+        home = shared.home
+        is_entry = home.number is not None
+        self._packs = tuple(packing(dtype, is_entry) for dtype in kernel.scalars)
+        # Positions among the arguments.
+        self._first_buffer = 1 if is_entry else 0
+        self._first_number = 1 + home.pointers if is_entry else self._buffers
+        numbers = self._movable + len(self._packs)
+        self._scratch = 1 + self._buffers if is_entry else self._buffers + numbers
 
     def launch(self, buffers: Sequence[Any], offsets: Sequence[int], scalars: Sequence[bool | int | float]) -> None:
         """Submits one run. ``offsets`` has one number for each movable buffer, in order."""
@@ -102,6 +119,8 @@ class OpenCLProgram(Program):
                 shared.last.clear()
                 self._set_arguments(buffers, offsets, scalars)
             event = _enqueue(device.queue, shared.function, self._global, self._local)
+            if not shared.launches and device.loaded_code is not None:
+                device.loaded_code.launched(shared.home.kernel)
             shared.launches += 1
         device.submitted(self.name, event)
         total.kernels_launched += 1
@@ -111,12 +130,13 @@ class OpenCLProgram(Program):
     ) -> None:
         """Sets those that differ from what they were set to last."""
         last, function = self._shared.last, self._shared.function
-        position = 0
+        position = self._first_buffer
         for memory in buffers:
             if last.get(position) != memory.serial:
                 function.set_arg(position, memory.buffer)
                 last[position] = memory.serial
             position += 1
+        position = self._first_number
         for offset in offsets:
             if last.get(position) != offset:
                 # set_arg tries every kind of memory first, which takes 10 us for a number.
@@ -129,8 +149,8 @@ class OpenCLProgram(Program):
                 function._set_arg_buf_multi((position, packed))
                 last[position] = packed
             position += 1
-        if self._scratch_bytes:
-            memory = self._device.scratch(self._scratch_bytes)
+        if self.scratch_bytes:
+            memory, position = self._device.scratch(self.scratch_bytes), self._scratch
             if last.get(position) != memory.serial:
                 function.set_arg(position, memory.buffer)
                 last[position] = memory.serial

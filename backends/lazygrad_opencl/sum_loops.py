@@ -13,8 +13,8 @@ from typing import NamedTuple
 from lazygrad.kernel.emit import INDENT
 
 # Steps of the innermost loop that are written out, which share the loop's own additions and jumps: the first of these
-# that divides the loop, else the first, and what is left over in a loop of single steps. Four are no faster than two and
-# take LLVM longer.
+# that divides the loop, else the first, and what is left over in a loop of single steps. Four are no faster than two,
+# and take LLVM longer.
 UNROLLED = (2, 3, 5)
 # A loop of so few steps is written out whole.
 STRAIGHT = 5

@@ -1,8 +1,7 @@
 """What runs in a compiler process for PoCL: jobs come in on the standard input, answers go out on the standard output.
 
-PoCL compiles a program under one lock, and most of it only when a kernel is launched first. So a process of its own
-builds a program and launches its kernels without buffers, on which they return at once (``source.py``); what PoCL has
-written to the process's folder by then is the answer. This module imports nothing of lazygrad but a file beside it.
+PoCL compiles a program under one lock, so a process of its own does it. This module imports nothing of lazygrad but
+files beside it.
 """
 
 from __future__ import annotations
@@ -13,37 +12,18 @@ import select
 import shutil
 import sys
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from lazygrad_opencl.machine_code import Compiled, Job
 
 # PoCL reads it when it is loaded.
 FOLDER_VARIABLE = "POCL_CACHE_DIR"
+# How PoCL makes loops of work-items, of which there is one: "loops" is its usual way without LLVM's vectorisers, which
+# find nothing to do in code that is written in vectors, and take a fifth of the time to see it.
+METHOD_VARIABLE, METHOD = "POCL_WORK_GROUP_METHOD", "loops"
 # A process that has had no job for so many seconds ends.
 IDLE_SECONDS = 60.0
-
-
-class Launch(NamedTuple):
-    """How a function is launched: each argument's size in bytes, 0 for a buffer; the two sizes."""
-
-    function: str
-    arguments: tuple[int, ...]
-    work_items: int
-    work_group_size: int
-
-
-class Job(NamedTuple):
-    """One program to compile for the device of these names."""
-
-    platform: str
-    device: str
-    source: str
-    launches: tuple[Launch, ...]
-
-
-class Compiled(NamedTuple):
-    """The program's bitcode; each function's machine code, by its place in PoCL's folder."""
-
-    binary: bytes
-    machine: dict[str, dict[str, bytes]]
 
 
 class Refused(NamedTuple):
@@ -70,34 +50,9 @@ class Compiler:
 
     def compile(self, job: Job, folder: Path) -> Compiled:
         """Compiles one program."""
-        import pyopencl
+        from lazygrad_opencl.machine_code import compile_job
 
-        from lazygrad_opencl.compiler import compile_program, load_program
-
-        built = compile_program(self.context, self.handle, job.source, quick=True)
-        (path,) = folder.glob("*/*/program.bc")
-        binary = path.read_bytes()
-        # Machine code made of a source is not found by a program that was loaded as bitcode.
-        program = load_program(self.context, self.handle, binary)
-        if program is None:
-            raise RuntimeError("PoCL refuses its own bitcode")
-        for launch in job.launches:
-            kernel: Any = pyopencl.Kernel(program, launch.function)
-            for position, size in enumerate(launch.arguments):
-                if size:
-                    kernel._set_arg_buf_multi((position, bytes(size)))
-                else:
-                    kernel._set_arg_null(position)
-            sizes = (launch.work_items,), (launch.work_group_size,)
-            pyopencl.enqueue_nd_range_kernel(self.queue, kernel, *sizes)
-        self.queue.finish()
-        del built
-        return Compiled(binary, {launch.function: _machine_code(folder, launch.function) for launch in job.launches})
-
-
-def _machine_code(folder: Path, function: str) -> dict[str, bytes]:
-    files = sorted((folder / function).rglob("*.so"))
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
+        return compile_job(self.context, self.handle, self.queue, folder, job)
 
 
 def _empty(folder: Path) -> None:
@@ -118,7 +73,7 @@ def main() -> None:
     folder.mkdir(parents=True)
     os.environ[FOLDER_VARIABLE] = str(folder)
     compilers: dict[tuple[str, str], Any] = {}
-    import pyopencl  # before the first job comes  # noqa: F401
+    from lazygrad_opencl import machine_code  # before the first job comes  # noqa: F401
 
     while True:
         try:

@@ -137,6 +137,11 @@ class Workers(Generic[JobT, AnswerT]):
         """How many processes there may be."""
         return min(self._most, available_cores())
 
+    @property
+    def are_there(self) -> bool:
+        """Whether any process was started by this one."""
+        return self._owner == os.getpid() and bool(self._idle or self._busy)
+
     def start(self, program: Program, count: int) -> None:
         """Makes sure of ``count`` processes before there are jobs for them: starting takes part of a second."""
         with self._lock:

@@ -64,8 +64,8 @@ class Slot:
         return Executable(found.schedule, [programs[number] for number in found.numbers])
 
     def save(self, schedule: Schedule, programs: Sequence[Program]) -> None:
-        """Keeps what was made."""
-        if self._store is not None and self.name is not None:
+        """Keeps what was made, unless the device has found meanwhile that its programs are not kept."""
+        if self._store is not None and self.name is not None and self._device.code_identity() is not None:
             device = self._device
             record = write_record(
                 schedule,

@@ -27,7 +27,7 @@ SCRIPT = """
 import json, os, signal, sys
 import lazygrad as lg
 from lazygrad.runtime.statistics import total
-from lazygrad_opencl import driver_cache, parallel, worker
+from lazygrad_opencl import driver_cache, machine_code, parallel
 
 parallel.GROUP_FUNCTIONS = 3
 parallel._workers._most = 2
@@ -47,7 +47,7 @@ parallel._workers.ended = 0
 run_one = parallel._workers._run_one
 def counted(*arguments):
     answer = run_one(*arguments)
-    parallel._workers.ended += not isinstance(answer[0], worker.Compiled)
+    parallel._workers.ended += not isinstance(answer[0], machine_code.Compiled)
     return answer
 parallel._workers._run_one = counted
 from lazygrad.runtime import processes
@@ -86,8 +86,9 @@ def test_no_worker_for_a_few_kernels(tmp_path):
 @pytest.mark.parametrize(
     "before",
     [
-        "parallel.Job = lambda *fields: None",  # the worker raises
-        "parallel.Launch = None\nfrom lazygrad.runtime import processes\n"
+        "parallel.ParallelCompiler.job = lambda self, group, job=parallel.ParallelCompiler.job:"
+        " job(self, group)._replace(device='none such')",  # the worker raises
+        "from lazygrad.runtime import processes\n"
         "processes.Worker.run = lambda self, job, seconds=None: (_ for _ in ()).throw(processes.EndedError('gone'))",
         "parallel.PATIENCE = 0.001",  # they are ended as if they hung
     ],
@@ -101,11 +102,11 @@ def test_what_a_worker_does_not_compile_is_compiled_here(tmp_path, before):
 
 def test_an_interrupt_leaves_everything_usable(tmp_path):
     interrupted = """
-adopted = driver_cache.DriverCache.adopt
+place = driver_cache.place
 def interrupt(*arguments):
-    driver_cache.DriverCache.adopt = adopted
+    driver_cache.place = place
     raise KeyboardInterrupt
-driver_cache.DriverCache.adopt = interrupt
+driver_cache.place = interrupt
 try:
     lg.realize(*roots)
 except KeyboardInterrupt:

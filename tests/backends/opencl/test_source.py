@@ -23,7 +23,7 @@ from lazygrad.ir.dtype import (
 )
 from lazygrad.ir.index import Bound, Index, Variable, variable
 from lazygrad.ir.value import ARGUMENT, INDEX, LOAD, VALID, apply, constant, leaf, where
-from lazygrad.kernel import tiling
+from lazygrad.kernel import fetching, tiling, uncached
 from lazygrad.kernel.kernel import (
     Access,
     Body,
@@ -56,6 +56,8 @@ def small_pieces(monkeypatch):
     monkeypatch.setattr(tiling, "GATHER_BLOCK", 8)
     monkeypatch.setattr(tiling, "SMALLEST_PANEL", 32)
     monkeypatch.setattr(cpu_rows, "SUM_BLOCK", 2)
+    monkeypatch.setattr(uncached, "UNCACHED_BYTES", 256)
+    monkeypatch.setattr(fetching, "SHORTEST_ROW", 16)
 
 
 def numbers(size, dtype=float32, seed=0):
@@ -98,6 +100,48 @@ def reduction_kernel(reduction, body_axes, inner, store_at, *buffers):
     out = buffers[-1][0]
     store = Store(store_at, result if out is dtype else result.cast(out))
     return one_body("reduction", body_axes, [Stage(inner, (reduction,)), Stage((), (), (store,))], *buffers)
+
+
+# ---- memory
+
+
+def text_of(kernel):
+    return generate(kernel, capabilities("cpu")).text
+
+
+@pytest.mark.parametrize("size", [64, 1000, 1003])
+def test_large_results_are_stored_around_the_caches(launcher, size):
+    """Where vectors are aligned, which the rest of 1003 elements is not; and not over what was just read."""
+    kernel = pointwise(load(0, variable("i0", size)).cast(int32), size, int32)
+    assert ("STORE_AROUND_CACHES" in text_of(kernel)) == (size % 8 == 0)
+    launcher.check(kernel, [10 * numbers(size), zeros(size, int32)], "cpu")
+    in_place = text_of(pointwise(load(0, variable("i0", 64)) + 1.0, 64))
+    assert "if (b1 == b0) *(__global" in in_place
+    assert "else STORE_AROUND_CACHES" in in_place
+
+
+def test_small_results_go_through_the_caches(monkeypatch):
+    monkeypatch.undo()
+    assert "STORE_AROUND_CACHES" not in text_of(pointwise(load(0, variable("i0", 64)).cast(int32), 64, int32))
+
+
+def test_added_to_or_shifted_results_go_through_the_caches():
+    at = variable("i0", 64)
+    stores = (Store(Access(1, at), load(0, at)), Store(Access(1, at), load(0, at), "add"))
+    stages = [Stage((), (), (store,)) for store in stores]
+    assert "STORE_AROUND_CACHES" not in text_of(one_body("twice", axes(64), stages, (float32, 64), (float32, 64, True)))
+    shifted = Stage((), (), (Store(Access(1, at + 1), load(0, at)),))
+    text = text_of(one_body("shifted", axes(64), [shifted], (float32, 64), (float32, 65, True)))
+    assert "STORE_AROUND_CACHES" not in text
+
+
+def test_the_next_row_is_asked_for_while_exponentials_are_computed(launcher):
+    kernel = softmax(40, 48)
+    lines = text_of(kernel).splitlines()
+    (asked,) = (number for number, line in enumerate(lines) if "FETCH(b0 + " in line)
+    assert lines[asked].endswith(" + 48);") or "+ 48" in lines[asked - 1], lines[asked - 1 : asked + 1]
+    launcher.check(kernel, [numbers(40 * 48), zeros(40 * 48)], "cpu")
+    assert "FETCH" not in text_of(softmax(1, 48))
 
 
 # ---- pointwise

@@ -1,0 +1,115 @@
+"""One kernel for all functions of a program, which is told at launch which of them to run.
+
+PoCL takes 45 ms for each kernel before it has looked at a statement: passes over a module, a linker's process, a file,
+and at a warm start another file to load. It is paid once for a program when its functions are called by one kernel.
+
+In: the texts of functions, each a ``__kernel`` of its own with the signature that says how it is called. Out: the text
+of the program, in which they are ordinary functions and the last is the entry; and where each function is to be found.
+The entry's arguments are the function's number, then as many pointers as any function takes, then as many words of 8
+bytes. Those a function does not take are null and 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from hashlib import sha256
+from typing import NamedTuple
+
+# How a kernel for one item per work-group begins.
+KERNEL = "__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void "
+# What such a kernel is where an entry calls it.
+_FUNCTION = "INLINE void "
+# The C expression for an argument of a type that is handed over in a word; integers are converted.
+_FROM_WORD = {"float": "as_float((uint){word})", "double": "as_double({word})"}
+_NAME_DIGITS = 16
+# PoCL has other machine code for launches of more work-items than these. Kernels that want more are their own.
+MOST_ITEMS = 65_534
+# Of 8 bytes each: the 1,024 bytes that every device takes.
+MOST_ARGUMENTS = 128
+
+
+class Signature(NamedTuple):
+    """A function's arguments, in order: buffers, numbers of C types, and scratch memory if it wants any."""
+
+    buffers: int
+    numbers: tuple[str, ...]
+    has_scratch: bool
+
+
+class Function(NamedTuple):
+    """One kernel function with a name that no other source has. Same text, same name, in every process.
+
+    ``signature`` is None where no entry may call it: it is a kernel for itself.
+    """
+
+    name: str
+    text: str
+    signature: Signature | None = None
+
+
+class Home(NamedTuple):
+    """Where a function is: its program, the kernel in it, and how that is told.
+
+    ``number`` is None where the kernel is the function itself.
+    """
+
+    program: str
+    kernel: str
+    number: int | None = None
+    pointers: int = 0
+    words: int = 0
+
+
+class Merged(NamedTuple):
+    """A program: its text, the text of one with the same entry that computes nothing, and the entry."""
+
+    text: str
+    stub: str
+    kernel: str
+    pointers: int
+    words: int
+
+
+def can_enter(signatures: Sequence[Signature]) -> bool:
+    """Whether one entry has arguments enough for functions of all these signatures."""
+    pointers, words = _sizes(signatures)
+    return 1 + pointers + words <= MOST_ARGUMENTS
+
+
+def _sizes(signatures: Sequence[Signature]) -> tuple[int, int]:
+    """Pointers and words of an entry."""
+    pointers = max(signature.buffers + signature.has_scratch for signature in signatures)
+    return pointers, max(len(signature.numbers) for signature in signatures)
+
+
+def program_text(prelude: str, group: Sequence[Function]) -> str:
+    """The text of a program in which each function is a kernel."""
+    return "\n".join([prelude, *(function.text for function in group)])
+
+
+def merge(prelude: str, group: Sequence[Function]) -> Merged | None:
+    """The program of functions behind one entry; None where one of them cannot be called by another kernel."""
+    signatures = [function.signature for function in group if function.signature is not None]
+    if len(signatures) < len(group) or not can_enter(signatures):
+        return None
+    pointers, words = _sizes(signatures)
+    texts = [function.text.replace(KERNEL, _FUNCTION, 1) for function in group]
+    kernel = f"entry_{sha256(program_text(prelude, group).encode()).hexdigest()[:_NAME_DIGITS]}"
+    parameters = [f"__global void* p{number}" for number in range(pointers)]
+    parameters += [f"const ulong w{number}" for number in range(words)]
+    head = f"{KERNEL}{kernel}(\n    " + ",\n    ".join(["const ulong number", *parameters]) + ") {"
+    cases = [f"        case {number}: {_call(function)} return;" for number, function in enumerate(group)]
+    entry = [head, "    switch (number) {", *cases, "    }", "}\n"]
+    # Launched without buffers it does nothing, as the functions. That it is launched otherwise must not happen.
+    stub = [head, "    if (p0) __builtin_trap();", "}\n"]
+    return Merged("\n".join([prelude, *texts, *entry]), "\n".join(stub), kernel, pointers, words)
+
+
+def _call(function: Function) -> str:
+    assert function.signature is not None
+    buffers, numbers, has_scratch = function.signature
+    arguments = [f"p{number}" for number in range(buffers)]
+    for number, c_type in enumerate(numbers):
+        arguments.append(_FROM_WORD.get(c_type, f"({c_type}){{word}}").format(word=f"w{number}"))
+    arguments += [f"p{buffers}"] * has_scratch
+    return f"{function.name}({', '.join(arguments)});"
