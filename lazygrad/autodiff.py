@@ -22,6 +22,7 @@ def vjp(
     inputs: Sequence[Node],
     stop: Callable[[Node], bool] | None = None,
     keep: bool = False,
+    order: Sequence[Node] | None = None,
 ) -> list[Node | None]:
     """The cotangent of each input, given one for each output; None where no output depends on it.
 
@@ -31,6 +32,7 @@ def vjp(
         inputs: the nodes to differentiate by. The walk does not go on behind them unless another input is there.
         stop: nodes whose inputs are not visited (leaves of the user's graph).
         keep: read values inside checkpoints where they were computed, instead of computing them again.
+        order: what ``differentiable(outputs)`` gives, for whoever has it already and does not ``stop``.
 
     >>> from lazygrad import ops
     >>> from lazygrad.ir.dtype import float32
@@ -38,11 +40,12 @@ def vjp(
     >>> vjp([ops.mul(x, x)], [ops.constant(1, (2,), float32, "numpy")], [x])
     [<add float32[2] on numpy>]
     """
-    order = _differentiable(outputs, inputs, stop)
+    if order is None:
+        order = differentiable(outputs, stop)
     wanted = set(inputs)
     reaches = set(wanted)
     for candidate in order:
-        if candidate not in reaches and any(i in reaches for i in _differentiable_inputs(candidate)):
+        if candidate not in reaches and not reaches.isdisjoint(differentiable_inputs(candidate)):
             reaches.add(candidate)
     found: dict[Node, Node] = {}
     for output, cotangent in zip(outputs, cotangents, strict=True):
@@ -77,18 +80,18 @@ def vjp(
     return [found.get(i) for i in inputs]
 
 
-def _differentiable(outputs: Sequence[Node], inputs: Sequence[Node], stop: Callable[[Node], bool] | None) -> list[Node]:
-    """The nodes between outputs and inputs along differentiable edges, inputs of nodes before their users."""
-
-    def edges(of: Node) -> tuple[Node, ...]:
-        return () if not of.dtype.is_float or (stop is not None and stop(of)) else _differentiable_inputs(of)
-
-    return topological(outputs, edges)
+def differentiable(outputs: Sequence[Node], stop: Callable[[Node], bool] | None = None) -> list[Node]:
+    """The nodes that outputs depend on along differentiable edges, inputs of nodes before their users."""
+    if stop is None:
+        return topological(outputs, differentiable_inputs)
+    return topological(outputs, lambda of: () if stop(of) else differentiable_inputs(of))
 
 
-def _differentiable_inputs(of: Node) -> tuple[Node, ...]:
+def differentiable_inputs(of: Node) -> tuple[Node, ...]:
     """The inputs by which a node may have a derivative; of a composite without rules, all."""
-    if None not in of.op.vjp:
+    if not of.dtype.is_float:
+        return ()
+    if of.op.has_all_rules:
         return of.inputs
     return tuple(i for i, rule in zip(of.inputs, of.op.vjp, strict=True) if rule is not None)
 

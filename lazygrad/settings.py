@@ -6,10 +6,13 @@ that exist. The functions have torch's names and meanings.
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal, NamedTuple, TypeVar, get_args
 
 Precision = Literal["highest", "high", "medium"]
+T = TypeVar("T")
 
 
 @dataclass
@@ -20,6 +23,36 @@ class _Settings:
 
 
 _SETTINGS = _Settings()
+
+
+class Bound(NamedTuple):
+    """What operations are bound to when they are called."""
+
+    matmul_precision: Precision
+    deterministic: bool
+
+
+class _Thread(threading.local):
+    """The settings that a thread's operations are bound to instead of those of the process."""
+
+    bound: Bound | None = None
+
+
+_THREAD = _Thread()
+
+
+def bound() -> Bound:
+    """What an operation that is called now is bound to."""
+    return _THREAD.bound or Bound(_SETTINGS.matmul_precision, _SETTINGS.deterministic)
+
+
+def under(settings: Bound, function: Callable[[], T]) -> T:
+    """What ``function`` returns, with its operations bound to these settings: those of when it was put off."""
+    outer, _THREAD.bound = _THREAD.bound, settings
+    try:
+        return function()
+    finally:
+        _THREAD.bound = outer
 
 
 def set_float32_matmul_precision(precision: Precision) -> None:
@@ -51,7 +84,7 @@ def set_float32_matmul_precision(precision: Precision) -> None:
 
 def get_float32_matmul_precision() -> Precision:
     """What ``set_float32_matmul_precision`` was given last: "highest" unless it was called."""
-    return _SETTINGS.matmul_precision
+    return bound().matmul_precision
 
 
 def use_deterministic_algorithms(mode: bool, *, warn_only: bool = False) -> None:
@@ -78,7 +111,7 @@ def use_deterministic_algorithms(mode: bool, *, warn_only: bool = False) -> None
 
 def are_deterministic_algorithms_enabled() -> bool:
     """Whether operations are deterministic now (see ``use_deterministic_algorithms``)."""
-    return _SETTINGS.deterministic
+    return bound().deterministic
 
 
 def is_deterministic_algorithms_warn_only_enabled() -> bool:

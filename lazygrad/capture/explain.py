@@ -38,8 +38,9 @@ class MemoryReport:
     """What a call will need, in bytes of the device's pool.
 
     ``live`` is in use before it (arguments and state among it), ``results`` is made anew for what it returns and leaves
-    in ``.grad``, ``arena`` for intermediate values, and ``peak`` is the most that will be in use at one time. ``lines``
-    says which lines of the user's code the intermediate values belong to that are there when most are.
+    in ``.grad``, ``arena`` for intermediate values and for what kernels put aside while they run, and ``peak`` is the
+    most that will be in use at one time. ``lines`` says which lines of the user's code the intermediate values belong
+    to that are there when most are.
     """
 
     live: int

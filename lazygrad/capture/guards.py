@@ -81,8 +81,10 @@ class ObjectGuard:
         """None when they are; else words."""
         for holder, name, value in self._values:
             now = holder.get(name, _MISSING)
+            if now is value:
+                continue
             by_identity = isinstance(value, (Tensor, dict))
-            if now is not value and (by_identity or type(now) is not type(value) or now != value):
+            if by_identity or type(now) is not type(value) or now != value:
                 if by_identity or now is _MISSING:
                     return f"{self.what} changed: {name} is another object"
                 return f"{self.what} changed: {name} was {_words(value)} and is {_words(now)}"

@@ -156,9 +156,10 @@ class Variant:
         self.place: Place | None = roots[0].place if roots else None
         self.structure: Structure = linearize([roots[number] for number in self.computed])
         cell_of = {id(before.stand_in.allocation): before.cell for before in trace.known.values()}
-        self.layouts = {
-            cell: (before.stand_in.layout, before.stand_in.is_window) for cell, before in trace.known.items()
-        }
+        self._layouts = [
+            (cell, before.stand_in.layout, before.stand_in.is_window, self._argument_of.get(id(cell)))
+            for cell, before in trace.known.items()
+        ]
         self.leaves = [self._leaf(buffer, cell_of) for buffer in self.structure.leaves]
         changed = {id(before.cell) for before in trace.changed()}
         self.replaced = [
@@ -225,6 +226,7 @@ class Variant:
             if offset is None and donor is None
         ]
         arena = size_class(plan.arena) if plan.arena else 0
+        arena += self.device.scratch_growth(self.executable.scratch_bytes)
         return MemoryReport(self.device.pool.statistics().live, sum(results), arena, lines_at_peak(schedule))
 
     # ---- calls
@@ -235,10 +237,10 @@ class Variant:
             found = guard.difference()
             if found is not None:
                 return found
-        for cell, (layout, is_window) in self.layouts.items():
-            number = self._argument_of.get(id(cell))
-            buffer = actual(cell if number is None else arguments[number]._cell)
-            if (buffer.layout is not layout and buffer.layout != layout) or buffer.is_window != is_window:
+        for cell, layout, is_window, number in self._layouts:
+            now = cell if number is None else arguments[number]._cell
+            buffer = now.node.result or actual(now)
+            if (buffer.layout is not layout and buffer.layout != layout) or buffer.is_window is not is_window:
                 what = "a tensor from outside" if number is None else f"argument {number}"
                 return f"{what} lies in memory in another way, or is a part of a larger tensor"
         return None
@@ -307,7 +309,8 @@ class Variant:
     def _buffer(self, leaf: Leaf, arguments: Sequence[Tensor]) -> Buffer:
         if leaf.constant is not None:
             return leaf.constant
-        whole = actual(arguments[leaf.argument]._cell if leaf.argument is not None else leaf.cell)  # type: ignore[arg-type]
+        cell: Cell = arguments[leaf.argument]._cell if leaf.argument is not None else leaf.cell  # type: ignore[assignment]
+        whole = cell.node.result or actual(cell)
         if leaf.view is None:
             return whole
         shape, layout, offset = leaf.view

@@ -23,16 +23,18 @@ class DType:
     kind: Kind
     bits: int
 
-    @property
+    # Read for every node that is built, so each is worked out once.
+
+    @cached_property
     def itemsize(self) -> int:
         """Bytes per element in memory (a bool takes one)."""
         return self.bits // 8
 
-    @property
+    @cached_property
     def is_float(self) -> bool:
         return self.kind == "float"
 
-    @property
+    @cached_property
     def is_integer(self) -> bool:
         """True for the signed and unsigned integer types, not for bool."""
         return self.kind in ("int", "uint")
@@ -42,7 +44,7 @@ class DType:
         """Torch's name for ``is_float``."""
         return self.kind == "float"
 
-    @property
+    @cached_property
     def is_signed(self) -> bool:
         return self.kind in ("int", "float")
 

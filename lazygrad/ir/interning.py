@@ -8,7 +8,7 @@ only where none is, and taken out only if it is dead at that moment; so of an ob
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from typing import Any, Generic, TypeVar
 from weakref import _remove_dead_weakref, ref  # type: ignore[attr-defined]  # what WeakValueDictionary is built on
 
@@ -36,7 +36,10 @@ class InternTable(Generic[T]):
     (None, 0)
     """
 
-    __slots__ = ("_entries", "_forget")
+    __slots__ = ("_entries", "_forget", "entry")
+
+    # The entry of a key, which returns the object when it is called, or None if that has died; None without one.
+    entry: Callable[[Hashable], _Entry[T] | None]
 
     def __init__(self) -> None:
         entries: dict[Hashable, _Entry[T]] = {}
@@ -46,6 +49,7 @@ class InternTable(Generic[T]):
 
         self._entries = entries
         self._forget = forget
+        self.entry = entries.get
         _TABLES.append(self)
 
     def get(self, key: Hashable) -> T | None:

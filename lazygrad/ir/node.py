@@ -114,6 +114,7 @@ class Node:
 
 
 _TABLE: InternTable[Node] = InternTable()
+_entry = _TABLE.entry
 
 
 def node(
@@ -126,9 +127,11 @@ def node(
     line.
     """
     key = (op, inputs, attributes, device)
-    found = _TABLE.get(key)
-    if found is not None:
-        return found
+    entry = _entry(key)
+    if entry is not None:
+        found = entry()
+        if found is not None:
+            return found
     if device is None:
         device = inputs[0].device
         for other in inputs:

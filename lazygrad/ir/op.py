@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from lazygrad.ir.dtype import DType
@@ -64,6 +65,9 @@ class Op:
     ``cost`` estimates arithmetic per element in units of one addition, for the fusion cost model.
     ``composition`` (composite only) is the definition by simpler operations, which a device computes unless it says
     that it has something better (``Machine.composites``). With an empty ``vjp`` it is what is differentiated.
+    ``is_deferred`` (composite only): no schedule ever sees it, because its composition takes its place before. Where
+    the same graph has been met before, nobody asks for the composition; so it depends on the graph behind the inputs
+    alone, and on what the attributes have as their ``key``.
     """
 
     name: str
@@ -80,6 +84,7 @@ class Op:
     symbol: str | None = None  # infix or prefix symbol in printed mathematics
     identity: Callable[[DType], float | int | bool] | None = None  # reductions: the value of an empty one
     composition: CompositionRule | None = None
+    is_deferred: bool = False
     dtypes: Callable[[DType], bool] = field(default=lambda dtype: True)  # which input dtypes have a meaning
 
     def __post_init__(self) -> None:
@@ -94,6 +99,11 @@ class Op:
         if self.name in REGISTRY:
             raise TypeError(f"op {self.name!r} is declared twice")
         REGISTRY[self.name] = self
+
+    @cached_property
+    def has_all_rules(self) -> bool:
+        """Whether the value is differentiable by every input; of a composite without rules, it is as well."""
+        return None not in self.vjp
 
     def __repr__(self) -> str:
         return self.name

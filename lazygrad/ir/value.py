@@ -187,26 +187,27 @@ def constant(number: Number, dtype: DType) -> Value:
     return _make(CONSTANT, (), dtype, Exact(number))
 
 
-class Exact:
+class Exact(str):
     """A number that is equal only to the same bits of the same type: 1, 1.0 and True differ, nan equals nan.
 
-    Python prints a float so that it reads back exactly, so the printed form decides.
+    Python prints a float so that it reads back exactly, so the printed form decides. It *is* that text, because nodes
+    are looked up by it, and Python compares texts faster than anything with methods of its own.
     """
 
-    __slots__ = ("_text", "number")
+    __slots__ = ("number",)
 
-    def __init__(self, number: Number) -> None:
-        self.number = number
-        self._text = repr(number)
+    number: Number
 
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Exact) and self._text == other._text
+    def __new__(cls, number: Number) -> Exact:
+        made = super().__new__(cls, repr(number))
+        made.number = number
+        return made
 
-    def __hash__(self) -> int:
-        return hash(self._text)
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Exact, (self.number,)
 
     def __repr__(self) -> str:
-        return self._text
+        return str(self)
 
 
 def where(condition: Value, yes: Value | Number, no: Value | Number) -> Value:

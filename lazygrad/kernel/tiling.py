@@ -8,15 +8,16 @@ flavour needs to know besides the body. Sizes are chosen for caches; results are
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import gcd, prod
 from typing import TypeAlias
 
 from lazygrad.ir.dtype import DType
 from lazygrad.ir.index import Variable
 from lazygrad.kernel.axes import point_count
+from lazygrad.kernel.fetching import fetches
 from lazygrad.kernel.in_place import replaces
-from lazygrad.kernel.kernel import Body, BufferDeclaration, Stage
+from lazygrad.kernel.kernel import Access, Body, BufferDeclaration, Stage
 from lazygrad.kernel.machine import Machine
 from lazygrad.kernel.traffic import Touch, elements, full_lanes, lane_cost, lanes_for, operations, touches
 
@@ -37,6 +38,10 @@ ROW_BLOCK = 16
 # The smallest panel, in bytes of a row (two cache lines), and the largest, whose running results stay in the cache.
 SMALLEST_PANEL = 128
 LARGEST_PANEL = 4096
+# Sweeps through more bytes than this read from memory, not from caches, and memory wants runs of so many bytes: panels
+# are made as wide if there are enough for all cores.
+UNCACHED_SWEEP = 1 << 23
+MEMORY_RUN = 512
 
 
 @dataclass(frozen=True)
@@ -86,11 +91,15 @@ class PointwiseTiling:
 
 @dataclass(frozen=True)
 class SweepTiling:
-    """One stage in row mode: ``loops`` outermost first, then ``vector`` with ``unroll`` running results."""
+    """One stage in row mode: ``loops`` outermost first, then ``vector`` with ``unroll`` running results.
+
+    ``fetches``: what is asked for at each vector, because the next row needs it (see ``fetching``).
+    """
 
     loops: tuple[Variable, ...]
     vector: Variable | None
     unroll: int = 1
+    fetches: tuple[Access, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -228,7 +237,12 @@ def reduction_tiling(body: Body, buffers: Sequence[BufferDeclaration], machine: 
     vectors = [vector for stage in body.stages if (vector := _row_vector(stage, lanes)) is not None]
     lanes = full_lanes(max((vector.extent for vector in vectors), default=1), lanes)
     cut, rest = partition(memory_order(body.axes, touched), wanted_tasks(body, lanes, machine))
-    return RowTiling(cut, tuple(rest), lanes, tuple(_sweep(stage, lanes) for stage in body.stages))
+    sweeps = [_sweep(stage, lanes) for stage in body.stages]
+    walked = [*(split.axis for split in cut.splits), *rest]
+    row = walked[-1] if walked else None
+    fetched = fetches(body, buffers, row, [sweep.vector for sweep in sweeps], machine)
+    sweeps = [replace(sweep, fetches=accesses) for sweep, accesses in zip(sweeps, fetched, strict=True)]
+    return RowTiling(cut, tuple(rest), lanes, tuple(sweeps))
 
 
 def _row_vector(stage: Stage, lanes: int) -> Variable | None:
@@ -287,8 +301,11 @@ def _column_tiling(
     tasks = wanted_tasks(body, lanes, machine)
     points = point_count(loops)
     panel = min(largest, -(-vector.extent * points // tasks))
-    panel = min(-(-panel // smallest) * smallest, -(-vector.extent // lanes) * lanes)
     longest = max(elements(stage) for stage in body.stages)
+    if longest * vector.extent * machine.vector_bytes >= UNCACHED_SWEEP * lanes:
+        run = lanes * MEMORY_RUN // machine.vector_bytes
+        panel = max(panel, min(run, -(-vector.extent * points // machine.cores)))
+    panel = min(-(-panel // smallest) * smallest, -(-vector.extent // lanes) * lanes)
     one_by_one = any(stage.one_by_one for stage in body.stages)
     row_block = None if longest <= 2 * ROW_BLOCK and not one_by_one else ROW_BLOCK
     splits = [*(Split(axis, 1) for axis in loops), Split(vector, panel)]

@@ -8,11 +8,11 @@ Each declaration says all there is to know: dtypes, NumPy meaning, scalar expres
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, TypeAlias
 
 from lazygrad.ir import value as scalar
-from lazygrad.ir.dtype import DType, bool_
+from lazygrad.ir.dtype import DTYPES, DType, bool_
 from lazygrad.ir.node import Node, node
 from lazygrad.ir.op import Family, Op, ScalarRule, VjpRule
 from lazygrad.ir.shape import Shape
@@ -54,7 +54,7 @@ def elementwise(
     **fields: Any,
 ) -> Op:
     """The record of a primitive whose inputs have one of ``dtypes``; so has its value, unless it ``compares``."""
-    same = _same_dtype(name, dtypes)
+    same = _same_dtype(name, frozenset(dtype for dtype in DTYPES if dtypes(dtype)))
     return Op(
         name=name,
         family=Family.ELEMENTWISE,
@@ -71,20 +71,21 @@ def elementwise(
 def same_shape(inputs: tuple[Node, ...], attributes: Any) -> Shape:
     """The shape rule of every elementwise primitive."""
     shape = inputs[0].shape
-    for other in inputs[1:]:
+    for other in inputs:
         if other.shape != shape:
             shapes = ", ".join(str(list(i.shape)) for i in inputs)
             raise RuntimeError(f"an elementwise primitive needs inputs of one shape, got {shapes}")
     return shape
 
 
-def _same_dtype(name: str, allowed: DTypeTest) -> Callable[[tuple[Node, ...], Any], DType]:
+def _same_dtype(name: str, allowed: Collection[DType]) -> Callable[[tuple[Node, ...], Any], DType]:
     def rule(inputs: tuple[Node, ...], attributes: Any) -> DType:
         dtype = inputs[0].dtype
-        if any(i.dtype is not dtype for i in inputs):
-            names = ", ".join(i.dtype.name for i in inputs)
-            raise RuntimeError(f"{name}: inputs must have one dtype, got {names}")
-        if not allowed(dtype):
+        for other in inputs:
+            if other.dtype is not dtype:
+                names = ", ".join(i.dtype.name for i in inputs)
+                raise RuntimeError(f"{name}: inputs must have one dtype, got {names}")
+        if dtype not in allowed:
             raise RuntimeError(f"{name} is not defined for dtype {dtype.name}")
         return dtype
 
@@ -98,8 +99,11 @@ def named(name: str) -> ScalarRule:
 
 def make(op: Op, *operands: Operand) -> Node:
     """The node of ``op``; numbers become constants like the first operand that is a node."""
-    like = next(operand for operand in operands if isinstance(operand, Node))
-    return node(op, tuple(lifted(operand, like) for operand in operands))
+    for operand in operands:
+        if type(operand) is not Node:
+            like = next(other for other in operands if isinstance(other, Node))
+            return node(op, tuple([lifted(each, like) for each in operands]))
+    return node(op, operands)  # type: ignore[arg-type]
 
 
 def lifted(operand: Operand, like: Node) -> Node:

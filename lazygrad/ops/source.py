@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from struct import Struct
 from typing import Any, NamedTuple, Protocol
 
 import numpy
 
-from lazygrad.ir.dtype import DType, int64
+from lazygrad.ir.dtype import DType, float32, int64
 from lazygrad.ir.node import Node, node
 from lazygrad.ir.op import Family, Linearity, Op
 from lazygrad.ir.shape import Shape
 from lazygrad.ir.value import Exact, Number
+
+_FLOAT32 = Struct("=f")
+# Below it no float64 rounds to infinity in float32.
+LARGE = 3e38
 
 
 class BufferHandle(Protocol):
@@ -115,15 +120,22 @@ def buffer(handle: BufferHandle) -> Node:
     return made
 
 
+def _rounded(value: float, dtype: DType) -> float:
+    if dtype.bits == 64:
+        return value
+    if dtype is float32 and abs(value) < LARGE:  # NumPy takes ten times as long for one number
+        rounded: float = _FLOAT32.unpack(_FLOAT32.pack(value))[0]
+        return rounded
+    return float(numpy.asarray(value).astype(dtype.numpy))
+
+
 def constant(value: Number, shape: Shape, dtype: DType, device: str) -> Node:
     """A tensor of one repeated number; takes no memory.
 
     The number is rounded to ``dtype`` first, so that equal constants are one node.
     """
     if dtype.is_float:
-        value = float(value)
-        if dtype.bits < 64:
-            value = float(numpy.asarray(value).astype(dtype.numpy))
+        value = _rounded(float(value), dtype)
     else:
         value = bool(value) if dtype.kind == "bool" else int(value)
     return node(CONSTANT, (), ConstantAttributes(Exact(value), shape, dtype), device)

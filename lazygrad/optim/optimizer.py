@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import warnings
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from copy import deepcopy
 from functools import partial
 from typing import Any, ClassVar, TypeAlias
@@ -149,8 +149,10 @@ class Optimizer:
                 loss = closure()
         # A capture that fails takes everything back itself.
         before = Before(self) if RECORDING.recorder is None else None
+        place = ORIGIN.place or user_place()
+        # Nothing is called between these two and the try: Ctrl-C would leave them as they are here.
         records, SWITCH.enabled = SWITCH.enabled, False
-        outer, ORIGIN.place = ORIGIN.place, ORIGIN.place or user_place()
+        outer, ORIGIN.place = ORIGIN.place, place
         try:
             submitted = self._updated()
             effect(partial(self._count_step, 1), partial(self._count_step, -1))
@@ -174,19 +176,19 @@ class Optimizer:
             for name, value in group.items()
             if name not in ("params", "param_names", "initial_lr")
         ]
-        names = self._state_names(group)
-        state = [tensor._cell for p in group["params"] for tensor in self._state_tensors(p, names)]
+        params, names = group["params"], self._state_names(group)
+        states = map(self.state.get, params)
+        values = [self._state_value(p, state, name) for p, state in zip(params, states, strict=True) for name in names]
         return (
             tuple(options),
-            tuple((id(p), p.requires_grad) for p in group["params"]),
-            tuple(map(id, state)),
+            tuple([(id(p), p._requires_grad) for p in params]),
+            tuple([id(value._cell) for value in values if isinstance(value, Tensor)]),
         )
 
-    def _state_tensors(self, parameter: Tensor, names: Sequence[str]) -> list[Tensor]:
-        """Return the state of a parameter, or what it will start with."""
-        state = self.state.get(parameter, {})
-        values = [state.get(name, self._prepared.get((id(parameter), name))) for name in names]
-        return [value for value in values if isinstance(value, Tensor)]
+    def _state_value(self, parameter: Tensor, state: Mapping[str, Any] | None, name: str) -> Any:
+        """Return a part of the state of a parameter, or what it will start with."""
+        value = state.get(name) if state is not None else None
+        return self._prepared.get((id(parameter), name)) if value is None else value
 
     def _updated(self) -> list[Tensor]:
         """Rebind parameters and state to their new values, and return what the device is to compute."""

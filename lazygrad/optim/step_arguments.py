@@ -30,11 +30,12 @@ class StepArguments:
         `read` gives the number as it is now; a captured step asks it again each time it is replayed. float64
         parameters get float64 numbers; all others float32, as torch computes theirs.
         """
-        is_double = parameter.dtype == lazygrad.float64
-        dtype = lazygrad.float64 if is_double else lazygrad.float32
-        key = (dtype, str(parameter.device), *role)
-        if key not in self._arguments:
-            made = self._arguments[key] = lazygrad.argument(float(read()), dtype=dtype, device=parameter.device)
+        value = parameter._cell.node
+        dtype = lazygrad.float64 if value.dtype is lazygrad.float64 else lazygrad.float32
+        key = (dtype, value.device, *role)
+        known = self._arguments.get(key)
+        if known is None:
+            known = self._arguments[key] = lazygrad.argument(float(read()), dtype=dtype, device=value.device)
             if RECORDING.recorder is not None:
-                RECORDING.recorder.number(made._cell.node, lambda: float(read()))
-        return self._arguments[key]
+                RECORDING.recorder.number(known._cell.node, lambda: float(read()))
+        return known

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections import Counter, OrderedDict
 from collections.abc import Sequence, Set
+from functools import partial
 
 from lazygrad import environment
 from lazygrad.ir.node import Node, topological
@@ -16,8 +17,9 @@ from lazygrad.runtime.device import CompilingDevice
 from lazygrad.runtime.executable import NOTHING, Executable
 from lazygrad.runtime.interrupts import undivided
 from lazygrad.runtime.pool import size_class
+from lazygrad.runtime.recognition import recognise
 from lazygrad.runtime.statistics import total
-from lazygrad.runtime.structure import Structure, abstract, linearize
+from lazygrad.runtime.structure import Structure, abstract
 from lazygrad.schedule.budget import Budget
 
 # How many structures each device remembers; the least recently used go first.
@@ -41,12 +43,10 @@ def realize_compiled(device: CompilingDevice, roots: Sequence[Node], expendable:
         return
     if environment.level("LAZYGRAD_DEBUG") >= GRAPH_LEVEL:
         print(print_graph(computed), file=sys.stderr)
-    structure = linearize(computed)
-    executable = find(device, structure)
-    numbers = [handle.value for handle in structure.arguments]
-    donated = _donated(structure.leaves, expendable)
+    call = recognise(device.name, computed, partial(find, device))
+    donated = _donated(call.leaves, expendable)
     with undivided:
-        results = executable.run(device, structure.leaves, numbers, computed[0].place, donated)
+        results = call.executable.run(device, call.leaves, call.numbers, computed[0].place, donated)
         for root, buffer in zip(computed, results, strict=True):
             root.result = buffer
 

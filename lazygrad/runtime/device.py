@@ -98,9 +98,10 @@ HEURISTIC: Alternative = ()
 
 
 class Program(ABC):
-    """A compiled kernel, ready to be launched."""
+    """A compiled kernel, ready to be launched. Running, it uses ``scratch_bytes`` of the device's scratch memory."""
 
     kernel: Kernel
+    scratch_bytes: int = 0
 
     @abstractmethod
     def launch(self, buffers: Sequence[Any], offsets: Sequence[int], scalars: Sequence[bool | int | float]) -> None:
@@ -132,6 +133,13 @@ class CompilingDevice(Device):
     @abstractmethod
     def region(self, memory: Any, start: int, size: int) -> Any:
         """A part of memory, as memory: ``size`` bytes from ``start`` on, valid until the whole is freed."""
+
+    def reserve_scratch(self, size: int) -> None:
+        """Takes what programs that use ``size`` bytes of scratch memory need; OutOfMemoryError if there is none."""
+
+    def scratch_growth(self, size: int) -> int:
+        """The bytes by which :meth:`reserve_scratch` would take more than is taken now."""
+        return 0
 
     @abstractmethod
     def compile(self, kernels: Sequence[Kernel]) -> Sequence[Program]:

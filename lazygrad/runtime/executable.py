@@ -39,9 +39,9 @@ class _Binding:
     def __init__(self, schedule: Schedule, plan: MemoryPlan) -> None:
         self.plan = plan
         self.arena: Any = None
-        self._memories: list[Any] = [None] * (schedule.leaves + len(schedule.slots))
+        self.memories: list[Any] = [None] * (schedule.leaves + len(schedule.slots))  # by slot; read only outside
         self.used: list[list[Any]] = [[None] * len(kernel.slots) for kernel in schedule.kernels]
-        self._places: list[list[tuple[list[Any], int]]] = [[] for _ in self._memories]
+        self._places: list[list[tuple[list[Any], int]]] = [[] for _ in self.memories]
         for kernel, used in zip(schedule.kernels, self.used, strict=True):
             for position, slot in enumerate(kernel.slots):
                 self._places[slot].append((used, position))
@@ -51,8 +51,8 @@ class _Binding:
 
     def put(self, slot: int, memory: Any) -> None:
         """Lets a slot be in ``memory``."""
-        if self._memories[slot] is not memory:
-            self._memories[slot] = memory
+        if self.memories[slot] is not memory:
+            self.memories[slot] = memory
             for used, position in self._places[slot]:
                 used[position] = memory
 
@@ -74,6 +74,7 @@ class Executable:
             buffers = zip(scheduled.slots, scheduled.kernel.buffers, strict=True)
             moved = tuple(slot for slot, declaration in buffers if declaration.movable)
             self.launches.append(_Launch(scheduled, program, moved, scheduled.scalars))
+        self.scratch_bytes = max((program.scratch_bytes for program in programs), default=0)
         self._bindings: dict[Set[int], _Binding] = {}
 
     def memory(self, device: CompilingDevice, donated: Set[int] = NOTHING) -> MemoryPlan:
@@ -121,11 +122,14 @@ class Executable:
         place: Place | None,
         kept: Set[int],
     ) -> list[Buffer]:
-        for slot, leaf in enumerate(leaves):
-            binding.put(slot, leaf.allocation.memory)
+        for slot, (leaf, bound) in enumerate(zip(leaves, binding.memories, strict=False)):
+            memory = leaf.allocation.memory
+            if memory is not bound:
+                binding.put(slot, memory)
         results: dict[int, Buffer] = {}
         overwritten: dict[int, Buffer] = {}  # by the slot that takes the memory
         # Held until everything is submitted: who asks the pool afterwards comes later in the device's order.
+        device.reserve_scratch(self.scratch_bytes)
         arena = device.pool.take(binding.plan.arena, place) if binding.plan.arena else None
         if arena is not None:
             binding.put_arena(device, arena.memory)

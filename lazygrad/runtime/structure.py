@@ -13,35 +13,51 @@ from typing import Any, NamedTuple
 from lazygrad import ops
 from lazygrad.ir.layout import strided
 from lazygrad.ir.node import ORIGIN, Node, topological, with_inputs
+from lazygrad.ir.op import Op
 from lazygrad.ops.identity import DETACH, LEAF
 from lazygrad.ops.padding import SLICE
 from lazygrad.ops.recomputation import CHECKPOINT
-from lazygrad.ops.source import ARGUMENT, ArgumentHandle
+from lazygrad.ops.source import ARGUMENT, BUFFER, ArgumentHandle
 from lazygrad.runtime.buffer import Buffer
 from lazygrad.schedule import LeafSlot
 
 
 class Structure(NamedTuple):
-    """A linearised graph. ``order`` lists its nodes, leaves and arguments included; ``steps`` is the key."""
+    """A linearised graph. ``order`` lists its nodes, leaves and arguments included; ``steps`` is the key.
+
+    ``defers``: there are deferred composites in it. What these stand for depends on the ``markers`` too, the operations
+    of the nodes that are one step with their input, in order; and on what lies behind computed nodes, if there are any
+    (``is_cut``).
+    """
 
     order: list[Node]
     steps: tuple[Any, ...]
     leaves: list[Buffer]
     arguments: list[ArgumentHandle]
+    defers: bool = False
+    markers: tuple[Op, ...] = ()
+    is_cut: bool = False
 
 
 def linearize(roots: Sequence[Node]) -> Structure:
     """Walks the uncomputed graph behind ``roots``."""
     order = topological(roots, _edges)
     number: dict[Node, int] = {}
+    number_of = number.__getitem__
     steps: list[Any] = []
     leaves: list[Buffer] = []
     leaf_numbers: dict[Any, int] = {}
     arguments: list[ArgumentHandle] = []
+    markers: list[Op] = []
+    defers = is_cut = False
     for position, current in enumerate(order):
         number[current] = position
         op = current.op
-        buffer: Buffer | None = current.result if op is not SLICE else current.result or window(current)
+        buffer: Buffer | None = current.result
+        if buffer is None and op is SLICE:
+            buffer = window(current)
+        elif buffer is not None and op is not BUFFER:
+            is_cut = True
         if buffer is not None:
             steps.append(_leaf_step(buffer, leaves, leaf_numbers))
         elif op is ARGUMENT:
@@ -49,15 +65,23 @@ def linearize(roots: Sequence[Node]) -> Structure:
             arguments.append(current.attributes.handle)
         elif op is LEAF or op is DETACH or op is CHECKPOINT:
             steps.append(number[current.inputs[0]])
+            markers.append(op)
+        elif op.is_deferred:
+            steps.append((op, current.attributes.key, *map(number_of, current.inputs)))
+            defers = True
         else:
-            steps.append((op, current.attributes, *[number[i] for i in current.inputs]))
+            steps.append((op, current.attributes, *map(number_of, current.inputs)))
     steps.append(tuple(number[root] for root in roots))
-    return Structure(order, tuple(steps), leaves, arguments)
+    return Structure(order, tuple(steps), leaves, arguments, defers, tuple(markers), is_cut)
+
+
+def leaf_key(buffer: Buffer) -> Any:
+    """Equal for buffers that are one leaf."""
+    return (id(buffer.allocation), buffer.offset, buffer.layout, buffer.dtype)
 
 
 def _leaf_step(buffer: Buffer, leaves: list[Buffer], known: dict[Any, int]) -> tuple[Any, ...]:
-    key = (id(buffer.allocation), buffer.offset, buffer.layout, buffer.dtype)
-    slot = known.setdefault(key, len(leaves))
+    slot = known.setdefault(leaf_key(buffer), len(leaves))
     if slot == len(leaves):
         leaves.append(buffer)
     return ("leaf", slot, buffer.dtype, buffer.layout, buffer.is_window)

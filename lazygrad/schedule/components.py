@@ -13,11 +13,10 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Sequence
 from enum import Enum
-from functools import cached_property
 from typing import cast
 
 from lazygrad.ir.index import Index, Variable, variables
-from lazygrad.ir.map import IndexMap, at, axis_variables, identity, is_bijection, is_identity, reshape_map
+from lazygrad.ir.map import IndexMap, at, axis_variables, identity, is_bijection, reshape_map
 from lazygrad.ir.node import Node, topological
 from lazygrad.ir.op import Family
 from lazygrad.ir.shape import Shape, size_of
@@ -53,19 +52,6 @@ class Component:
         self.depends: int = 0  # bits of the components that must run before, transitively
         self.bits: int = 1 << number  # its own and those of components merged into it
         self.awaits: int = 0  # bits of components that it reads nothing of, but has to wait for
-
-    @cached_property
-    def reads(self) -> dict[Shape, list[Node]]:
-        """What members read as it is, through no view, by its shape; once for each time. For finished components."""
-        found: dict[Shape, list[Node]] = {}
-        for member in self.points:
-            for operand in member.inputs:
-                source = operand
-                if waits_of(operand) and is_identity(operand.attributes.map, operand.inputs[0].shape):
-                    source = operand.inputs[0]
-                if source.op is not VIEW:
-                    found.setdefault(operand.shape, []).append(source)
-        return found
 
     @property
     def row_axes(self) -> tuple[int, ...]:

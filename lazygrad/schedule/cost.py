@@ -31,8 +31,6 @@ PANEL_VECTORS = 2
 
 # Packing costs one pass over the operand; it pays when each packed element is used at least this often.
 PACK_ROWS = 48
-# Rows of an unpacked operand further apart than this fall into the same cache sets and different pages.
-PACK_STRIDE_BYTES = 2048
 
 # Where programs compute tiles of a contraction, one core works on about this many rows and columns; with fewer tiles
 # than cores the sum is cut into pieces of at least this many steps.

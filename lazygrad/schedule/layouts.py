@@ -8,10 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Container, Mapping
 
+from lazygrad.ir.index import variables
 from lazygrad.ir.layout import Layout, Part, row_major
+from lazygrad.ir.map import IndexMap, axis_variables
 from lazygrad.ir.node import Node
+from lazygrad.ir.op import Family
 from lazygrad.ir.shape import Shape, size_of
 from lazygrad.ops.contract import CONTRACT
+from lazygrad.ops.movement import VIEW
 from lazygrad.schedule.components import Component, Kind
 from lazygrad.schedule.contracting import Halo, Wishes, natural_order
 from lazygrad.schedule.expressions import Home
@@ -62,14 +66,43 @@ def choose_order(
         if product.shape == of.shape:
             return natural_order(product, wishes)
     votes: dict[Order, int] = {}
-    for operand in component.reads.get(of.shape, ()):
-        if operand in homes:
-            order = order_of(homes[operand].layout)
-            votes[order] = votes.get(order, 0) + size_of(of.shape) * operand.dtype.itemsize
+    for source in _sources(of.shape, component, homes):
+        order = order_of(homes[source].layout)
+        votes[order] = votes.get(order, 0) + size_of(source.shape) * source.dtype.itemsize
     plain = tuple(range(rank))
     if not votes:
         return plain
     return max(votes, key=lambda order: (votes[order], order != plain))
+
+
+def _sources(shape: Shape, component: Component, homes: Mapping[Node, Home]) -> list[Node]:
+    """The values in memory that the component's elements of a shape come from, whose axes are the elements' axes.
+
+    What is computed again in the kernel is looked through, and so are slices, steps, windows and padding.
+    """
+    found: list[Node] = []
+    pending = [i for member in component.points for i in member.inputs if i.shape == shape]
+    seen: set[Node] = set()
+    while pending:
+        current = pending.pop()
+        if current in seen:
+            continue
+        seen.add(current)
+        if current in homes:
+            found.append(current)
+        elif current.op is VIEW and _keeps_axes(current.attributes.map):
+            pending.append(current.inputs[0])
+        elif current.op.family is Family.ELEMENTWISE:
+            pending.extend(current.inputs)
+    return found
+
+
+def _keeps_axes(index_map: IndexMap) -> bool:
+    """Whether each coordinate moves with the axis of its own number and with no other."""
+    own = axis_variables(index_map.shape)
+    return len(own) == len(index_map.coordinates) and all(
+        variables(coordinate) == variables(axis) for coordinate, axis in zip(index_map.coordinates, own, strict=True)
+    )
 
 
 def home_of(

@@ -17,7 +17,7 @@ from lazygrad.ops.movement import VIEW
 from lazygrad.passes import simplify
 from lazygrad.schedule.bodies import build_body, loop_point
 from lazygrad.schedule.bundles import bundle
-from lazygrad.schedule.components import Component, Grouping, Kind, atoms
+from lazygrad.schedule.components import Component, Grouping, Kind, atoms, source_of
 from lazygrad.schedule.contracting import Halo, Wishes, collect_wishes, is_natural
 from lazygrad.schedule.cost import BODY_LIMIT
 from lazygrad.schedule.expressions import Expressions, Home
@@ -204,11 +204,18 @@ def _in_order(grouping: Grouping) -> list[Component]:
 
 
 def _name(component: Component, members: Sequence[Node]) -> str:
-    """A readable kernel name: what the component computes."""
+    """A readable kernel name: what the component computes for the members that it stores."""
+    needed = set(members)
+    pending = list(members)
+    while pending:
+        sources = {source_of(operand)[0] for operand in pending.pop().inputs} - needed
+        found = [source for source in sources if source in component.points]
+        needed.update(found)
+        pending += found
     names: list[str] = []
     for member in component.points:
         name = "copy" if member.op is VIEW else member.op.name
-        if not names or names[-1] != name:
+        if member in needed and (not names or names[-1] != name):
             names.append(name)
     short = names if len(names) <= 4 else [*names[:2], *names[-2:]]
     return "_".join(short)

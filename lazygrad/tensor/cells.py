@@ -17,7 +17,7 @@ from itertools import compress, repeat
 from weakref import WeakSet, ref
 
 from lazygrad import ops
-from lazygrad.ir.node import Node, topological
+from lazygrad.ir.node import Node, all_inputs, topological
 from lazygrad.ops.identity import DETACH, LEAF
 from lazygrad.ops.source import BUFFER
 from lazygrad.runtime import Buffer
@@ -152,11 +152,22 @@ def expendable(
     return free, _readers(waiting, free)
 
 
+def _deferred_readers(order: list[Node], old: set[Buffer]) -> set[Node]:
+    """The nodes among these whose deferred composition may read an old value, though their inputs are computed."""
+    deferred = [node for node in order if node.op.is_deferred and node.result is None]
+    behind: set[Node] = set()
+    for node in topological([i for reader in deferred for i in reader.inputs], all_inputs):
+        if (node.result is not None and node.result in old) or not behind.isdisjoint(node.inputs):
+            behind.add(node)
+    return {node for node in deferred if not behind.isdisjoint(node.inputs)}
+
+
 def _readers(waiting: list[tuple[ref[Cell], Node]], old: set[Buffer]) -> list[Cell]:
     """The cells whose values depend on an old one."""
-    reading: set[Node] = set()
-    for node in topological([value for _, value in waiting]):
-        if (node.result is not None and node.result in old) or any(i in reading for i in node.inputs):
+    order = topological([value for _, value in waiting])
+    reading = _deferred_readers(order, old)
+    for node in order:
+        if (node.result is not None and node.result in old) or not reading.isdisjoint(node.inputs):
             reading.add(node)
     cells = [entry() for entry, value in waiting if value in reading]
     return [cell for cell in cells if cell is not None]

@@ -11,12 +11,13 @@ from threading import RLock
 from typing import TYPE_CHECKING
 
 from lazygrad import autodiff, ops
-from lazygrad.ir.node import Node, topological
+from lazygrad.ir.node import Node
 from lazygrad.ops.identity import LEAF
 from lazygrad.runtime import forking
 from lazygrad.tensor import anomaly
 from lazygrad.tensor.cells import Cell
 from lazygrad.tensor.creation_like import zeros_like
+from lazygrad.tensor.deferred_gradient import can_defer, deferred
 from lazygrad.tensor.grad_mode import SWITCH
 from lazygrad.tensor.handle import LEAF_OWNERS, Handle, submit_later, tensor_of
 from lazygrad.tensor.history import WATCHERS
@@ -61,7 +62,8 @@ def backward(
     if RECORDING.recorder is not None:
         RECORDING.recorder.backward()
     nodes, cotangents = _starts(roots, grad_tensors)
-    leaves, observed = _found(nodes)
+    order = autodiff.differentiable(nodes)
+    leaves, observed = _found(order)
     chosen = None if inputs is None else {id(tensor) for tensor in _listed(inputs)}
     if chosen is not None:
         leaves = {node: tensor for node, tensor in leaves.items() if id(tensor) in chosen}
@@ -71,7 +73,11 @@ def backward(
             if not any(tensor is known for known in held):
                 held.append(tensor)
     targets = [*leaves, *observed]
-    gradients = autodiff.vjp(nodes, cotangents, targets, keep=create_graph)
+    gradients: Sequence[Node | None]
+    if not (observed or create_graph or anomaly.is_enabled()) and can_defer(nodes, targets, order):
+        gradients = deferred(nodes[0], cotangents[0], targets)
+    else:
+        gradients = autodiff.vjp(nodes, cotangents, targets, keep=create_graph, order=order)
     if anomaly.is_enabled():
         anomaly.check([*nodes, *(g for g in gradients if g is not None)])
 
@@ -128,7 +134,8 @@ def grad(
     for tensor in wanted:
         if not tensor._requires_grad:
             raise RuntimeError("One of the differentiated Tensors does not require grad")
-    leaves, _ = _found(nodes)
+    order = autodiff.differentiable(nodes)
+    leaves, _ = _found(order)
     targets: list[list[Node]] = []
     for tensor in wanted:
         if tensor._cell.history:
@@ -136,7 +143,7 @@ def grad(
         else:
             targets.append([node for node, owner in leaves.items() if owner is tensor])
     flat = list(dict.fromkeys(node for group in targets for node in group))
-    found = dict(zip(flat, autodiff.vjp(nodes, cotangents, flat, keep=create_graph), strict=True))
+    found = dict(zip(flat, autodiff.vjp(nodes, cotangents, flat, keep=create_graph, order=order), strict=True))
     if anomaly.is_enabled():
         anomaly.check([*nodes, *(g for g in found.values() if g is not None)])
     totals: list[Node | None] = []
@@ -202,25 +209,18 @@ def _starts(roots: Sequence[Tensor], weights: Tensor | Sequence[Tensor | None] |
     return nodes, cotangents
 
 
-def _differentiable_inputs(of: Node) -> tuple[Node, ...]:
-    if not of.dtype.is_float:
-        return ()
-    if None not in of.op.vjp:
-        return of.inputs
-    return tuple(i for i, rule in zip(of.inputs, of.op.vjp, strict=True) if rule is not None)
-
-
-def _found(roots: Sequence[Node]) -> tuple[dict[Node, Tensor], dict[Node, list[Tensor]]]:
-    """The leaves that ``roots`` depend on, and the nodes whose tensors want to see their gradient."""
+def _found(order: Sequence[Node]) -> tuple[dict[Node, Tensor], dict[Node, list[Tensor]]]:
+    """The leaves among the nodes, and the nodes whose tensors want to see their gradient."""
     leaves: dict[Node, Tensor] = {}
     observed: dict[Node, list[Tensor]] = {}
-    for node in topological(roots, _differentiable_inputs):
+    is_watched = len(WATCHERS) > 0
+    for node in order:
         if node.op is LEAF:
             owner = LEAF_OWNERS.get(node)
             tensor = owner() if owner is not None else None
             if tensor is not None and tensor._requires_grad:
                 leaves[node] = tensor  # type: ignore[assignment]
-        if WATCHERS:
+        if is_watched:
             held = [found for found in (watcher() for watcher in WATCHERS.get(node, ())) if found is not None]
             if held and node not in leaves:
                 observed[node] = held  # type: ignore[assignment]
@@ -230,8 +230,8 @@ def _found(roots: Sequence[Node]) -> tuple[dict[Node, Tensor], dict[Node, list[T
 def _reaching_leaves(gradients: Sequence[Node]) -> frozenset[Node]:
     """The nodes among and below ``gradients`` through which a derivative reaches a leaf."""
     reaching: set[Node] = set()
-    for node in topological(gradients, _differentiable_inputs):
-        if node.op is LEAF or any(i in reaching for i in _differentiable_inputs(node)):
+    for node in autodiff.differentiable(gradients):
+        if node.op is LEAF or not reaching.isdisjoint(autodiff.differentiable_inputs(node)):
             reaching.add(node)
     return frozenset(reaching)
 

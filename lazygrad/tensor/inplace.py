@@ -14,6 +14,7 @@ from lazygrad import ops
 from lazygrad.ir.dtype import bool_
 from lazygrad.ir.node import Node
 from lazygrad.ir.promotion import CATEGORY
+from lazygrad.ir.shape import Shape
 from lazygrad.tensor.grad_mode import SWITCH
 from lazygrad.tensor.handle import Handle, wrap
 from lazygrad.tensor.operands import Operand, cast, constant, number, spread
@@ -94,12 +95,17 @@ def copy_(self: Tensor, src: Tensor, non_blocking: bool = False) -> Tensor:
     if src._cell.node.device != node.device:
         src = src.to(node.device)
     entered = src._enter()
-    extra = len(entered.shape) - len(node.shape)
-    fits = extra <= 0 and all(a in (1, b) for a, b in zip(reversed(entered.shape), reversed(node.shape), strict=False))
-    if not fits:
+    if entered.shape != node.shape and not _fits(entered.shape, node.shape):
         raise RuntimeError(f"copy_: a source of shape {list(entered.shape)} cannot be broadcast to {list(node.shape)}")
     history = src._requires_grad and SWITCH.enabled and node.dtype.is_float
     return _bind(self, spread(cast(entered, node.dtype), node.shape), history, src._cell.depth + 1)
+
+
+def _fits(shape: Shape, target: Shape) -> bool:
+    """Whether ``shape`` can be broadcast to ``target``."""
+    if len(shape) > len(target):
+        return False
+    return all(a in (1, b) for a, b in zip(reversed(shape), reversed(target), strict=False))
 
 
 def filled(tensor: Tensor, node: Node) -> Tensor:

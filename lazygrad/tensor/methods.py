@@ -36,7 +36,7 @@ from lazygrad.tensor import (
 )
 from lazygrad.tensor.autocast import cover
 from lazygrad.tensor.handle import Handle
-from lazygrad.tensor.operands import is_operand
+from lazygrad.tensor.operands import OPERAND_TYPES
 
 if TYPE_CHECKING:
     from lazygrad.tensor.tensor import Tensor
@@ -62,7 +62,7 @@ def _operator(function: Callable[..., Tensor], swapped: bool = False) -> Callabl
     """The operator method of a function; NotImplemented for what is neither tensor nor number."""
 
     def method(self: Tensor, other: Any) -> Tensor:
-        if not is_operand(other):
+        if not isinstance(other, OPERAND_TYPES):
             return NotImplemented  # type: ignore[no-any-return]
         return function(other, self) if swapped else function(self, other)
 

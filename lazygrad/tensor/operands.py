@@ -27,9 +27,13 @@ Number: TypeAlias = bool | int | float
 Operand: TypeAlias = "Tensor | Number"
 
 
+# Tensors and numbers.
+OPERAND_TYPES = (Handle, bool, int, float, numpy.generic)
+
+
 def is_operand(value: object) -> bool:
     """Whether ``value`` is a tensor or a number."""
-    return isinstance(value, (Handle, bool, int, float, numpy.generic))
+    return isinstance(value, OPERAND_TYPES)
 
 
 def result_type(*operands: Operand) -> DType:
@@ -67,9 +71,10 @@ def pair(name: str, a: Operand, b: Operand, dtype: DType | None = None) -> tuple
         x = a._enter()
         if isinstance(b, Handle):
             y = b._enter()
-            if dtype is None:
-                dtype = x.dtype if x.dtype is y.dtype else result_type(a, b)
-            x, y = cast(x, dtype), cast(y, dtype)
+            if dtype is None and x.dtype is not y.dtype:
+                dtype = result_type(a, b)
+            if dtype is not None:
+                x, y = cast(x, dtype), cast(y, dtype)
             if x.shape != y.shape:
                 shape = common_shape(name, x.shape, y.shape)
                 x, y = spread(x, shape), spread(y, shape)

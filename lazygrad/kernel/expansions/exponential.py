@@ -31,6 +31,10 @@ EXP_LOW = {float32: -105.0, float64: -747.0}
 EXP_HIGH = {float32: 89.5, float64: 710.5}
 # Below this expm1 is -1, and above it tanh is 1, to the last bit.
 SATURATED = {float32: 18.0, float64: 40.0}
+# The negative exponent of sigmoid's factor: the largest power above is infinity with it. Where exp is less than the
+# second, sigmoid is 1, and the power must not become subnormal.
+SIGMOID_SHIFT = {float32: 23, float64: 54}
+SIGMOID_ONE = {float32: -70.0, float64: -660.0}
 # Below this expm1(x) = x to the last bit; the path for larger x loses a subnormal's last bits.
 NEGLIGIBLE_SQUARE = {float32: 2.0**-26, float64: 2.0**-55}
 
@@ -48,10 +52,11 @@ def exp(x: Value) -> Value:
     return scale(1.0 + tail, n)
 
 
-def exp_in_range(x: Value) -> Value:
-    """``exp(x)`` for x and results away from the ends of the format, with one multiplication less."""
+def minus_expm1_of_negative(x: Value) -> Value:
+    """``1 - exp(x)`` without cancellation for x of at most 0 whose exponential is a normal number."""
     n, tail = _reduce(x)
-    return (1.0 + tail) * power_of_two(n, x.dtype)
+    power = power_of_two(n, x.dtype)
+    return (1.0 - power) - power * tail
 
 
 def exp2(x: Value) -> Value:
@@ -76,17 +81,22 @@ def expm1(x: Value) -> Value:
 
 
 def sigmoid(x: Value) -> Value:
-    """``1/(1 + exp(-x))``, with exp only of negative numbers: accurate into the subnormal tail."""
-    small = exp(-magnitude(x))
-    return where(x < 0.0, small, 1.0) / (1.0 + small)
+    """``c/(c + c*exp(-x))`` with a power of two c so small that the right term is finite where the result is not 0.
+
+    So the power that exp ends with needs no second one, and the subnormal tail is accurate.
+    """
+    n, tail = _reduce(clamp(-x, SIGMOID_ONE[x.dtype], -EXP_LOW[x.dtype]))
+    power = power_of_two(n - SIGMOID_SHIFT[x.dtype], x.dtype)
+    small = 2.0 ** -SIGMOID_SHIFT[x.dtype]
+    return small / (small + power * (1.0 + tail))
 
 
 def tanh(x: Value) -> Value:
-    """``expm1(2|x|) / (expm1(2|x|) + 2)`` with the sign of x."""
-    size = magnitude(x)
-    quarter = _quarter_expm1(clamp(size, 0.0, SATURATED[x.dtype] / 2) * 2.0)
-    ratio = where(size < NEGLIGIBLE_SQUARE[x.dtype], size, quarter / (quarter + 0.5))
-    return flip(ratio, sign_of(x))
+    """``q / (2 - q)`` with q = 1 - exp(-2|x|), and the sign of x."""
+    doubled = magnitude(x) * -2.0
+    limit = -SATURATED[x.dtype]
+    q = minus_expm1_of_negative(where(doubled < limit, limit, doubled))
+    return flip(q / (2.0 - q), sign_of(x))
 
 
 def sinh(x: Value) -> Value:

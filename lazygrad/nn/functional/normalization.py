@@ -11,7 +11,8 @@ from lazygrad.ir.dtype import accumulator
 from lazygrad.ir.node import Node
 from lazygrad.nn.functional.channels import per_channel
 from lazygrad.tensor.grad_mode import SWITCH
-from lazygrad.tensor.handle import wrap
+from lazygrad.tensor.handle import Handle, wrap
+from lazygrad.tensor.inplace import rebind_node
 from lazygrad.tensor.operands import cast, spread
 from lazygrad.tensor.reduction import kept, mean_node
 from lazygrad.tensor.statistics import variance_node
@@ -93,8 +94,13 @@ def _move(running: Tensor | None, value: Node, momentum: float | Tensor, factor:
         return
     outer, SWITCH.enabled = SWITCH.enabled, False
     try:
-        fresh = wrap(ops.cast(ops.mul(ops.detach(value), factor) if factor != 1 else ops.detach(value), running.dtype))
-        running.copy_(running * (1 - momentum) + fresh * momentum)
+        old = running._enter()
+        fresh = ops.cast(ops.mul(ops.detach(value), factor) if factor != 1 else ops.detach(value), old.dtype)
+        if isinstance(momentum, Handle):
+            running.copy_(running * (1 - momentum) + wrap(fresh) * momentum)
+        else:  # the same, for every layer of every step
+            moved = ops.add(ops.mul(old, 1 - momentum), ops.mul(fresh, momentum))
+            rebind_node(running, moved, wrap(moved, running))
     finally:
         SWITCH.enabled = outer
 

@@ -175,3 +175,16 @@ def test_softmax_goes_along_rows():
     kernel = softmax(128, 1024)
     tiling = reduction_tiling(canonical_axes(kernel.bodies[0]), kernel.buffers, MACHINE)
     assert isinstance(tiling, RowTiling)
+
+
+def test_sweeps_through_memory_read_long_runs_and_leave_no_core_idle():
+    few = Machine("cpu", cores=2, vector_bytes=32)
+    cached = reduction_tiling(*reducing(100, 4_000, columns=True), few)
+    assert isinstance(cached, ColumnTiling)
+    assert cached.panel * 4 == 128
+    uncached = reduction_tiling(*reducing(100, 40_000, columns=True), few)
+    assert isinstance(uncached, ColumnTiling)
+    assert uncached.partition.tasks == 2
+    many = reduction_tiling(*reducing(1000, 40_000, columns=True), few)
+    assert isinstance(many, ColumnTiling)
+    assert many.panel * 4 == 512

@@ -127,6 +127,32 @@ def test_resnets_basic_block_forward_and_backward():
     assert len(made.kernels) <= 17, [k.kernel.name for k in made.kernels]
 
 
+def test_what_is_read_in_steps_hands_its_layout_on():
+    """Between a convolution and its pooled image lie maxima of columns, which read the convolution through a relu."""
+
+    def build(x, w, cotangent, factors):
+        y = ops.relu(batch_norm(convolution(x, w), factors, factors))
+        pooled, _ = largest_of_windows(y, [Sliding(axis, 3, 2, 1, 1, 1) for axis in (3, 2)], False)
+        return [pooled, *vjp([pooled], [cotangent], [x])]
+
+    made = check(build, [(2, 16, 8, 8), (24, 16, 3, 3), (2, 24, 4, 4), (24,)])
+    maxima = [slot.layout for slot in made.slots if slot.shape == (2, 24, 4, 8)]
+    assert maxima
+    assert all(part.stride == 1 for layout in maxima for part in layout.parts if part.axis == 1)
+
+
+def test_a_kernel_is_named_after_what_it_stores():
+    """The relu and its square would be in the product's kernel, but are computed again by those that sum them."""
+
+    def build(x, w):
+        y = ops.contract(x, (0, 1), w, (1, 2), (0, 2))
+        positive = ops.relu(y)
+        return [y, ops.sum_(positive, (0,)), ops.sum_(ops.mul(positive, positive), (1,))]
+
+    made = check(build, [(20, 48), (48, 16)])
+    assert [kernel.kernel.name for kernel in made.kernels] == ["contract", "sum", "sum"]
+
+
 @pytest.mark.parametrize("machine", [CPU, GPU])
 def test_strided_convolution_and_its_gradients(machine):
     def both(x, w, g):
