@@ -20,8 +20,10 @@ from lazygrad.kernel.walk import ordered_values
 GATHER_COST = 3.0
 # The same for a store; dearer, so that lanes lie along stores and loads are turned in registers.
 SCATTER_COST = 4.0
-# A compare and a branch for a masked lane.
+# A compare and a branch for a masked lane; and of a vector of neighbours that is mostly loaded whole, because its first
+# and last lanes are inside, what a lane costs on the average.
 MASKED_COST = 4.0
+MASKED_VECTOR_COST = 1.0
 # Operations that take several times longer than an addition, by the factor.
 SLOW_OPERATIONS = {"div": 4.0, "sqrt": 6.0}
 # A tiling asks the same of each stage for one axis after the other.
@@ -102,7 +104,7 @@ def lane_cost(stage: Stage, axis: Variable | None, lanes: int) -> float:
         elif step != 0 or lanes == 1:
             cost += SCATTER_COST if touch.stores else GATHER_COST
         if any(stride(bound.index, axis) != 0 for bound in touch.access.mask):
-            cost += MASKED_COST
+            cost += MASKED_VECTOR_COST if step == 1 and not touch.stores and lanes > 1 else MASKED_COST
     return cost
 
 

@@ -5,7 +5,7 @@ from math import prod
 import pytest
 
 from lazygrad.ir.dtype import float32, float64, int64, uint8
-from lazygrad.ir.index import Index, Variable, variable
+from lazygrad.ir.index import Bound, Index, Variable, variable
 from lazygrad.ir.value import constant
 from lazygrad.kernel.axes import canonical_axes
 from lazygrad.kernel.group_tiling import group_tiling
@@ -188,3 +188,20 @@ def test_sweeps_through_memory_read_long_runs_and_leave_no_core_idle():
     many = reduction_tiling(*reducing(1000, 40_000, columns=True), few)
     assert isinstance(many, ColumnTiling)
     assert many.panel * 4 == 512
+
+
+def test_lanes_lie_along_neighbours_behind_a_mask():
+    # A window of three over [8, 56] with zeros around: neighbours that are inside but for the edges, not 8 rows apart.
+    row, column, tap = variable("i0", 8), variable("i1", 56), variable("j0", 3)
+    inside = (Bound(column + tap, 1, 57),)
+    value = load(0, row * 56 + column + tap + Index(-1, ()), mask=inside)
+    body = Body(
+        (Variable("i0", 8), Variable("i1", 56)),
+        (
+            Stage((Variable("j0", 3),), (Reduction("sum", value, float32),)),
+            Stage((), (), (Store(Access(1, row * 56 + column), reduced(0)),)),
+        ),
+    )
+    tiling = reduction_tiling(body, (BufferDeclaration(float32, 448), BufferDeclaration(float32, 448, True)), MACHINE)
+    assert isinstance(tiling, ColumnTiling)
+    assert tiling.vector == Variable("i1", 56)
