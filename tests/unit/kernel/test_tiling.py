@@ -191,14 +191,14 @@ def test_sweeps_through_memory_read_long_runs_and_leave_no_core_idle():
 
 
 def test_lanes_lie_along_neighbours_behind_a_mask():
-    # A window of three over [8, 56] with zeros around: neighbours that are inside but for the edges, not 8 rows apart.
-    row, column, tap = variable("i0", 8), variable("i1", 56), variable("j0", 3)
-    inside = (Bound(column + tap, 1, 57),)
-    value = load(0, row * 56 + column + tap + Index(-1, ()), mask=inside)
+    # A window of nine over [8, 56] with zeros around: neighbours that are inside but for the edges, not 8 rows apart.
+    row, column, tap = variable("i0", 8), variable("i1", 56), variable("j0", 9)
+    inside = (Bound(column + tap, 4, 60),)
+    value = load(0, row * 56 + column + tap + Index(-4, ()), mask=inside)
     body = Body(
         (Variable("i0", 8), Variable("i1", 56)),
         (
-            Stage((Variable("j0", 3),), (Reduction("sum", value, float32),)),
+            Stage((Variable("j0", 9),), (Reduction("sum", value, float32),)),
             Stage((), (), (Store(Access(1, row * 56 + column), reduced(0)),)),
         ),
     )
