@@ -80,11 +80,7 @@ def _ratios(found: Sequence[Line]) -> str:
     if marked:
         axes.plot([t for _, t in marked], [i for i, _ in marked], "|", color=TARGET, markersize=12, label="target")
         axes.legend(frameon=False)
-    axes.axvline(1.0, color="#1b1f24", linewidth=0.8)
-    axes.set_yticks(range(len(shown)), [f"{line.row}  {line.contestant.name}" for line in shown], fontsize=8)
-    axes.set_xscale("log")
-    axes.xaxis.set_major_formatter("{x:g}")
-    axes.set_xlabel("lazygrad / best of torch")
+    _name_ratios(axes, shown, "lazygrad / best of torch")
     return _svg(figure)
 
 
@@ -103,12 +99,17 @@ def _rounds(content: Mapping[str, Any], found: Sequence[Line]) -> str:
         color = OURS if line.contestant.is_lazygrad else PEERS
         axes.plot([r / best[line.row] for r in rounds], [position] * len(rounds), "o", ms=3.5, alpha=0.6, color=color)
         axes.plot([line.median / best[line.row]], [position], "|", ms=12, color=color)  # type: ignore[operator]
+    _name_ratios(axes, shown, "over the best peer's median")
+    return _svg(figure)
+
+
+def _name_ratios(axes: Any, shown: Sequence[Line], what: str) -> None:
+    """A line of the plot for each of ``shown``, and ratios along it, of which 1 is marked."""
     axes.axvline(1.0, color="#1b1f24", linewidth=0.8)
     axes.set_yticks(range(len(shown)), [f"{line.row}  {line.contestant.name}" for line in shown], fontsize=8)
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter("{x:g}")
-    axes.set_xlabel("over the best peer's median")
-    return _svg(figure)
+    axes.set_xlabel(what)
 
 
 def _roofline(content: Mapping[str, Any], found: Sequence[Line]) -> str:

@@ -81,12 +81,12 @@ class _Tiled:
         loops = self._block_loops()
         if tiling.packs_columns:
             self._pack_columns()
-        loops += self._group_loop()
+        self._group_loop()
         if tiling.packs_rows:
             self._pack_rows()
         self._inner_loops()
         self._tile()
-        for _ in range(loops + 3):
+        for _ in range(loops + 4):
             text.close()
         return BodyCode(tuple(text.lines), groups, (), self.scratch.bytes * groups)
 
@@ -99,8 +99,7 @@ class _Tiled:
         text.open("for (long panel = panel_begin; panel < panel_end; panel++) {")
         self._digits(form.columns, "panel", "column")
         if tiling.packs_columns:
-            panel = f"(panel - panel_begin) * {self._block_size(tiling.width)}L"
-            text.line(f"__global const {self.type}* const b = packed_columns + {panel};")
+            text.line(f"__global const {self.type}* const b = {self._packed_panel()};")
         else:
             self._column_pointer()
         if not tiling.rows_first:
@@ -205,8 +204,7 @@ class _Tiled:
         text.open("for (long panel = panel_begin; panel < panel_end; panel++) {")
         self._digits(form.columns, "panel", "column")
         self._column_pointer()
-        size = self._block_size(tiling.width)
-        text.line(f"__global {self.type}* const packed = packed_columns + (panel - panel_begin) * {size}L;")
+        text.line(f"__global {self.type}* const packed = {self._packed_panel()};")
         walks = merged(
             self._extents(), [self._walk(form.columns_operand), self._walk(form.columns_operand, tiling.width)]
         )
@@ -239,12 +237,25 @@ class _Tiled:
         panel = f"column_{form.panel.name}" if form.panel.extent > 1 else "0"
         self._minimum("valid", str(width), f"({form.vector_extent} - {panel} * {width})")
 
-    def _group_loop(self) -> int:
+    def _group_loop(self) -> None:
         """Opens the loop over groups of rows."""
         tiling, text = self.tiling, self.text
         text.open(f"for (long group_begin = row_begin; group_begin < row_end; group_begin += {tiling.group_rows}) {{")
         self._minimum("group_end", f"group_begin + {tiling.group_rows}", "row_end")
-        return 1
+
+    def _row_base(self) -> str:
+        """Where the block of a row begins, but for the row's own offset."""
+        block = self._block_offset(self.form.rows_operand)
+        return f"rows + {block}" if block else "rows"
+
+    def _packed_tile(self) -> str:
+        """Where a tile's rows are packed."""
+        height = self.tiling.tile_rows
+        return f"packed_rows + (row - group_begin) / {height} * {self._block_size(height)}L"
+
+    def _packed_panel(self) -> str:
+        """Where a panel of columns is packed."""
+        return f"packed_columns + (panel - panel_begin) * {self._block_size(self.tiling.width)}L"
 
     def _pack_rows(self) -> None:
         """The rows of a group in tiles, each step of the sum a tile's height of neighbours."""
@@ -252,11 +263,9 @@ class _Tiled:
         height, lanes = tiling.tile_rows, tiling.lanes
         walks = merged(self._extents(), [self._walk(form.rows_operand), self._walk(form.rows_operand, height)])
         text.open(f"for (long row = group_begin; row < group_end; row += {height}) {{")
-        size = self._block_size(height)
-        text.line(f"__global {self.type}* const packed = packed_rows + (row - group_begin) / {height} * {size}L;")
+        text.line(f"__global {self.type}* const packed = {self._packed_tile()};")
         text.line("__global const long* const offsets = row_offsets + (row - row_begin);")
-        block = self._block_offset(form.rows_operand)
-        base = f"rows + {block}" if block else "rows"
+        base = self._row_base()
         inner = form.rows[-1] if form.rows else None
         vectors = -(-height // lanes)
 
@@ -288,15 +297,13 @@ class _Tiled:
     # ---- one tile
 
     def _tile(self) -> None:
-        tiling, form, text = self.tiling, self.form, self.text
+        tiling, text = self.tiling, self.text
         height = tiling.tile_rows
         accumulators = [(r, v) for r in range(height) for v in range(tiling.vectors)]
         if tiling.packs_rows:
-            size = self._block_size(height)
-            text.line(f"__global const {self.type}* const a = packed_rows + (row - group_begin) / {height} * {size}L;")
+            text.line(f"__global const {self.type}* const a = {self._packed_tile()};")
         else:
-            block = self._block_offset(form.rows_operand)
-            base = f"rows + {block}" if block else "rows"
+            base = self._row_base()
             for r in range(height):
                 text.line(f"__global const {self.type}* const a{r} = {base} + row_offsets[row - row_begin + {r}];")
         names = ", ".join(f"c{r}_{v} = 0" for r, v in accumulators)
