@@ -4,7 +4,10 @@ Rows come from one operand, columns from the other; each may be any expression o
 blocks of ``depth`` steps are loaded. Where the innermost summed axis is cut evenly by them, all other summed axes are
 scalars of the step, so an address is a block that does not change plus a number: ``row(m) + offset(k)``. Rows and
 columns that overhang the result read an element inside instead of nothing, unless neighbours along them lie side by
-side in memory; only stores are masked then.
+side in memory.
+
+The epilogue counts rows and columns anew, with masks, so that what it stores is known to lie side by side. Where it
+holds more for each result than registers do, it takes a part of the tile's columns at a time.
 """
 
 from __future__ import annotations
@@ -75,12 +78,33 @@ class _Tiles:
             f"{form.batches} x {form.row_count} x {form.column_count}, sums of {form.sum_length}; tiles of "
             f"{form.rows} x {form.columns} x {form.depth}"
         )
-        self._place()
-        guards, self.guards = dict(emitter.guards), dict(emitter.load_guards)
+        row, column = self._place()
+        emitter.open(None)
+        sums = self._sums(row, column)
+        emitter.close()
+        emitter.open(None)
+        self._count(form.row_axes, _product_of(row, form.rows), form.rows, form.rows, form.row_count, ROWS)
+        width = form.columns // form.parts
+        for number, part in enumerate(self._parts(sums)):
+            emitter.open(None)
+            start = _sum_of(_product_of(column, form.columns), number * width)
+            self._count(form.column_axes, start, width, form.columns, form.column_count, COLUMNS)
+            emitter.reduced[0] = Operand(part, self.contraction.dtype, BOTH, emitter.depth)
+            for store in self.context.body.stages[1].stores:
+                emitter.store(store)
+            emitter.close()
+        emitter.close()
+        return Phase(emitter.finish(), form.programs, form.warps, form.stages)
+
+    def _sums(self, row: str, column: str) -> str:
+        """The loop along the sum; returns the name of the tile."""
+        emitter, form = self.emitter, self.form
+        self._side(form.row_axes, row, form.rows, form.row_count, ROWS, self.contraction.a)
+        self._side(form.column_axes, column, form.columns, form.column_count, COLUMNS, self.contraction.b)
+        self.guards = dict(emitter.load_guards)
         emitter.guards.clear()
-        accumulator = block_type(self.contraction.dtype)
         sums, self.step = emitter.fresh("sums"), emitter.fresh("step")
-        emitter.line(f"{sums} = tl.full(({form.rows}, {form.columns}), 0, {accumulator})")
+        emitter.line(f"{sums} = tl.full(({form.rows}, {form.columns}), 0, {block_type(self.contraction.dtype)})")
         a, b = _narrow(self.contraction)
         blocks = -(-form.sum_length // form.depth)
         emitter.open(f"for {self.step} in range(0, {blocks}):")
@@ -88,18 +112,24 @@ class _Tiles:
         right = self._operand(b, COLUMNS, (form.depth, form.columns))
         emitter.line(f"{sums} = {dot(left, right, self.contraction.dtype, form.precision, sums)}")
         emitter.close()
-        emitter.guards.update(guards)
-        emitter.load_guards.clear()
-        emitter.load_guards.update(guards)
-        emitter.reduced[0] = Operand(sums, self.contraction.dtype, BOTH, emitter.depth)
-        for store in self.context.body.stages[1].stores:
-            emitter.store(store)
-        return Phase(emitter.finish(), form.programs, form.warps, form.stages)
+        return sums
+
+    def _parts(self, sums: str) -> list[str]:
+        """The tile's columns in parts, from left to right."""
+        parts = [sums]
+        while len(parts) < self.form.parts:
+            halves: list[str] = []
+            for whole in parts:
+                left, right = self.emitter.fresh("left"), self.emitter.fresh("right")
+                self.emitter.line(f"{left}, {right} = {self.emitter.use('halves')}({whole})")
+                halves += [left, right]
+            parts = halves
+        return parts
 
     # ---- the tile
 
-    def _place(self) -> None:
-        """Which tile this program computes: batch axes are scalars, rows and columns blocks."""
+    def _place(self) -> tuple[str, str]:
+        """Which tile this program computes, as its row and column; batch axes are bound to scalars."""
         emitter, form = self.emitter, self.form
         tile = Operand("program", int32)
         for axis in form.batch_axes if form.batches == 1 else ():
@@ -108,9 +138,7 @@ class _Tiles:
             tiles = form.row_tiles * form.column_tiles
             tile = emitter.declare(Operand(f"program % {tiles}", int32), "tile")
             emitter.bind_digits(form.batch_axes, emitter.declare(Operand(f"program // {tiles}", int32), "batch"))
-        row, column = self._grouped(tile)
-        self._side(form.row_axes, row, form.rows, form.row_count, ROWS, self.contraction.a)
-        self._side(form.column_axes, column, form.columns, form.column_count, COLUMNS, self.contraction.b)
+        return self._grouped(tile)
 
     def _grouped(self, tile: Operand) -> tuple[str, str]:
         """The tile's row and column, numbered so that neighbours share operands."""
@@ -136,25 +164,29 @@ class _Tiles:
     def _side(
         self, axes: Sequence[Variable], tile: str, block: int, count: int, dimension: int, operand: Value
     ) -> None:
-        """Binds the rows or columns of the tile; the guard for stores is set, for loads where they run side by side."""
+        """Binds the rows or columns for the sum; a guard is set where neighbours along them lie side by side."""
+        start = _product_of(tile, block)
+        if count == 1 or count % block == 0 or (axes and _side_by_side(operand, axes[-1])):
+            self._count(axes, start, block, block, count, dimension)
+            return
         emitter = self.emitter
+        numbers = emitter.range(start, block, dimension)
+        inside = Operand(f"tl.minimum({numbers.text}, {count - 1})", numbers.dtype, dimension, emitter.depth)
+        emitter.bind_digits(axes, emitter.declare(inside, "i"))
+
+    def _count(
+        self, axes: Sequence[Variable], start: str, size: int, block: int, count: int, dimension: int
+    ) -> None:
+        """Binds axes to ``size`` numbers from ``start`` on; a guard is set where blocks overhang the ``count``."""
+        emitter = self.emitter
+        numbers = emitter.range(start, size, dimension)
         if count == 1:
             for axis in axes:
                 emitter.bind(axis, "0")
-        numbers = emitter.range("0" if tile == "0" else f"{tile} * {block}", block, dimension)
-        if count % block == 0:
+        else:
             emitter.bind_digits(axes, numbers)
-            return
-        beside = bool(axes) and _side_by_side(operand, axes[-1])
-        emitter.guard(dimension, numbers, count, loads=beside)
-        if count == 1:
-            return
-        inside = numbers
-        if not beside:
-            inside = emitter.declare(
-                Operand(f"tl.minimum({numbers.text}, {count - 1})", numbers.dtype, dimension, 0), "i"
-            )
-        emitter.bind_digits(axes, inside)
+        if count % block:
+            emitter.guard(dimension, numbers, count)
 
     # ---- the sum
 
@@ -209,3 +241,15 @@ def _narrow(contraction: Contraction) -> tuple[Value, Value]:
 def _side_by_side(value: Value, axis: Variable) -> bool:
     """Whether neighbours along the axis are neighbours in memory."""
     return any(v.op == LOAD and stride(v.payload.address, axis) in (1, -1) for v in ordered_values([value]))
+
+
+def _product_of(text: str, factor: int) -> str:
+    """As one would write it."""
+    return text if text == "0" or factor == 1 else f"{text} * {factor}"
+
+
+def _sum_of(text: str, number: int) -> str:
+    """As one would write it."""
+    if text == "0":
+        return str(number)
+    return f"{text} + {number}" if number else text

@@ -213,6 +213,9 @@ class BlockBuilder(InterpreterBuilder):  # type: ignore[misc]
     def create_join(self, lhs: Any, rhs: Any) -> Any:
         return TensorHandle(numpy.stack(_together(lhs, rhs), axis=-1), lhs.dtype.scalar)
 
+    def create_split(self, value: Any) -> Any:
+        return tuple(TensorHandle(value.data[..., half], value.dtype.scalar) for half in (0, 1))
+
     def create_gather(self, src: Any, indices: Any, axis: int) -> Any:
         data, index = _together(src, indices)
         return TensorHandle(numpy.take_along_axis(data, index.astype(numpy.int64), axis + 1), src.dtype.scalar)

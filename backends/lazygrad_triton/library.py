@@ -47,6 +47,11 @@ def first_smallest(x, i, y, j):
     take_x = x_better | (same & (i < j))
     return tl.where(take_x, x, y), tl.where(take_x, i, j)
 """,
+    "halves": """
+def halves(x):
+    # The left and the right half of a block's columns.
+    return tl.split(tl.permute(tl.reshape(x, (x.shape[0], 2, x.shape[1] // 2)), (0, 2, 1)))
+""",
     "floor_divide": """
 def floor_divide(x, y):
     # Rounded to minus infinity; 0 where the divisor is 0. The negation avoids the one overflow, minimum / -1.

@@ -13,7 +13,7 @@ from lazygrad_triton.types import HALVES, block_type
 
 # Names that Triton computes itself, as accurately as our own expansions do. Its exp, log and tanh are fast
 # approximations or missing, so they are expanded.
-NATIVE = frozenset({"ceil", "cos", "erf", "floor", "sin"})
+NATIVE = frozenset({"cos", "erf", "sin"})
 # Fast approximations that streams use: weights are products of many roundings anyway.
 FAST = frozenset({"exp", "exp2"})
 

@@ -51,10 +51,13 @@ EXACT_TILES = (
     (64, 32, 16, 4, 3),
     (32, 32, 16, 2, 3),
 )
-# Values that a thread can hold at the end: results, and what the epilogue has beside each.
+# Values that a thread can hold at the end: results, and what the epilogue has beside each in a part of the columns.
 WARP_SIZE = 32
 REGISTER_BYTES = 4
 MOST_HELD = 200
+# Into how many parts the columns may be cut for the epilogue, and how narrow these may become: full transactions.
+MOST_PARTS = 4
+NARROWEST_PART = 32
 DOUBLE_TILES = ((64, 64, 16, 4, 2), (32, 32, 16, 4, 2))
 # With fewer stages nothing is loaded while products are computed.
 FEWEST_STAGES = 2
@@ -72,6 +75,7 @@ class BlockContraction:
     """Axes flattened, slowest first, and the tile: ``rows`` x ``columns`` results, ``depth`` steps of the sum at once.
 
     ``even``: the innermost summed axis is a whole number of blocks of the sum. ``precision``: as the contraction's.
+    The epilogue takes the tile's columns in ``parts``, one after the other.
     """
 
     batch_axes: tuple[Variable, ...]
@@ -85,6 +89,7 @@ class BlockContraction:
     stages: int
     even: bool
     precision: Precision
+    parts: int
 
     @property
     def size(self) -> BlockSize:
@@ -131,14 +136,14 @@ def block_contraction(body: Body, machine: Machine, size: BlockSize | None = Non
     rows = tuple(axis for axis in body.axes if axis not in in_b)
     if min(_size(rows), _size(columns), _size(stage.axes)) < SMALLEST_SIDE:
         return None
+    epilogue = _epilogue_values(body, rows, columns)
     if size is None:
-        epilogue = _epilogue_values(body, rows, columns)
         size = _heuristic(contraction, _size(batch), _size(rows), _size(columns), epilogue, machine)
     depth, even = _fitted_depth(size.depth, stage.axes)
     block_rows, block_columns = min(size.rows, _largest_side(rows)), min(size.columns, _largest_side(columns))
     return BlockContraction(
         batch, rows, columns, stage.axes, block_rows, block_columns, depth, size.warps, size.stages, even,
-        contraction.precision,
+        contraction.precision, _parts(block_rows, block_columns, size.warps, epilogue),
     )  # fmt: skip
 
 
@@ -198,9 +203,28 @@ def contraction_sizes(body: Body, machine: Machine) -> list[BlockSize]:
     return nearest(form.size, candidates)
 
 
+def _parts(rows: int, columns: int, warps: int, epilogue: int) -> int:
+    """Into how many parts of the columns the epilogue is cut: no more than registers ask for."""
+    parts = 1
+    while (
+        epilogue
+        and parts < MOST_PARTS
+        and columns // (2 * parts) >= NARROWEST_PART
+        and _held_in_parts(rows, columns, warps, epilogue, parts) > MOST_HELD
+    ):
+        parts *= 2
+    return parts
+
+
 def _held(rows: int, columns: int, warps: int, epilogue: int) -> int:
     """Values that each thread holds at the end."""
-    return rows * columns // (warps * WARP_SIZE) * (1 + epilogue)
+    return _held_in_parts(rows, columns, warps, epilogue, _parts(rows, columns, warps, epilogue))
+
+
+def _held_in_parts(rows: int, columns: int, warps: int, epilogue: int, parts: int) -> int:
+    """All results and, of one part, what stands beside them and what is computed from both."""
+    results = rows * columns // (warps * WARP_SIZE)
+    return results + results // parts * (epilogue + 1 if epilogue else 0)
 
 
 def _heuristic(

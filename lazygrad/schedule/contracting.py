@@ -124,9 +124,10 @@ def _collect_streamed(current: Node, wishes: Wishes) -> None:
     """Matrices of streams lie in memory; the elements of their rows, and of the result's, lie side by side."""
     if streaming.has_last_axis(current):
         wishes.innermost.setdefault(current, current.rank - 1)
+    for operand in streaming.in_memory(current):
+        wishes.in_memory[source_of(operand)[0]] = None
     for matrix in streaming.matrices(current):
         source, index_map = source_of(matrix)
-        wishes.in_memory[source] = None
         along = f"i{matrix.rank - 1}"
         for axis, coordinate in enumerate(index_map.coordinates):
             fastest = walks(coordinate)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 
+from lazygrad.ir.dtype import float64
 from lazygrad.ir.index import Index, variable
 from lazygrad.ir.map import axis_variables
 from lazygrad.ir.node import Node
@@ -56,6 +57,16 @@ def operands(of: Node) -> dict[str, Node]:
 def matrices(of: Node) -> list[Node]:
     """The inputs that are multiplied as matrices."""
     return [operand for name, operand in operands(of).items() if name in _MATRICES]
+
+
+def in_memory(of: Node) -> list[Node]:
+    """The inputs that must lie in memory: the matrices, and a bias of doubles.
+
+    Block compilers choose how matrix units of doubles read their operands by the narrowest load on the way to them, and
+    end with an assertion when a bias is computed from a mask of bytes there.
+    """
+    bias = operands(of).get("bias")
+    return [*matrices(of), *([bias] if bias is not None and bias.dtype is float64 else ())]
 
 
 def products(of: Node) -> Hashable:
