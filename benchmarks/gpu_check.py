@@ -174,10 +174,11 @@ class Check:
         self.results.note(lambda content: content["ceilings"].update({"0": found}))
 
     def measure(self) -> None:
-        """Each workload in lazygrad and torch eager, then each through torch.compile."""
+        """Each workload in lazygrad, plain and compiled, and torch eager, then each through torch.compile."""
         for workload in self.workloads:
             peers = ["eager", f"eager {CHANNELS_LAST}"] if workload.images else ["eager"]
-            self._measure(workload, [self.ours, *(_peer(self.ours, mode) for mode in peers if self.has_torch)])
+            ours = [self.ours, replace(self.ours, mode="compile")]
+            self._measure(workload, [*ours, *(_peer(self.ours, mode) for mode in peers if self.has_torch)])
         for workload in self.workloads if self._compiles() else ():
             self._measure(workload, [self._compiled(workload)])
 

@@ -174,9 +174,7 @@ class _Tiles:
         inside = Operand(f"tl.minimum({numbers.text}, {count - 1})", numbers.dtype, dimension, emitter.depth)
         emitter.bind_digits(axes, emitter.declare(inside, "i"))
 
-    def _count(
-        self, axes: Sequence[Variable], start: str, size: int, block: int, count: int, dimension: int
-    ) -> None:
+    def _count(self, axes: Sequence[Variable], start: str, size: int, block: int, count: int, dimension: int) -> None:
         """Binds axes to ``size`` numbers from ``start`` on; a guard is set where blocks overhang the ``count``."""
         emitter = self.emitter
         numbers = emitter.range(start, size, dimension)

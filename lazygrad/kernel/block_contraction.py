@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import prod
+from math import inf, prod
 from typing import TypeAlias
 
 from lazygrad.ir.dtype import DType, float32, float64
 from lazygrad.ir.index import Variable
 from lazygrad.ir.value import LOAD, Value
+from lazygrad.kernel.axes import stride
 from lazygrad.kernel.block_size import BlockSize, around, nearest
 from lazygrad.kernel.block_tiling import power_of_two
 from lazygrad.kernel.forms import axes_read
@@ -27,7 +28,7 @@ SMALLEST_SIDE = 8
 # The smallest blocks that every matrix unit takes.
 SMALLEST_BLOCK = 16
 Tile: TypeAlias = tuple[int, int, int, int, int]
-# (rows, columns, depth, warps, stages), best first; the first that gives every core a tile is taken, else the last.
+# (rows, columns, depth, warps, stages), best first.
 HALF_TILES = (
     (128, 256, 64, 8, 3),
     (128, 128, 64, 8, 3),
@@ -37,10 +38,19 @@ HALF_TILES = (
     (32, 32, 64, 2, 4),
 )
 TF32_TILES = (
+    (128, 256, 32, 8, 3),
     (128, 128, 32, 8, 3),
     (128, 64, 32, 4, 4),
     (64, 64, 32, 4, 4),
     (64, 32, 32, 4, 4),
+    (32, 32, 32, 2, 4),
+)
+# Units of warp groups read float32 along the sum only; other operands would be turned element by element on their way
+# to them. Groups of two warps are given units of single warps, which read either way.
+TURNED_TF32_TILES = (
+    (128, 64, 32, 2, 3),
+    (64, 64, 32, 2, 4),
+    (32, 64, 32, 2, 4),
     (32, 32, 32, 2, 4),
 )
 # Without matrix units the operands pass through registers once for each multiply-add.
@@ -54,13 +64,16 @@ EXACT_TILES = (
 # Values that a thread can hold at the end: results, and what the epilogue has beside each in a part of the columns.
 WARP_SIZE = 32
 REGISTER_BYTES = 4
-MOST_HELD = 200
+MOST_HELD = 208
 # Into how many parts the columns may be cut for the epilogue, and how narrow these may become: full transactions.
-MOST_PARTS = 4
+MOST_PARTS = 8
 NARROWEST_PART = 32
 DOUBLE_TILES = ((64, 64, 16, 4, 2), (32, 32, 16, 4, 2))
 # With fewer stages nothing is loaded while products are computed.
 FEWEST_STAGES = 2
+# Products for each loaded element of a tile (rows * columns / (rows + columns)) from which matrix units run at full
+# speed.
+FULL_SPEED = 64
 # What a tuner tries: the largest sides, warps, depth and stages with which matrix units of today get faster, and how
 # many results a thread must have to compute.
 LARGEST_SIDE = 256
@@ -138,7 +151,10 @@ def block_contraction(body: Body, machine: Machine, size: BlockSize | None = Non
         return None
     epilogue = _epilogue_values(body, rows, columns)
     if size is None:
-        size = _heuristic(contraction, _size(batch), _size(rows), _size(columns), epilogue, machine)
+        turned = reads_along_sums(_half(contraction), contraction.precision, machine) and not all(
+            _along(operand, stage.axes) for operand in (contraction.a, contraction.b)
+        )
+        size = _heuristic(contraction, _size(batch), _size(rows), _size(columns), epilogue, turned, machine)
     depth, even = _fitted_depth(size.depth, stage.axes)
     block_rows, block_columns = min(size.rows, _largest_side(rows)), min(size.columns, _largest_side(columns))
     return BlockContraction(
@@ -158,6 +174,17 @@ def expected_tile(
         return 1, 1
     tile = _first_tile(_table(half, dtype, precision), batches, rows, columns, 0, machine)
     return tile[0], tile[1]
+
+
+def reads_along_sums(half: bool, precision: Precision, machine: Machine) -> bool:
+    """Whether matrix units are fast only for operands whose elements along the sum lie side by side."""
+    return machine.matrix_units == "warp group" and precision == "high" and not half
+
+
+def _along(operand: Value, sum_axes: tuple[Variable, ...]) -> bool:
+    """Whether all that is loaded for an operand runs along the innermost summed axis."""
+    loads = [value for value in ordered_values([operand]) if value.op == LOAD]
+    return all(stride(load.payload.address, sum_axes[-1]) in (0, 1) for load in loads)
 
 
 def _largest_side(axes: tuple[Variable, ...]) -> int:
@@ -228,13 +255,15 @@ def _held_in_parts(rows: int, columns: int, warps: int, epilogue: int, parts: in
 
 
 def _heuristic(
-    contraction: Contraction, batches: int, rows: int, columns: int, epilogue: int, machine: Machine
+    contraction: Contraction, batches: int, rows: int, columns: int, epilogue: int, turned: bool, machine: Machine
 ) -> BlockSize:
     """The largest tile that the result fills, of which there are enough for all cores, and which registers hold.
 
-    ``epilogue``: how many values each result is joined with.
+    ``epilogue``: how many values each result is joined with. ``turned``: matrix units do not read operands as they lie.
     """
     table: Sequence[Tile] = _table(_half(contraction), contraction.dtype, contraction.precision)
+    if turned:
+        table = TURNED_TF32_TILES
     if not (_is_loaded(contraction.a) and _is_loaded(contraction.b)):
         staged = [(*tile[:4], min(tile[4], _fitting_stages(tile, contraction, machine))) for tile in table]
         ahead = [tile for tile in staged if tile[4] >= FEWEST_STAGES]
@@ -254,15 +283,21 @@ def _fitting_stages(tile: Tile, contraction: Contraction, machine: Machine) -> i
 
 
 def _first_tile(table: Sequence[Tile], batches: int, rows: int, columns: int, epilogue: int, machine: Machine) -> Tile:
-    """The best tile of the table that the result fills, of which there are enough, and which registers hold."""
-    chosen = table[-1]
+    """Of the tiles that the result fills and that registers hold the one that is done first; else the last.
+
+    Tiles run on all cores at once, as many times as it takes. A large tile has more products for each element that it
+    loads: from ``FULL_SPEED`` on loads are hidden, below it time goes with them.
+    """
+    chosen, least = table[-1], inf
     for candidate in table:
-        tiles = batches * -(-rows // candidate[0]) * -(-columns // candidate[1])
-        padded = candidate[0] >= 2 * power_of_two(rows) or candidate[1] >= 2 * power_of_two(columns)
-        held = _held(candidate[0], candidate[1], candidate[3], epilogue)
-        if tiles >= machine.cores and not padded and held <= MOST_HELD:
-            chosen = candidate
-            break
+        down, along = candidate[:2]
+        padded = down >= 2 * power_of_two(rows) or along >= 2 * power_of_two(columns)
+        if padded or _held(down, along, candidate[3], epilogue) > MOST_HELD:
+            continue
+        turns = -(-batches * -(-rows // down) * -(-columns // along) // machine.cores)
+        cost = turns * down * along / min(FULL_SPEED, down * along / (down + along))
+        if cost < least:
+            chosen, least = candidate, cost
     return chosen
 
 
@@ -277,14 +312,16 @@ def _loaded_bytes(operand: Value) -> int:
 
 
 def _epilogue_values(body: Body, rows: tuple[Variable, ...], columns: tuple[Variable, ...]) -> int:
-    """Values that stand beside each result: what is loaded for it alone, and stores after the first."""
-    stores = body.stages[1].stores
-    count = max(0, len(stores) - 1)
+    """Values that stand beside each result: what is loaded for it alone, or stores after the first.
+
+    Whichever are more: what has been loaded is mostly used up when the next is stored.
+    """
+    count = 0
     for value in ordered_values(stage_values(body.stages[1])):
         if value.op == LOAD:
             used = axes_read(value)
             count += bool(used & set(rows)) and bool(used & set(columns))
-    return count
+    return max(count, len(body.stages[1].stores) - 1)
 
 
 def _table(half: bool, dtype: DType, precision: Precision) -> tuple[Tile, ...]:

@@ -14,20 +14,21 @@ from dataclasses import dataclass
 
 from lazygrad import ops
 from lazygrad.ir import value as scalar
-from lazygrad.ir.dtype import accumulator
+from lazygrad.ir.dtype import accumulator, float64
 from lazygrad.ir.index import Index, Quotient, Variable, substitute, variables
 from lazygrad.ir.layout import Layout, Part, row_major
 from lazygrad.ir.map import IndexMap, axis_variables, identity
 from lazygrad.ir.node import Node
 from lazygrad.ir.shape import size_of
 from lazygrad.ir.value import Value
+from lazygrad.kernel.block_contraction import reads_along_sums
 from lazygrad.kernel.kernel import Access
 from lazygrad.kernel.machine import Machine
 from lazygrad.kernel.walk import ordered_values
 from lazygrad.ops.contract import ContractAttributes
 from lazygrad.schedule.components import source_of, waits_of
 from lazygrad.schedule.contracting import Halo, Sides, Wishes
-from lazygrad.schedule.cost import PACK_ROWS, PANEL_VECTORS, SHORTEST_RUN
+from lazygrad.schedule.cost import PACK_ROWS, PANEL_VECTORS, SHORTEST_RUN, TURNED_USES
 from lazygrad.schedule.expressions import Expressions, Home
 from lazygrad.schedule.layouts import no_halo, with_halo
 from lazygrad.schedule.walking import is_digit, is_windowed
@@ -72,7 +73,13 @@ def stage_operands(
         operands[sides.rows] = Operand(ops.view(row_copy.node, index_map), rows.labels)
     known = {**homes, **copied}
     if machine.flavour == "block":
+        turned = _turned(product, operands, sides, known, machine)
         for side, other in ((sides.rows, sides.columns), (sides.columns, sides.rows)):
+            if side in turned:
+                order = _row_strides(operands[sides.rows], known)
+                operands[side], copy = _gathered(operands[side], operands[other], order, at, by_sum=False)
+                copies.append(copy)
+        for side, other in () if turned else ((sides.rows, sides.columns), (sides.columns, sides.rows)):
             order = _row_strides(operands[sides.rows], known)
             if _is_scattered(operands[side], operands[other], order, known):
                 operands[side], copy = _gathered(operands[side], operands[other], order, at)
@@ -235,11 +242,38 @@ def _run(labels: list[int], order: Mapping[int, int], extents: Mapping[int, int]
     return run
 
 
-def _gathered(of: Operand, other: Operand, order: Mapping[int, int], at: ContractAttributes) -> tuple[Operand, Copy]:
-    """The operand as [batch][sum][own]: rows of neighbours that block programs load at once."""
+def _turned(
+    product: Node, operands: list[Operand], sides: Sides, homes: Mapping[Node, Home], machine: Machine
+) -> list[int]:
+    """The operands to be copied so that both lie along the sum, for matrix units that are fast only then."""
+    at: ContractAttributes = product.attributes
+    half = all(operand.node.dtype.itemsize < accumulator(operand.node.dtype).itemsize for operand in operands)
+    if operands[0].node.dtype is float64 or not reads_along_sums(half, at.precision, machine):
+        return []
+    order = _row_strides(operands[sides.rows], homes)
+    found: list[int] = []
+    for side in (0, 1):
+        of, other = operands[side], operands[1 - side]
+        _, summed, _ = _classes(of, other, at)
+        extents = dict(zip(of.labels, of.node.shape, strict=True))
+        if _run(summed, order, extents, _row_strides(of, homes)) >= SHORTEST_RUN:
+            continue
+        _, _, others = _classes(other, of, at)
+        uses = size_of([e for label, e in zip(other.labels, other.node.shape, strict=True) if label in others])
+        access = _largest_load(_element(of, homes))
+        if access is None or access.dynamic or is_windowed(source_of(of.node)[1]) or uses < TURNED_USES:
+            return []
+        found.append(side)
+    return found
+
+
+def _gathered(
+    of: Operand, other: Operand, order: Mapping[int, int], at: ContractAttributes, by_sum: bool = True
+) -> tuple[Operand, Copy]:
+    """The operand as [batch][sum][own], or [batch][own][sum]: rows of neighbours that block programs load at once."""
     batch, summed, own = _classes(of, other, at)
     summed.sort(key=lambda label: -order.get(label, 0))
-    labels = (*batch, *summed, *own)
+    labels = (*batch, *summed, *own) if by_sum else (*batch, *own, *summed)
     node = _reordered(of, labels)
     return Operand(node, labels), Copy(node, row_major(node.shape), no_halo(node.shape))
 
