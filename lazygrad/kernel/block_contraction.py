@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import inf, prod
+from math import prod
 from typing import TypeAlias
 
 from lazygrad.ir.dtype import DType, float32, float64
@@ -28,7 +28,7 @@ SMALLEST_SIDE = 8
 # The smallest blocks that every matrix unit takes.
 SMALLEST_BLOCK = 16
 Tile: TypeAlias = tuple[int, int, int, int, int]
-# (rows, columns, depth, warps, stages), best first.
+# (rows, columns, depth, warps, stages), best first; the first that gives every core a tile is taken, else the last.
 HALF_TILES = (
     (128, 256, 64, 8, 3),
     (128, 128, 64, 8, 3),
@@ -64,16 +64,13 @@ EXACT_TILES = (
 # Values that a thread can hold at the end: results, and what the epilogue has beside each in a part of the columns.
 WARP_SIZE = 32
 REGISTER_BYTES = 4
-MOST_HELD = 208
+MOST_HELD = 200
 # Into how many parts the columns may be cut for the epilogue, and how narrow these may become: full transactions.
-MOST_PARTS = 8
+MOST_PARTS = 4
 NARROWEST_PART = 32
 DOUBLE_TILES = ((64, 64, 16, 4, 2), (32, 32, 16, 4, 2))
 # With fewer stages nothing is loaded while products are computed.
 FEWEST_STAGES = 2
-# Products for each loaded element of a tile (rows * columns / (rows + columns)) from which matrix units run at full
-# speed.
-FULL_SPEED = 64
 # What a tuner tries: the largest sides, warps, depth and stages with which matrix units of today get faster, and how
 # many results a thread must have to compute.
 LARGEST_SIDE = 256
@@ -283,21 +280,15 @@ def _fitting_stages(tile: Tile, contraction: Contraction, machine: Machine) -> i
 
 
 def _first_tile(table: Sequence[Tile], batches: int, rows: int, columns: int, epilogue: int, machine: Machine) -> Tile:
-    """Of the tiles that the result fills and that registers hold the one that is done first; else the last.
-
-    Tiles run on all cores at once, as many times as it takes. A large tile has more products for each element that it
-    loads: from ``FULL_SPEED`` on loads are hidden, below it time goes with them.
-    """
-    chosen, least = table[-1], inf
+    """The best tile of the table that the result fills, of which there are enough, and which registers hold."""
+    chosen = table[-1]
     for candidate in table:
-        down, along = candidate[:2]
-        padded = down >= 2 * power_of_two(rows) or along >= 2 * power_of_two(columns)
-        if padded or _held(down, along, candidate[3], epilogue) > MOST_HELD:
-            continue
-        turns = -(-batches * -(-rows // down) * -(-columns // along) // machine.cores)
-        cost = turns * down * along / min(FULL_SPEED, down * along / (down + along))
-        if cost < least:
-            chosen, least = candidate, cost
+        tiles = batches * -(-rows // candidate[0]) * -(-columns // candidate[1])
+        padded = candidate[0] >= 2 * power_of_two(rows) or candidate[1] >= 2 * power_of_two(columns)
+        held = _held(candidate[0], candidate[1], candidate[3], epilogue)
+        if tiles >= machine.cores and not padded and held <= MOST_HELD:
+            chosen = candidate
+            break
     return chosen
 
 
@@ -312,16 +303,14 @@ def _loaded_bytes(operand: Value) -> int:
 
 
 def _epilogue_values(body: Body, rows: tuple[Variable, ...], columns: tuple[Variable, ...]) -> int:
-    """Values that stand beside each result: what is loaded for it alone, or stores after the first.
-
-    Whichever are more: what has been loaded is mostly used up when the next is stored.
-    """
-    count = 0
+    """Values that stand beside each result: what is loaded for it alone, and stores after the first."""
+    stores = body.stages[1].stores
+    count = max(0, len(stores) - 1)
     for value in ordered_values(stage_values(body.stages[1])):
         if value.op == LOAD:
             used = axes_read(value)
             count += bool(used & set(rows)) and bool(used & set(columns))
-    return max(count, len(body.stages[1].stores) - 1)
+    return count
 
 
 def _table(half: bool, dtype: DType, precision: Precision) -> tuple[Tile, ...]:

@@ -94,9 +94,71 @@ def test_float32_precision(precision, instruction):
     a, b = (lg.rand(2048, 2048).realize() for _ in range(2))
     lg.set_float32_matmul_precision(precision)
     try:
-        (kernel,) = kernels_of([a @ b], CAPABILITIES[HOPPER])
+        *_, kernel = kernels_of([a @ b], CAPABILITIES[HOPPER])
     finally:
         lg.set_float32_matmul_precision("highest")
     ((binary,),) = compiled([kernel], HOPPER)
     assert instruction in binary.assembly
     assert ("mma" in binary.assembly) == (precision != "highest")
+
+
+def updated(gradient, parameter, mean, square):
+    """What Adam makes of a gradient: more values beside each sum than registers hold at once."""
+    mean = mean * 0.9 + gradient * 0.1
+    square = square * 0.99 + gradient * gradient * 0.01
+    return [gradient, mean, square, parameter - mean / (square.sqrt() + 1e-8)]
+
+
+def test_long_epilogues_run_in_parts_without_spills():
+    a, b = (lg.rand(2048, 2048).to(lg.bfloat16).realize() for _ in range(2))
+    state = [lg.rand(2048, 2048).realize() for _ in range(3)]
+    (kernel,) = kernels_of(updated((a @ b).float(), *state), CAPABILITIES[HOPPER])
+    assert "halves(" in generate(kernel, CAPABILITIES[HOPPER]).text
+    ((binary,),) = compiled([kernel], HOPPER)
+    assert spills(binary) == 0
+
+
+def test_stores_of_tiles_that_overhang_are_vectors():
+    a, b = lg.rand(1024, 256).to(lg.bfloat16).realize(), lg.rand(3000, 256).to(lg.bfloat16).realize()
+    (kernel,) = kernels_of([(a @ b.T).float()], CAPABILITIES[HOPPER])
+    ((binary,),) = compiled([kernel], HOPPER)
+    stores = re.findall(r"\bst\.global\S*", binary.assembly)
+    assert stores
+    assert all(".v4." in store for store in stores)
+
+
+@pytest.mark.parametrize("transposed", [False, True])
+def test_tf32_operands_are_turned_for_warp_groups(transposed):
+    a, b = (lg.rand(2048, 2048).realize() for _ in range(2))
+    lg.set_float32_matmul_precision("high")
+    try:
+        kernels = kernels_of([a @ (b.T if transposed else b)], CAPABILITIES[HOPPER])
+    finally:
+        lg.set_float32_matmul_precision("highest")
+    assert len(kernels) == (1 if transposed else 2)
+    ((binary,),) = compiled(kernels[-1:], HOPPER)
+    assert "wgmma.mma_async" in binary.assembly
+    copies = re.findall(r"cp\.async\.c[ag]\S* .*?(0x[0-9a-f]+)", binary.assembly)
+    assert set(copies) == {"0x10"}, copies
+
+
+def test_tf32_gradients_of_weights_run_on_single_warps():
+    """Neither operand lies along the sum, and windows cannot be turned."""
+    x, g = (lg.rand(32, 64, 28, 28).realize() for _ in range(2))
+    w = lg.rand(64, 64, 3, 3).realize().requires_grad_()
+    lg.set_float32_matmul_precision("high")
+    try:
+        (gradient,) = lg.autograd.grad(lg.nn.functional.conv2d(x, w, padding=1), [w], g)
+    finally:
+        lg.set_float32_matmul_precision("highest")
+    kernels = [k for k in kernels_of([gradient], CAPABILITIES[HOPPER]) if any(map(has_contraction, k.bodies))]
+    ((binary,),) = compiled(kernels, HOPPER)
+    assert re.search(r"mma\.sync\S*tf32", binary.assembly)
+    assert "wgmma" not in binary.assembly
+
+
+def test_doubles_beside_masks_of_bytes():
+    q, k, v = (lg.rand(2, 16, 16, dtype=lg.float64).realize() for _ in range(3))
+    mask = (lg.rand(16, 16) > 0.5).realize()
+    attended = lg.nn.functional.scaled_dot_product_attention(q, k, v, mask)
+    assert all(compiled(kernels_of([attended], CAPABILITIES[HOPPER]), HOPPER))

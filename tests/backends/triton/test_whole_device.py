@@ -46,6 +46,25 @@ def test_the_table(name):
     conformance.run_row(conformance.row_named(name), DEVICE, [float32, int64, bool_])
 
 
+def test_a_long_epilogue_in_parts():
+    """A tile's columns are taken in parts, the last of them masked."""
+    generator = numpy.random.default_rng(0)
+    a, b, *state = (
+        generator.standard_normal(shape).astype(numpy.float32) for shape in ((130, 20), (20, 250), *[(130, 250)] * 4)
+    )
+    x, y, *others = (lg.tensor(array, device=DEVICE) for array in (a, b, *state))
+    gradient = x @ y
+    mean = others[0] * 0.9 + gradient * 0.1
+    square = others[1] ** 2 * 0.99 + gradient * gradient * 0.01
+    results = [gradient, mean, square, others[2] - mean / ((square + 1).sqrt() + others[3].exp())]
+    lg.realize(*results)
+    want = a @ b
+    wanted = [want, state[0] * 0.9 + want * 0.1, state[1] ** 2 * 0.99 + want * want * 0.01]
+    wanted.append(state[2] - wanted[1] / (numpy.sqrt(wanted[2] + 1) + numpy.exp(state[3])))
+    for got, expected in zip(results, wanted, strict=True):
+        numpy.testing.assert_allclose(got.numpy(), expected, rtol=2e-5, atol=2e-5)
+
+
 def training(device, steps=12):
     """A loop over slices of a batch, whose offsets are no multiples of 16; the losses and the last weights."""
     lg.manual_seed(3)

@@ -6,10 +6,12 @@ import pytest
 
 from lazygrad import ops
 from lazygrad.autodiff import vjp
+from lazygrad.ir.dtype import float32
 from lazygrad.ir.node import Node
+from lazygrad.kernel.machine import Machine
 from lazygrad.nn.functional.window_maximum import Sliding, largest_of_windows
 from lazygrad.ops.movement import Padding, Range, Window
-from unit.schedule.interpreted import CPU, GPU, check
+from unit.schedule.interpreted import CPU, GPU, check, schedule_of
 
 
 def kept(x: Node, axes: tuple[int, ...]) -> tuple[int, ...]:
@@ -207,6 +209,18 @@ def test_dear_values_are_stored_once():
 def test_long_reductions_are_split_for_parallel_work():
     made = check(lambda x: ops.sum_(x, (0, 1)), [(512, 512)], tolerance=1e-3)
     assert len(made.kernels) == 2
+
+
+@pytest.mark.parametrize(
+    ("shape", "axes", "kernels"),
+    [((1024, 768), (0,), 2), ((2048, 768), (1,), 1), ((8, 64, 32, 32), (0, 2, 3), 2), ((1024, 20_000), (0,), 1)],
+    ids=["columns", "rows", "channels", "many columns"],
+)
+def test_block_programs_share_columns_in_pieces(shape, axes, kernels):
+    """A program adds up 32 columns side by side, so few columns leave cores idle; rows are programs of their own."""
+    x = ops.placeholder(shape, float32, "numpy")
+    made = schedule_of([ops.sum_(x, axes)], [x], Machine("block", cores=132))
+    assert len(made.kernels) == kernels
 
 
 def test_asking_twice_gives_two_results():
