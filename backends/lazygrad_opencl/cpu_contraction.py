@@ -17,9 +17,13 @@ from __future__ import annotations
 from lazygrad.kernel.axes import point_count
 from lazygrad.kernel.contraction import Form, Operand, analyse
 from lazygrad.kernel.contraction_tiling import Tiling, choose_tiling
+from lazygrad.kernel.winograd import find_windows
+from lazygrad.kernel.winograd_tiling import choose_winograd, choose_winograd_gradient
 from lazygrad_opencl import plain
 from lazygrad_opencl.cpu_contraction_scratch import Scratch
 from lazygrad_opencl.cpu_contraction_text import ContractionText
+from lazygrad_opencl.cpu_winograd import generate_places
+from lazygrad_opencl.cpu_winograd_gradient import generate_taps
 from lazygrad_opencl.skeleton import BodyCode, BodyContext
 from lazygrad_opencl.sum_loops import Step, merged, write_loops
 
@@ -30,6 +34,15 @@ def generate_body(context: BodyContext) -> BodyCode:
     form = analyse(context.body, sizes, context.machine)
     if form is None:
         return plain.generate_body(context)
+    windows = find_windows(form)
+    if windows and windows.sums_places:
+        gradient = choose_winograd_gradient(windows, context.machine)
+        if gradient:
+            return generate_taps(context, windows, gradient)
+    elif windows:
+        places = choose_winograd(windows, context.machine)
+        if places:
+            return generate_places(context, windows, places)
     return _Tiled(context, form, choose_tiling(form, context.machine)).generate()
 
 
