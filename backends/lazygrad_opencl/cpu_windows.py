@@ -96,10 +96,10 @@ class WindowText(ContractionText):
             text.close()
 
     def write_panel(self, transform: Callable[[str, str, str, str], None]) -> None:
-        """A transform of the panel's columns at ``from`` to ``to``, a vector at a time, or one at a time in a last panel
-        that would be read beyond the buffer.
+        """A transform of the panel's columns at ``from`` to ``to``, a vector at a time; one column at a time in a last
+        panel that would be read beyond the buffer.
 
-        ``transform(type, load, store, condition)`` writes it: how an offset is loaded (only on the condition) and stored.
+        ``transform(type, load, store, condition)`` writes it: how an offset is loaded, on what condition, and stored.
         """
         text = self.text
         if self.form.overreaches:
@@ -126,7 +126,7 @@ class WindowText(ContractionText):
         )
 
     def write_product(self, height: int, length: int | str, a_steps: tuple[int, int], b_step: int) -> None:
-        """Sums c0_0, ... of elements of ``a``, which moves by ``a_steps`` for a step and a row, times vectors of ``b``."""
+        """Sums c0_0, ... of elements of ``a``, ``a_steps`` apart for a step and for a row, times vectors of ``b``."""
         text = self.text
         along, row = a_steps
         for r in range(height):
@@ -136,9 +136,8 @@ class WindowText(ContractionText):
         def multiply(step: Step) -> None:
             text.open("{")
             for v in range(self.vectors):
-                text.line(
-                    f"const {self.vector} w{v} = *(__global const {self.vector}*)(b + {step.offset(1, v * self.lanes)});"
-                )
+                at = step.offset(1, v * self.lanes)
+                text.line(f"const {self.vector} w{v} = *(__global const {self.vector}*)(b + {at});")
             for r in range(height):
                 updates = " ".join(f"c{r}_{v} = x * w{v} + c{r}_{v};" for v in range(self.vectors))
                 text.line(f"{{ const {self.type} x = a{r}[{step.offset(0)}]; {updates} }}")

@@ -8,8 +8,8 @@
       panel of columns
         channel                         its 3 x 3 taps from sixteen sums, then the epilogue, a tap at a time
 
-Places beyond the last, where their number is odd, have cotangents of zero. An infinity or NaN among the places makes NaN
-of all taps of its channel.
+Places beyond the last, where their number is odd, have cotangents of zero. An infinity or NaN among the places makes
+NaN of all taps of its channel.
 """
 
 from __future__ import annotations
@@ -146,10 +146,10 @@ class _Taps(WindowText):
     def _finish(self) -> None:
         """The taps of all channels and panels of the task, and their epilogues."""
         form, text, windows = self.form, self.text, self.windows
-        text.open("for (long panel = panel_begin; panel < panel_end; panel++) {")
-        self.digits(form.columns, "panel", "column")
         text.open("for (long channel = 0; channel < channels; channel++) {")
         text.line(f"const long row_{windows.channel.name} = channel_begin + channel;")
+        text.open("for (long panel = panel_begin; panel < panel_end; panel++) {")
+        self.digits(form.columns, "panel", "column")
         text.line(f"{self.vector} tile[{TAPS * TAPS * self.vectors}];")
         text.open(f"for (long v = 0; v < {self.vectors}; v++) {{")
         text.line(

@@ -11,6 +11,7 @@ panel once; so each cut of the columns transforms patches again, and each cut of
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
 
 from lazygrad.kernel.axes import point_count
 from lazygrad.kernel.contraction_tiling import OTHER_REGISTERS, TASKS_PER_CORE, choose_tiling
@@ -28,19 +29,20 @@ RESULT_COST = 80.0
 TAPS_SHARE = 2
 # What a task's patches may take, likewise.
 PATCHES_SHARE = 4
-# What sums over tiles may take of the second-level cache, where they wait for the next block of tiles.
-SUMS_SHARE = 3 / 4
 # Winograd's form must save this part of the time at least: its counts are rougher, and it rounds a little differently.
 LEAST_SAVING = 0.15
-# Likewise, of a gradient by taps: the cotangents of a tile for one vector of columns (4 loads, 12 additions, 16 stores),
-# and the gradients of a channel's taps for one vector of columns (16 loads, 50 additions, 9 stores).
-COTANGENT_COST = 60.0
+# Likewise, of a gradient by taps: the cotangents of a tile for one vector of columns (4 loads, 12 additions, 16
+# stores), and the gradients of a channel's taps for one vector of columns (16 loads, 50 additions, 9 stores).
+COTANGENT_COST = 110.0
 TAPS_GRADIENT_COST = 100.0
-# Tiles whose products are added up in registers before they go to memory: a load and a store of each sum in so many
-# multiply-adds.
-SUMMED_TILES = 96
-# Work of two, an addition, that goes to the second-level cache and back.
+# Tiles whose products are added up in registers before they go to memory: as many as keep operands in the caches.
+SUMMED_TILES = 64
+# A vector of sums that is taken up and put back, and what it costs where a task's sums are more than this part of the
+# second-level cache; they should not be more than so many of it.
 PARTIAL_COST = 4.0
+NEAR_SUMS = 3 / 4
+FAR_PARTIAL_COST = 8.0
+MOST_SUMS = 4
 # The last tasks leave cores idle: this part of a task's time for each core.
 UNEVENNESS = 0.1
 
@@ -149,29 +151,37 @@ def _best_gradient_cut(windows: WindowForm, machine: Machine) -> GradientTiling:
     tile_rows = max(1, min((machine.vector_registers - OTHER_REGISTERS) // vectors, channels))
     blocks = -(-windows.tile_count // SUMMED_TILES)
     block_tiles = -(-windows.tile_count // blocks)
-    most = machine.cores * TASKS_PER_CORE
-    sums = int(SUMS_SHARE * machine.level2_cache) // (PRODUCTS * form.lane.extent * form.dtype.itemsize)
     best: GradientTiling | None = None
-    for task_panels in range(1, form.panel_count + 1):
-        longest = max(lanes, sums // task_panels)
-        for channel_parts in range(-(-channels // longest), max(-(-channels // longest), most) + 1):
-            task_channels = min(channels, -(-channels // (channel_parts * lanes)) * lanes)
+    for task_panels in _even_cuts(form.panel_count):
+        for channel_vectors in _even_cuts(-(-channels // lanes)):
+            task_channels = min(channels, channel_vectors * lanes)
             tasks = batches * -(-channels // task_channels) * -(-form.panel_count // task_panels)
             task = _gradient_task_cost(windows, tile_rows, task_channels, task_panels, block_tiles, machine)
             cost = elapsed(tasks, task, machine)
             if best is None or cost < best.cost:
-                best = GradientTiling(tile_rows, task_channels, task_panels, block_tiles, 2 * most, cost)
+                groups = 2 * machine.cores * TASKS_PER_CORE
+                best = GradientTiling(tile_rows, task_channels, task_panels, block_tiles, groups, cost)
     assert best is not None
     return best
+
+
+def _even_cuts(count: int) -> list[int]:
+    """The sizes of the parts when ``count`` is cut evenly into one part, two, and so on."""
+    return list(dict.fromkeys(-(-count // parts) for parts in range(1, count + 1)))
 
 
 def _gradient_task_cost(
     windows: WindowForm, tile_rows: int, channels: int, panels: int, block_tiles: int, machine: Machine
 ) -> float:
-    lanes = machine.lanes(windows.form.dtype.itemsize)
+    itemsize = windows.form.dtype.itemsize
+    lanes = machine.lanes(itemsize)
     columns = panels * windows.form.lane.extent // lanes
     tiles = windows.tile_count
     sums = -(-channels // tile_rows) * tile_rows * columns * PRODUCTS
-    products = float(sums * tiles) + sums * -(-tiles // block_tiles) * PARTIAL_COST
+    caches = sums * lanes * itemsize / machine.level2_cache
+    if caches > MOST_SUMS:
+        return inf
+    partial = PARTIAL_COST if caches <= NEAR_SUMS else FAR_PARTIAL_COST
+    products = sums * (tiles + partial * -(-tiles // block_tiles))
     transforms = tiles * (-(-channels // lanes) * PATCH_COST + columns * COTANGENT_COST)
     return products + transforms + channels * columns * TAPS_GRADIENT_COST
