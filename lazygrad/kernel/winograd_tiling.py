@@ -21,7 +21,7 @@ from lazygrad.kernel.winograd import PRODUCTS, WindowForm
 # Measured beside the multiply-adds of the same kernels: a patch of one vector of channels (16 loads, 32 additions, 16
 # stores), the taps of a channel for one vector of columns (9 loads, 16 stores), the results of a tile for one vector of
 # columns (16 loads, 24 additions, 4 stores).
-PATCH_COST = 146.0
+PATCH_COST = 110.0
 TAPS_COST = 110.0
 RESULT_COST = 80.0
 # What the taps of all panels may take, in second-level caches: each register tile walks through them in order, so that
@@ -29,12 +29,17 @@ RESULT_COST = 80.0
 TAPS_SHARE = 2
 # What a task's patches may take, likewise.
 PATCHES_SHARE = 4
+# Of sums as they stand: a register tile's beginning and end, and each step of a tile's rows or a vector of columns that
+# is packed.
+TILE_COST = 60.0
+PACKED_ROWS_COST = 8.0
+PACKED_COLUMNS_COST = 4.0
 # Winograd's form must save this part of the time at least: its counts are rougher, and it rounds a little differently.
-LEAST_SAVING = 0.15
+LEAST_SAVING = 0.1
 # Likewise, of a gradient by taps: the cotangents of a tile for one vector of columns (4 loads, 12 additions, 16
 # stores), and the gradients of a channel's taps for one vector of columns (16 loads, 50 additions, 9 stores).
-COTANGENT_COST = 110.0
-TAPS_GRADIENT_COST = 100.0
+COTANGENT_COST = 80.0
+TAPS_GRADIENT_COST = 180.0
 # Tiles whose products are added up in registers before they go to memory: as many as keep operands in the caches.
 SUMMED_TILES = 64
 # A vector of sums that is taken up and put back, and what it costs where a task's sums are more than this part of the
@@ -77,32 +82,34 @@ class GradientTiling:
     cost: float
 
 
-def choose_winograd(windows: WindowForm, machine: Machine, always: bool = False) -> WinogradTiling | None:
-    """The best cut; None if sums as they stand are about as fast, unless ``always``."""
+def choose_winograd(windows: WindowForm, machine: Machine) -> WinogradTiling | None:
+    """The best cut of a form that computes places; None if sums as they stand are about as fast."""
     tiling = _best_cut(windows, machine)
-    if always or tiling.cost <= (1 - LEAST_SAVING) * direct_cost(windows, machine):
-        return tiling
-    return None
+    return tiling if tiling.cost <= (1 - LEAST_SAVING) * _direct_cost(windows, machine) else None
 
 
-def choose_winograd_gradient(windows: WindowForm, machine: Machine, always: bool = False) -> GradientTiling | None:
-    """The best cut of a form that sums over places; None if sums as they stand are about as fast, unless ``always``."""
+def choose_winograd_gradient(windows: WindowForm, machine: Machine) -> GradientTiling | None:
+    """The best cut of a form that sums over places; None if sums as they stand are about as fast."""
     tiling = _best_gradient_cut(windows, machine)
-    if always or tiling.cost <= (1 - LEAST_SAVING) * direct_cost(windows, machine):
-        return tiling
-    return None
+    return tiling if tiling.cost <= (1 - LEAST_SAVING) * _direct_cost(windows, machine) else None
 
 
-def direct_cost(windows: WindowForm, machine: Machine) -> float:
+def _direct_cost(windows: WindowForm, machine: Machine) -> float:
     """Of sums as they stand."""
     form = windows.form
     tiling = choose_tiling(form, machine)
     row_parts, panel_parts = -(-form.row_count // tiling.task_rows), -(-form.panel_count // tiling.task_panels)
-    task = float(tiling.task_rows * tiling.task_panels * tiling.vectors * form.sum_length)
-    return elapsed(point_count(form.batch) * row_parts * panel_parts, task, machine)
+    row_tiles = tiling.task_rows // tiling.tile_rows
+    tile = tiling.tile_rows * tiling.vectors * form.sum_length + TILE_COST
+    task = float(row_tiles * tiling.task_panels * tile)
+    if tiling.packs_rows:
+        task += row_tiles * form.sum_length * PACKED_ROWS_COST
+    if tiling.packs_columns:
+        task += tiling.task_panels * tiling.vectors * form.sum_length * PACKED_COLUMNS_COST
+    return _elapsed(point_count(form.batch) * row_parts * panel_parts, task, machine)
 
 
-def elapsed(tasks: int, cost: float, machine: Machine) -> float:
+def _elapsed(tasks: int, cost: float, machine: Machine) -> float:
     """Of all cores together, until the last task is done."""
     rounds = -(-tasks // machine.cores)
     return (rounds + UNEVENNESS) * machine.cores * cost
@@ -127,7 +134,7 @@ def _best_cut(windows: WindowForm, machine: Machine) -> WinogradTiling:
         for tile_parts in range(fewest, min(row_tiles, max(fewest + machine.cores, -(-most // panel_parts))) + 1):
             task_tiles = -(-row_tiles // tile_parts) * tile_rows
             tasks = batches * -(-tiles // task_tiles) * -(-form.panel_count // task_panels)
-            cost = elapsed(tasks, _task_cost(windows, task_tiles, task_panels, machine), machine)
+            cost = _elapsed(tasks, _task_cost(windows, task_tiles, task_panels, machine), machine)
             if best is None or cost < best.cost:
                 best = WinogradTiling(tile_rows, task_tiles, task_panels, tiles_first, 2 * most, cost)
     assert best is not None
@@ -157,7 +164,7 @@ def _best_gradient_cut(windows: WindowForm, machine: Machine) -> GradientTiling:
             task_channels = min(channels, channel_vectors * lanes)
             tasks = batches * -(-channels // task_channels) * -(-form.panel_count // task_panels)
             task = _gradient_task_cost(windows, tile_rows, task_channels, task_panels, block_tiles, machine)
-            cost = elapsed(tasks, task, machine)
+            cost = _elapsed(tasks, task, machine)
             if best is None or cost < best.cost:
                 groups = 2 * machine.cores * TASKS_PER_CORE
                 best = GradientTiling(tile_rows, task_channels, task_panels, block_tiles, groups, cost)
