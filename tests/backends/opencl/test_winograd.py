@@ -48,7 +48,7 @@ def text_of(kernel):
     return generate(kernel, capabilities("cpu")).text
 
 
-@pytest.mark.parametrize(("shape", "flipped"), zip(SHAPES, [False, True, False, True, True], strict=True))
+@pytest.mark.parametrize(("shape", "flipped"), list(zip(SHAPES, [False, True, False, True, True], strict=True)))
 def test_convolutions(launcher, shape, flipped):
     kernel = convolution(*shape, flipped=flipped)
     assert "tiles of 2 x 2 places x" in text_of(kernel)
