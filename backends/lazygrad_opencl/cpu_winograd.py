@@ -1,12 +1,13 @@
 """Convolutions by Winograd's F(2x2, 3x3) on processors: places are computed, taps and channels are summed over.
 
     task (batch, tiles, panels)
-      tile                              its patch of 4 x 4 is transformed, a vector of channels at a time
-      panel of columns                  two vectors wide
-        channel                         its 3 x 3 taps are transformed
-        register tile                   six tiles of places
+      panel of columns                  two vectors wide: the 3 x 3 taps of each channel are transformed
+      register tile                     six tiles of places: their patches of 4 x 4 are transformed
+        panel of columns
           product                       sixteen sums over channels, to scratch memory: loads and multiply-adds only
           tile                          its 2 x 2 results from these, then the epilogue, a place at a time
+
+or, where the taps of all panels do not fit the caches, first the patches of all tiles, then panel by panel.
 
 Where there is an odd number of places, the last patch reads its last row or column twice, and what comes of it is not
 stored: it enters only results beyond the last. Each result is a sum of differences of sixteen products, so an infinity
@@ -74,23 +75,19 @@ class _Places(WindowText):
         self.digits(form.batch, f"task / {panel_parts * tile_parts}", "batch")
         self.pointer("rows", form.rows_operand, form.batch, "batch")
         self.pointer("columns", form.columns_operand, form.batch, "batch")
-        panels = "for (long panel = panel_begin; panel < panel_end; panel++) {"
         register_tiles = f"for (long first = tile_begin; first < tile_end; first += {tiling.tile_rows}) {{"
         if tiling.tiles_first:
-            text.open(panels)
-            self.digits(form.columns, "panel", "column")
+            self._open_panels()
             self._transform_taps()
             text.close()
             text.open(register_tiles)
             self._transform_patches()
-            text.open(panels)
-            self.digits(form.columns, "panel", "column")
+            self._open_panels()
         else:
             text.open(register_tiles)
             self._transform_patches()
             text.close()
-            text.open(panels)
-            self.digits(form.columns, "panel", "column")
+            self._open_panels()
             self._transform_taps()
             text.open(register_tiles)
         self._multiply()
@@ -98,6 +95,10 @@ class _Places(WindowText):
         for _ in range(3):
             text.close()
         return BodyCode(tuple(text.lines), groups, (), scratch * groups)
+
+    def _open_panels(self) -> None:
+        self.text.open("for (long panel = panel_begin; panel < panel_end; panel++) {")
+        self.digits(self.form.columns, "panel", "column")
 
     def _patches(self) -> str:
         """Where the patches of a register tile are."""
