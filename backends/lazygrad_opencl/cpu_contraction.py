@@ -14,19 +14,18 @@ whose elements lie far apart along the sum is copied, a block at a time, into th
 
 from __future__ import annotations
 
-from lazygrad.ir.index import Variable
 from lazygrad.kernel.axes import point_count
-from lazygrad.kernel.contraction import Form, Operand, analyse, with_panels
+from lazygrad.kernel.contraction import Form, Operand, analyse
 from lazygrad.kernel.contraction_tiling import Tiling, choose_tiling
-from lazygrad.kernel.emit import Operand as Emitted
-from lazygrad.kernel.kernel import Store
-from lazygrad.kernel.machine import MOST_LANES
+from lazygrad.kernel.winograd import find_windows
+from lazygrad.kernel.winograd_tiling import choose_winograd, choose_winograd_gradient
 from lazygrad_opencl import plain
 from lazygrad_opencl.cpu_contraction_scratch import Scratch
-from lazygrad_opencl.emitter import OpenCLEmitter
+from lazygrad_opencl.cpu_contraction_text import ContractionText
+from lazygrad_opencl.cpu_winograd import generate_places
+from lazygrad_opencl.cpu_winograd_gradient import generate_taps
 from lazygrad_opencl.skeleton import BodyCode, BodyContext
-from lazygrad_opencl.sum_loops import Step, Text, merged, write_loops
-from lazygrad_opencl.types import memory_type
+from lazygrad_opencl.sum_loops import Step, merged, write_loops
 
 
 def generate_body(context: BodyContext) -> BodyCode:
@@ -35,20 +34,24 @@ def generate_body(context: BodyContext) -> BodyCode:
     form = analyse(context.body, sizes, context.machine)
     if form is None:
         return plain.generate_body(context)
+    windows = find_windows(form)
+    if windows and windows.sums_places:
+        gradient = choose_winograd_gradient(windows, context.machine)
+        if gradient:
+            return generate_taps(context, windows, gradient)
+    elif windows:
+        places = choose_winograd(windows, context.machine)
+        if places:
+            return generate_places(context, windows, places)
     return _Tiled(context, form, choose_tiling(form, context.machine)).generate()
 
 
-class _Tiled:
+class _Tiled(ContractionText):
     """One contraction's text."""
 
     def __init__(self, context: BodyContext, form: Form, tiling: Tiling) -> None:
-        self.context = context
-        self.form = form
+        super().__init__(context, form)
         self.tiling = tiling
-        self.type = memory_type(form.dtype)
-        self.vector = f"{self.type}{tiling.lanes}"
-        self.unaligned = f"unaligned_{self.vector}"
-        self.text = Text()
         self.blocked = tiling.block_axis > 0 or tiling.block_extent < (form.summed[0].extent if form.summed else 1)
         self.inner = form.summed[tiling.block_axis :]  # the axes of one block
         self.scratch = Scratch.of(form, tiling, self.blocked)
@@ -71,12 +74,12 @@ class _Tiled:
         text.line(f"const long last_task = (group + 1) * {tasks}L / {groups};")
         text.open(f"for (long task = group * {tasks}L / {groups}; task < last_task; task++) {{")
         text.line(f"const long panel_begin = task % {panel_parts} * {tiling.task_panels};")
-        self._minimum("panel_end", f"panel_begin + {tiling.task_panels}", form.panel_count)
+        self.minimum("panel_end", f"panel_begin + {tiling.task_panels}", form.panel_count)
         text.line(f"const long row_begin = task / {panel_parts} % {row_parts} * {tiling.task_rows};")
-        self._minimum("row_end", f"row_begin + {tiling.task_rows}", form.row_count)
-        self._digits(form.batch, f"task / {panel_parts * row_parts}", "batch")
-        self._pointer("rows", form.rows_operand, form.batch, "batch")
-        self._pointer("columns", form.columns_operand, form.batch, "batch")
+        self.minimum("row_end", f"row_begin + {tiling.task_rows}", form.row_count)
+        self.digits(form.batch, f"task / {panel_parts * row_parts}", "batch")
+        self.pointer("rows", form.rows_operand, form.batch, "batch")
+        self.pointer("columns", form.columns_operand, form.batch, "batch")
         self._row_offsets()
         loops = self._block_loops()
         if tiling.packs_columns:
@@ -97,7 +100,7 @@ class _Tiled:
         if tiling.rows_first:
             text.open(rows)
         text.open("for (long panel = panel_begin; panel < panel_end; panel++) {")
-        self._digits(form.columns, "panel", "column")
+        self.digits(form.columns, "panel", "column")
         if tiling.packs_columns:
             text.line(f"__global const {self.type}* const b = {self._packed_panel()};")
         else:
@@ -105,41 +108,10 @@ class _Tiled:
         if not tiling.rows_first:
             text.open(rows)
 
-    def _minimum(self, name: str, text: str, limit: int | str) -> None:
-        self.text.line(f"const long {name} = {text} < {limit} ? {text} : {limit};")
-
-    def _digits(self, axes: tuple[Variable, ...], flat: str, prefix: str) -> None:
-        """Declares ``prefix_name`` for the digit of each axis in a flat number."""
-        step = 1
-        for position, axis in reversed(list(enumerate(axes))):
-            if axis.extent > 1:
-                text = f"({flat}) / {step}" if step > 1 else f"{flat}"
-                if position:
-                    text = f"({text}) % {axis.extent}"
-                self.text.line(f"const long {prefix}_{axis.name} = {text};")
-            step *= axis.extent
-
-    def _offset(self, operand: Operand, axes: tuple[Variable, ...], prefix: str) -> str:
-        parts = [
-            f"{prefix}_{axis.name} * {operand.stride(axis)}L"
-            for axis in axes
-            if axis.extent > 1 and operand.stride(axis)
-        ]
-        return " + ".join(parts)
-
-    def _pointer(
-        self, name: str, operand: Operand, axes: tuple[Variable, ...], prefix: str, base: str = "", more: str = ""
-    ) -> None:
-        start = base or (
-            f"b{operand.access.buffer} + {operand.start}" if operand.start else f"b{operand.access.buffer}"
-        )
-        parts = [part for part in (start, self._offset(operand, axes, prefix), more) if part]
-        self.text.line(f"__global const {self.type}* const {name} = {' + '.join(parts)};")
-
     def _column_pointer(self) -> None:
         """``b``: where the panel's block begins."""
         operand = self.form.columns_operand
-        self._pointer("b", operand, self.form.columns, "column", "columns", self._block_offset(operand))
+        self.pointer("b", operand, self.form.columns, "column", "columns", self._block_offset(operand))
 
     def _row_offsets(self) -> None:
         """Where each row of the task begins; rows beyond the last, which a tile computes too, are the last again."""
@@ -147,9 +119,9 @@ class _Tiled:
         rows, tile_rows = form.row_count, self.tiling.tile_rows
         end = f"row_begin + {self.tiling.task_rows}" if form.row_count % tile_rows else "row_end"
         text.open(f"for (long row = row_begin; row < {end}; row++) {{")
-        self._minimum("kept", "row", rows - 1)
-        self._digits(form.rows, "kept", "row")
-        offset = self._offset(form.rows_operand, form.rows, "row")
+        self.minimum("kept", "row", rows - 1)
+        self.digits(form.rows, "kept", "row")
+        offset = self.offset(form.rows_operand, form.rows, "row")
         text.line(f"row_offsets[row - row_begin] = {offset or '0'};")
         text.close()
 
@@ -167,7 +139,7 @@ class _Tiled:
         name, extent = f"block_{axis.name}", tiling.block_extent
         text.open(f"for (long {name} = 0; {name} < {axis.extent}; {name} += {extent}) {{")
         if axis.extent % extent:
-            self._minimum("block_steps", str(extent), f"({axis.extent} - {name})")
+            self.minimum("block_steps", str(extent), f"({axis.extent} - {name})")
         first = [f"block_{each.name} == 0" for each in (*outer, axis)]
         last = [f"block_{each.name} == {each.extent - 1}" for each in outer] + [f"{name} + {extent} >= {axis.extent}"]
         text.line(f"const long first_block = {' && '.join(first)};")
@@ -177,7 +149,7 @@ class _Tiled:
     def _block_offset(self, operand: Operand) -> str:
         if not self.blocked:
             return ""
-        return self._offset(operand, self.form.summed[: self.tiling.block_axis + 1], "block")
+        return self.offset(operand, self.form.summed[: self.tiling.block_axis + 1], "block")
 
     def _block_size(self, side: int) -> int:
         """Elements of a packed block that is ``side`` rows or columns wide."""
@@ -202,7 +174,7 @@ class _Tiled:
     def _pack_columns(self) -> None:
         form, tiling, text = self.form, self.tiling, self.text
         text.open("for (long panel = panel_begin; panel < panel_end; panel++) {")
-        self._digits(form.columns, "panel", "column")
+        self.digits(form.columns, "panel", "column")
         self._column_pointer()
         text.line(f"__global {self.type}* const packed = {self._packed_panel()};")
         walks = merged(
@@ -221,7 +193,7 @@ class _Tiled:
             text.close()
 
         if form.overreaches:
-            self._valid()
+            self.valid()
             text.open(f"if (valid < {tiling.width}) {{")
             write_loops(text, walks, copy_valid)
             text.close()
@@ -231,17 +203,11 @@ class _Tiled:
             text.close()
         text.close()
 
-    def _valid(self) -> None:
-        """Declares how many columns of the panel there are."""
-        form, width = self.form, self.tiling.width
-        panel = f"column_{form.panel.name}" if form.panel.extent > 1 else "0"
-        self._minimum("valid", str(width), f"({form.vector_extent} - {panel} * {width})")
-
     def _group_loop(self) -> None:
         """Opens the loop over groups of rows."""
         tiling, text = self.tiling, self.text
         text.open(f"for (long group_begin = row_begin; group_begin < row_end; group_begin += {tiling.group_rows}) {{")
-        self._minimum("group_end", f"group_begin + {tiling.group_rows}", "row_end")
+        self.minimum("group_end", f"group_begin + {tiling.group_rows}", "row_end")
 
     def _row_base(self) -> str:
         """Where the block of a row begins, but for the row's own offset."""
@@ -321,7 +287,7 @@ class _Tiled:
                 text.line(f"partial[{r * tiling.vectors + v}] = c{r}_{v};")
             text.close()
             text.open("else {")
-        self._epilogue(accumulators)
+        self._finish(accumulators)
         if self.blocked:
             text.close()
 
@@ -350,41 +316,13 @@ class _Tiled:
 
     # ---- epilogue
 
-    def _epilogue(self, accumulators: list[tuple[int, int]]) -> None:
-        """A row at a time, in the widest vectors there are: operations on two registers hide each other's latency."""
+    def _finish(self, accumulators: list[tuple[int, int]]) -> None:
+        """The epilogue, a row at a time."""
         tiling, form, text = self.tiling, self.form, self.text
-        wide = min(MOST_LANES, tiling.width)
         text.line(f"{self.vector} tile[{len(accumulators)}];")
         text.line(" ".join(f"tile[{r * tiling.vectors + v}] = c{r}_{v};" for r, v in accumulators))
-        self._minimum("tile_rows", f"{form.row_count} - row", tiling.tile_rows)
+        self.minimum("tile_rows", f"{form.row_count} - row", tiling.tile_rows)
         text.open("for (long r = 0; r < tile_rows; r++) {")
-        self._digits(form.rows, "(row + r)", "row")
-        if form.vector_extent % tiling.width:
-            self._valid()
-            text.open(f"if (valid < {tiling.width}) {{")
-            text.open("for (long lane = 0; lane < valid; lane++) {")
-            self._stores(1, f"((const {self.type}*)tile)[r * {tiling.width} + lane]")
-            text.close()
-            text.close()
-            text.open("else {")
-        text.open(f"for (long lane = 0; lane < {tiling.width}; lane += {wide}) {{")
-        self._stores(wide, f"((const {self.type}{wide}*)tile)[(r * {tiling.width} + lane) / {wide}]")
+        self.digits(form.rows, "(row + r)", "row")
+        self.epilogue("r")
         text.close()
-        if form.vector_extent % tiling.width:
-            text.close()
-        text.close()
-
-    def _stores(self, lanes: int, accumulator: str) -> None:
-        emitter = OpenCLEmitter(self.context, lanes)
-        form = self.form
-        for prefix, axes in (("batch", form.batch), ("row", form.rows), ("column", form.columns)):
-            for axis in axes:
-                if axis.extent > 1:
-                    emitter.bind(axis, f"{prefix}_{axis.name}")
-        emitter.bind(form.lane, "lane", wide=True)
-        emitter.reduced[0] = Emitted(accumulator, form.dtype, lanes > 1, 0)
-        stores: tuple[Store, ...] = with_panels(form).stages[1].stores
-        for store in stores:
-            emitter.store(store)
-        for line in emitter.finish():
-            self.text.line(line)

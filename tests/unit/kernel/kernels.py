@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from math import prod
+
 from lazygrad.ir.dtype import DType, float32, int64
 from lazygrad.ir.index import Bound, Index, Variable, variable
-from lazygrad.ir.value import ARGUMENT, LOAD, REDUCED, Value, apply, leaf
+from lazygrad.ir.value import ARGUMENT, LOAD, REDUCED, Value, apply, leaf, where
 from lazygrad.kernel.kernel import (
     Access,
     Body,
@@ -68,6 +70,73 @@ def matmul(rows: int, columns: int, depth: int) -> Kernel:
         BufferDeclaration(float32, rows * columns, written=True),
     )  # fmt: skip
     return Kernel("matmul", (Body((i, k), (Stage((j,), (summed,)), Stage((), (), (store,)))),), buffers)
+
+
+def convolution(
+    images: int,
+    places: tuple[int, int],
+    channels: int,
+    columns: int,
+    taps: int = 3,
+    step: int = 1,
+    flipped: bool = False,
+    dtype: DType = float32,
+) -> Kernel:
+    """b3[n, y, x, o] = max(b2[n, y, x, o] + sum over i, j, c of b0[n, y + i, x + j, c] * b1[i, j, c, o], 0).
+
+    Places are ``step`` apart in b0; ``flipped`` counts taps backwards, as the gradient of a convolution by its input.
+    """
+    down, across = ((place - 1) * step + taps for place in places)
+    n, y, x, o = (variable(f"i{k}", extent) for k, extent in enumerate((images, *places, columns)))
+    i, j, c = (variable(f"j{k}", extent) for k, extent in enumerate((taps, taps, channels)))
+    at_i, at_j = (i * -1 + (taps - 1), j * -1 + (taps - 1)) if flipped else (i, j)
+    source = ((n * down + y * step + at_i) * across + x * step + at_j) * channels + c
+    summed = Contraction(load(0, source, dtype), load(1, ((i * taps + j) * channels + c) * columns + o, dtype), dtype)
+    target = ((n * places[0] + y) * places[1] + x) * columns + o
+    added = reduced(0, dtype) + load(2, target, dtype)
+    sizes = (images * down * across * channels, taps * taps * channels * columns, images * prod(places) * columns)
+    return Kernel(
+        "convolution",
+        (
+            Body(
+                _axes("i", images, *places, columns),
+                (
+                    Stage(_axes("j", taps, taps, channels), (summed,)),
+                    Stage((), (), (Store(Access(3, target), where(added < 0.0, 0.0, added)),)),
+                ),
+            ),
+        ),
+        (*(BufferDeclaration(dtype, size) for size in sizes), BufferDeclaration(dtype, sizes[2], written=True)),
+    )
+
+
+def convolution_by_weight(images: int, places: tuple[int, int], channels: int, columns: int) -> Kernel:
+    """b2[i, j, c, o] = sum over n, y, x of b0[n, y + i, x + j, c] * b1[n, y, x, o], for nine taps i, j."""
+    down, across = places[0] + 2, places[1] + 2
+    i, j, c, o = (variable(f"i{k}", extent) for k, extent in enumerate((3, 3, channels, columns)))
+    n, y, x = (variable(f"j{k}", extent) for k, extent in enumerate((images, *places)))
+    source = ((n * down + y + i) * across + x + j) * channels + c
+    cotangent = ((n * places[0] + y) * places[1] + x) * columns + o
+    summed = Contraction(load(0, source), load(1, cotangent), float32)
+    target = ((i * 3 + j) * channels + c) * columns + o
+    sizes = (images * down * across * channels, images * prod(places) * columns, 9 * channels * columns)
+    return Kernel(
+        "by_weight",
+        (
+            Body(
+                _axes("i", 3, 3, channels, columns),
+                (
+                    Stage(_axes("j", images, *places), (summed,)),
+                    Stage((), (), (Store(Access(2, target), reduced(0)),)),
+                ),
+            ),
+        ),
+        (*(BufferDeclaration(float32, size) for size in sizes[:2]), BufferDeclaration(float32, sizes[2], written=True)),
+    )
+
+
+def _axes(letter: str, *extents: int) -> tuple[Variable, ...]:
+    return tuple(Variable(f"{letter}{number}", extent) for number, extent in enumerate(extents))
 
 
 def padded_convolution(size: int = 8, taps: int = 3) -> Kernel:

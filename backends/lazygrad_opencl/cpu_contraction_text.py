@@ -1,0 +1,106 @@
+"""What the forms of a contraction on processors write alike: digits of axes, pointers, and the epilogue of a row.
+
+In: the body's context and its ``Form``. Out: lines in ``text``. Axes are named by what they belong to: ``batch_i0``,
+``row_i1``, ``column_i2``; ``lane`` is the column inside a panel, of which there are ``valid`` in the last.
+"""
+
+from __future__ import annotations
+
+from lazygrad.ir.index import Variable
+from lazygrad.kernel.contraction import Form, Operand, with_panels
+from lazygrad.kernel.emit import Operand as Emitted
+from lazygrad.kernel.machine import MOST_LANES
+from lazygrad_opencl.emitter import OpenCLEmitter
+from lazygrad_opencl.skeleton import BodyContext
+from lazygrad_opencl.sum_loops import Text
+from lazygrad_opencl.types import memory_type
+
+
+class ContractionText:
+    """One contraction's text, and the statements that every form of it needs."""
+
+    def __init__(self, context: BodyContext, form: Form) -> None:
+        self.context = context
+        self.form = form
+        self.text = Text()
+        self.lanes = context.machine.lanes(form.dtype.itemsize)
+        self.width = form.lane.extent
+        self.vectors = self.width // self.lanes
+        self.type = memory_type(form.dtype)
+        self.vector = f"{self.type}{self.lanes}"
+        self.unaligned = f"unaligned_{self.vector}"
+
+    def minimum(self, name: str, text: str, limit: int | str) -> None:
+        """Declares ``name``, the smaller of the two."""
+        self.text.line(f"const long {name} = {text} < {limit} ? {text} : {limit};")
+
+    def digits(self, axes: tuple[Variable, ...], flat: str, prefix: str) -> None:
+        """Declares ``prefix_name`` for the digit of each axis in a flat number."""
+        step = 1
+        for position, axis in reversed(list(enumerate(axes))):
+            if axis.extent > 1:
+                text = f"({flat}) / {step}" if step > 1 else f"{flat}"
+                if position:
+                    text = f"({text}) % {axis.extent}"
+                self.text.line(f"const long {prefix}_{axis.name} = {text};")
+            step *= axis.extent
+
+    def offset(self, operand: Operand, axes: tuple[Variable, ...], prefix: str) -> str:
+        """How far the digits of these axes move the operand; nothing where they do not."""
+        parts = [
+            f"{prefix}_{axis.name} * {operand.stride(axis)}L"
+            for axis in axes
+            if axis.extent > 1 and operand.stride(axis)
+        ]
+        return " + ".join(parts)
+
+    def pointer(
+        self, name: str, operand: Operand, axes: tuple[Variable, ...], prefix: str, base: str = "", more: str = ""
+    ) -> None:
+        """Declares a pointer to the operand's elements at these digits, from ``base`` or the buffer's beginning."""
+        start = base or (
+            f"b{operand.access.buffer} + {operand.start}" if operand.start else f"b{operand.access.buffer}"
+        )
+        parts = [part for part in (start, self.offset(operand, axes, prefix), more) if part]
+        self.text.line(f"__global const {self.type}* const {name} = {' + '.join(parts)};")
+
+    def valid(self) -> None:
+        """Declares how many columns of the panel there are."""
+        form, width = self.form, self.width
+        panel = f"column_{form.panel.name}" if form.panel.extent > 1 else "0"
+        self.minimum("valid", str(width), f"({form.vector_extent} - {panel} * {width})")
+
+    def epilogue(self, row: str) -> None:
+        """The stores of one row of a panel, whose sums are row number ``row`` of the array ``tile``.
+
+        In the widest vectors there are: operations on two registers hide each other's latency.
+        """
+        form, text = self.form, self.text
+        wide = min(MOST_LANES, self.width)
+        if form.vector_extent % self.width:
+            self.valid()
+            text.open(f"if (valid < {self.width}) {{")
+            text.open("for (long lane = 0; lane < valid; lane++) {")
+            self._stores(1, f"((const {self.type}*)tile)[{row} * {self.width} + lane]")
+            text.close()
+            text.close()
+            text.open("else {")
+        text.open(f"for (long lane = 0; lane < {self.width}; lane += {wide}) {{")
+        self._stores(wide, f"((const {self.type}{wide}*)tile)[({row} * {self.width} + lane) / {wide}]")
+        text.close()
+        if form.vector_extent % self.width:
+            text.close()
+
+    def _stores(self, lanes: int, accumulator: str) -> None:
+        emitter = OpenCLEmitter(self.context, lanes)
+        form = self.form
+        for prefix, axes in (("batch", form.batch), ("row", form.rows), ("column", form.columns)):
+            for axis in axes:
+                if axis.extent > 1:
+                    emitter.bind(axis, f"{prefix}_{axis.name}")
+        emitter.bind(form.lane, "lane", wide=True)
+        emitter.reduced[0] = Emitted(accumulator, form.dtype, lanes > 1, 0)
+        for store in with_panels(form).stages[1].stores:
+            emitter.store(store)
+        for line in emitter.finish():
+            self.text.line(line)

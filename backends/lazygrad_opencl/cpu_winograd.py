@@ -1,0 +1,187 @@
+"""Convolutions by Winograd's F(2x2, 3x3) on processors: places are computed, taps and channels are summed over.
+
+    task (batch, tiles, panels)
+      panel of columns                  two vectors wide: the 3 x 3 taps of each channel are transformed
+      register tile                     six tiles of places: their patches of 4 x 4 are transformed
+        panel of columns
+          product                       sixteen sums over channels, to scratch memory: loads and multiply-adds only
+          tile                          its 2 x 2 results from these, then the epilogue, a place at a time
+
+or, where the taps of all panels do not fit the caches, first the patches of all tiles, then panel by panel.
+
+Where there is an odd number of places, the last patch reads its last row or column twice, and what comes of it is not
+stored: it enters only results beyond the last. Each result is a sum of differences of sixteen products, so an infinity
+or NaN in a patch makes NaN of its whole tile.
+"""
+
+from __future__ import annotations
+
+from lazygrad.kernel.axes import point_count
+from lazygrad.kernel.winograd import (
+    PATCH,
+    PRODUCTS,
+    RESULT_TRANSFORM,
+    TAPS,
+    TAPS_TRANSFORM,
+    TILE,
+    WindowForm,
+)
+from lazygrad.kernel.winograd_tiling import WinogradTiling
+from lazygrad_opencl.cpu_windows import WindowText
+from lazygrad_opencl.skeleton import BodyCode, BodyContext
+from lazygrad_opencl.winograd_text import write_transform
+
+
+def generate_places(context: BodyContext, windows: WindowForm, tiling: WinogradTiling) -> BodyCode:
+    """The body of a contraction that sums over taps and channels."""
+    return _Places(context, windows, tiling).generate()
+
+
+class _Places(WindowText):
+    """One contraction's text."""
+
+    def __init__(self, context: BodyContext, windows: WindowForm, tiling: WinogradTiling) -> None:
+        super().__init__(context, windows)
+        self.tiling = tiling
+        channels = windows.channel.extent
+        self.patch_step = self.padded(channels)
+        self.patch_block = PRODUCTS * tiling.tile_rows * self.patch_step
+        self.taps_step = self.padded(channels * self.width)
+
+    def generate(self) -> BodyCode:
+        form, tiling, text = self.form, self.tiling, self.text
+        tiles = self.windows.tile_count
+        tile_parts = -(-tiles // tiling.task_tiles)
+        panel_parts = -(-form.panel_count // tiling.task_panels)
+        tasks = point_count(form.batch) * tile_parts * panel_parts
+        groups = min(tasks, tiling.most_groups)
+        text.line(
+            f"// {tiles} tiles of {TILE} x {TILE} places x {form.panel_count} panels of {self.width} columns, sums of "
+            f"{self.windows.channel.extent} channels; {tiling.tile_rows} tiles at a time"
+        )
+        scratch = self.declare_scratch(
+            {
+                "patches": self.patch_block * (1 if tiling.tiles_first else tiling.task_tiles // tiling.tile_rows),
+                "taps": PRODUCTS * self.taps_step * (tiling.task_panels if tiling.tiles_first else 1),
+                "products": tiling.tile_rows * PRODUCTS * self.width,
+            }
+        )
+        text.line(f"const long last_task = (group + 1) * {tasks}L / {groups};")
+        text.open(f"for (long task = group * {tasks}L / {groups}; task < last_task; task++) {{")
+        text.line(f"const long panel_begin = task % {panel_parts} * {tiling.task_panels};")
+        self.minimum("panel_end", f"panel_begin + {tiling.task_panels}", form.panel_count)
+        text.line(f"const long tile_begin = task / {panel_parts} % {tile_parts} * {tiling.task_tiles};")
+        self.minimum("tile_end", f"tile_begin + {tiling.task_tiles}", tiles)
+        self.digits(form.batch, f"task / {panel_parts * tile_parts}", "batch")
+        self.pointer("rows", form.rows_operand, form.batch, "batch")
+        self.pointer("columns", form.columns_operand, form.batch, "batch")
+        register_tiles = f"for (long first = tile_begin; first < tile_end; first += {tiling.tile_rows}) {{"
+        if tiling.tiles_first:
+            self._open_panels()
+            self._transform_taps()
+            text.close()
+            text.open(register_tiles)
+            self._transform_patches()
+            self._open_panels()
+        else:
+            text.open(register_tiles)
+            self._transform_patches()
+            text.close()
+            self._open_panels()
+            self._transform_taps()
+            text.open(register_tiles)
+        self._multiply()
+        self._finish()
+        for _ in range(3):
+            text.close()
+        return BodyCode(tuple(text.lines), groups, (), scratch * groups)
+
+    def _open_panels(self) -> None:
+        self.text.open("for (long panel = panel_begin; panel < panel_end; panel++) {")
+        self.digits(self.form.columns, "panel", "column")
+
+    def _patches(self) -> str:
+        """Where the patches of a register tile are."""
+        if self.tiling.tiles_first:
+            return "patches"
+        return f"patches + (first - tile_begin) / {self.tiling.tile_rows} * {self.patch_block}L"
+
+    def _taps(self) -> str:
+        """Where the taps of a panel are."""
+        if self.tiling.tiles_first:
+            return f"taps + (panel - panel_begin) * {PRODUCTS * self.taps_step}L"
+        return "taps"
+
+    def _transform_patches(self) -> None:
+        """Of a register tile; tiles beyond the last, which it computes too, are the last again."""
+        text, height = self.text, self.tiling.tile_rows
+        text.open(f"for (long t = 0; t < {height}; t++) {{")
+        self.minimum("kept", "first + t", self.windows.tile_count - 1)
+        self.patch_pointer("kept")
+        text.line(f"__global float* const to = {self._patches()} + t * {self.patch_step};")
+        self.write_patches(str(self.windows.channel.extent), height * self.patch_step)
+        text.close()
+
+    def _transform_taps(self) -> None:
+        """Of one panel, to ``taps[product][channel][column]``."""
+        form, text, channel = self.form, self.text, self.windows.channel
+        text.open(f"for (long channel = 0; channel < {channel.extent}; channel++) {{")
+        operand = form.columns_operand
+        step = operand.stride(channel)
+        self.pointer("from", operand, form.columns, "column", "columns", f"channel * {step}L" if step else "")
+        text.line(f"__global float* const to = {self._taps()} + channel * {self.width};")
+
+        def transform(type_: str, load: str, store: str, condition: str) -> None:
+            def element(i: int, j: int) -> str:
+                value = load.format(self.tap_offset(operand, i, j))
+                return f"{condition} ? {value} : 0" if condition else value
+
+            def keep(i: int, j: int, value: str) -> None:
+                text.line(f"{store.format((i * PATCH + j) * self.taps_step)} = {value};")
+
+            write_transform(text, type_, TAPS, TAPS_TRANSFORM, element, keep)
+
+        self.write_panel(transform)
+        text.close()
+
+    def _multiply(self) -> None:
+        """Sixteen sums over channels for the tiles from ``first`` on, to ``products[tile][product][column]``."""
+        text, height, channels = self.text, self.tiling.tile_rows, self.windows.channel.extent
+        text.open(f"for (long product = 0; product < {PRODUCTS}; product++) {{")
+        text.line(f"__global const float* const a = {self._patches()} + product * {height * self.patch_step};")
+        text.line(f"__global const float* const b = {self._taps()} + product * {self.taps_step};")
+        self.write_product(height, channels, (1, self.patch_step), self.width)
+        text.line(f"__global {self.vector}* const to = (__global {self.vector}*)(products + product * {self.width});")
+        for r, v in self.accumulators(height):
+            text.line(f"to[{r * PRODUCTS * self.vectors + v}] = c{r}_{v};")
+        text.close()
+
+    def _finish(self) -> None:
+        """The results of the tiles from ``first`` on, and their epilogues."""
+        text, down, across = self.text, self.windows.down, self.windows.across
+        self.minimum("tiles", "tile_end - first", self.tiling.tile_rows)
+        text.open("for (long t = 0; t < tiles; t++) {")
+        self.digits(self.windows.tile_axes, "(first + t)", "row")
+        text.line(f"{self.vector} tile[{TILE * TILE * self.vectors}];")
+        text.open(f"for (long v = 0; v < {self.vectors}; v++) {{")
+        size = PRODUCTS * self.vectors
+        text.line(
+            f"__global const {self.vector}* const from = (__global const {self.vector}*)products + t * {size} + v;"
+        )
+
+        def element(i: int, j: int) -> str:
+            return f"from[{(i * PATCH + j) * self.vectors}]"
+
+        def keep(i: int, j: int, value: str) -> None:
+            text.line(f"tile[{(i * TILE + j) * self.vectors} + v] = {value};")
+
+        write_transform(text, self.vector, PATCH, RESULT_TRANSFORM, element, keep)
+        text.close()
+        text.open(f"for (long place = 0; place < {TILE * TILE}; place++) {{")
+        for direction, digit in ((down, f"place / {TILE}"), (across, f"place % {TILE}")):
+            self.place_digit("row", direction, digit)
+            if direction.uneven:
+                text.line(f"if (row_{direction.place.name} == {direction.place.extent}) continue;")
+        self.epilogue("place")
+        text.close()
+        text.close()

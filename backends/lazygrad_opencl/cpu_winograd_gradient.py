@@ -1,0 +1,174 @@
+"""Gradients of convolutions by their weights, by Winograd's transforms, on processors: places are summed over.
+
+    task (batch, channels, panels)
+      block of tiles                    patches of 4 x 4 and cotangents of 2 x 2 are transformed
+        product                         sixteen matrix products: tiles are summed over
+          panel of columns
+            register tile               six channels x 16 columns; the sums wait in scratch memory for the next block
+      panel of columns
+        channel                         its 3 x 3 taps from sixteen sums, then the epilogue, a tap at a time
+
+Places beyond the last, where their number is odd, have cotangents of zero. An infinity or NaN among the places makes
+NaN of all taps of its channel.
+"""
+
+from __future__ import annotations
+
+from lazygrad.kernel.axes import point_count
+from lazygrad.kernel.winograd import (
+    COTANGENT_TRANSFORM,
+    PATCH,
+    PRODUCTS,
+    TAPS,
+    TAPS_GRADIENT_TRANSFORM,
+    TILE,
+    WindowForm,
+)
+from lazygrad.kernel.winograd_tiling import GradientTiling
+from lazygrad_opencl.cpu_windows import WindowText
+from lazygrad_opencl.skeleton import BodyCode, BodyContext
+from lazygrad_opencl.winograd_text import write_transform
+
+
+def generate_taps(context: BodyContext, windows: WindowForm, tiling: GradientTiling) -> BodyCode:
+    """The body of a contraction that sums over places."""
+    return _Taps(context, windows, tiling).generate()
+
+
+class _Taps(WindowText):
+    """One contraction's text."""
+
+    def __init__(self, context: BodyContext, windows: WindowForm, tiling: GradientTiling) -> None:
+        super().__init__(context, windows)
+        self.tiling = tiling
+        self.channel_tiles = -(-tiling.task_channels // tiling.tile_rows)
+        # Register tiles read whole, so a row of patches has room for channels beyond the last.
+        self.patch_row = self.padded(self.channel_tiles * tiling.tile_rows)
+        self.patch_step = self.padded(tiling.block_tiles * self.patch_row)
+        self.panel_step = tiling.block_tiles * self.width
+        self.cotangent_step = self.padded(tiling.task_panels * self.panel_step)
+        self.sums_panel_step = self.channel_tiles * tiling.tile_rows * self.width
+        self.sums_step = self.padded(tiling.task_panels * self.sums_panel_step)
+
+    def generate(self) -> BodyCode:
+        form, tiling, text = self.form, self.tiling, self.text
+        channels, tiles = self.windows.channel.extent, self.windows.tile_count
+        channel_parts = -(-channels // tiling.task_channels)
+        panel_parts = -(-form.panel_count // tiling.task_panels)
+        tasks = point_count(form.batch) * channel_parts * panel_parts
+        groups = min(tasks, tiling.most_groups)
+        text.line(
+            f"// {TAPS} x {TAPS} taps of {channels} channels x {form.panel_count} panels of {self.width} columns, "
+            f"sums of {tiles} tiles of {TILE} x {TILE} places; {tiling.tile_rows} channels at a time"
+        )
+        scratch = self.declare_scratch(
+            {
+                "patches": PRODUCTS * self.patch_step,
+                "cotangents": PRODUCTS * self.cotangent_step,
+                "sums": PRODUCTS * self.sums_step,
+            }
+        )
+        text.line(f"const long last_task = (group + 1) * {tasks}L / {groups};")
+        text.open(f"for (long task = group * {tasks}L / {groups}; task < last_task; task++) {{")
+        text.line(f"const long panel_begin = task % {panel_parts} * {tiling.task_panels};")
+        self.minimum("panel_end", f"panel_begin + {tiling.task_panels}", form.panel_count)
+        text.line(f"const long channel_begin = task / {panel_parts} % {channel_parts} * {tiling.task_channels};")
+        self.minimum("channels", f"{channels} - channel_begin", tiling.task_channels)
+        self.digits(form.batch, f"task / {panel_parts * channel_parts}", "batch")
+        self.pointer("rows", form.rows_operand, form.batch, "batch", more="channel_begin")
+        self.pointer("columns", form.columns_operand, form.batch, "batch")
+        text.open(f"for (long first = 0; first < {tiles}; first += {tiling.block_tiles}) {{")
+        self.minimum("tiles", f"{tiles} - first", tiling.block_tiles)
+        text.open("for (long t = 0; t < tiles; t++) {")
+        self.patch_pointer("(first + t)")
+        text.line(f"__global float* const to = patches + t * {self.patch_row};")
+        self.write_patches("channels", self.patch_step)
+        self._transform_cotangents()
+        text.close()
+        self._multiply()
+        text.close()
+        self._finish()
+        text.close()
+        return BodyCode(tuple(text.lines), groups, (), scratch * groups)
+
+    def _transform_cotangents(self) -> None:
+        """Of tile ``t`` and all panels, to ``cotangents[product][panel][tile][column]``."""
+        form, text, windows = self.form, self.text, self.windows
+        operand = form.columns_operand
+        text.open("for (long panel = panel_begin; panel < panel_end; panel++) {")
+        self.digits(form.columns, "panel", "column")
+        parts = [self.offset(operand, form.columns, "column"), self.offset(operand, windows.images, "tile")]
+        inside: tuple[list[str], list[str]] = ([], [])
+        for conditions, direction in zip(inside, (windows.down, windows.across), strict=True):
+            tile, step = direction.tiles, operand.stride(direction.place)
+            if tile.extent > 1:
+                parts.append(f"tile_{tile.name} * {TILE * step}L")
+            last = f"tile_{tile.name} < {tile.extent - 1}" if tile.extent > 1 else "0"
+            conditions += ["", last if direction.uneven else ""]
+        text.line(f"__global const float* const from = {' + '.join(['columns', *filter(None, parts)])};")
+        target = f"cotangents + (panel - panel_begin) * {self.panel_step} + t * {self.width}"
+        text.line(f"__global float* const to = {target};")
+
+        def transform(type_: str, load: str, store: str, condition: str) -> None:
+            def element(i: int, j: int) -> str:
+                at = i * operand.stride(windows.down.place) + j * operand.stride(windows.across.place)
+                wanted = " && ".join(filter(None, (condition, inside[0][i], inside[1][j])))
+                return f"{wanted} ? {load.format(at)} : ({type_})0" if wanted else load.format(at)
+
+            def keep(i: int, j: int, value: str) -> None:
+                text.line(f"{store.format((i * PATCH + j) * self.cotangent_step)} = {value};")
+
+            write_transform(text, type_, TILE, COTANGENT_TRANSFORM, element, keep)
+
+        self.write_panel(transform)
+        text.close()
+
+    def _multiply(self) -> None:
+        """Adds the products of the block's tiles to ``sums[product][panel][channels][column]``."""
+        text, height = self.text, self.tiling.tile_rows
+        text.open(f"for (long product = 0; product < {PRODUCTS}; product++) {{")
+        text.open("for (long panel = 0; panel < panel_end - panel_begin; panel++) {")
+        columns = f"cotangents + product * {self.cotangent_step} + panel * {self.panel_step}"
+        text.line(f"__global const float* const b = {columns};")
+        text.open(f"for (long channel = 0; channel < channels; channel += {height}) {{")
+        text.line(f"__global const float* const a = patches + product * {self.patch_step} + channel;")
+        text.line(
+            f"__global {self.vector}* const sum = (__global {self.vector}*)"
+            f"(sums + product * {self.sums_step} + panel * {self.sums_panel_step} + channel * {self.width});"
+        )
+        self.write_product(height, "tiles", (self.patch_row, 1), self.width)
+        for r, v in self.accumulators(height):
+            at = r * self.vectors + v
+            text.line(f"sum[{at}] = first ? sum[{at}] + c{r}_{v} : c{r}_{v};")
+        for _ in range(3):
+            text.close()
+
+    def _finish(self) -> None:
+        """The taps of all channels and panels of the task, and their epilogues."""
+        form, text, windows = self.form, self.text, self.windows
+        text.open("for (long channel = 0; channel < channels; channel++) {")
+        text.line(f"const long row_{windows.channel.name} = channel_begin + channel;")
+        text.open("for (long panel = panel_begin; panel < panel_end; panel++) {")
+        self.digits(form.columns, "panel", "column")
+        text.line(f"{self.vector} tile[{TAPS * TAPS * self.vectors}];")
+        text.open(f"for (long v = 0; v < {self.vectors}; v++) {{")
+        text.line(
+            f"__global const float* const from = sums + (panel - panel_begin) * {self.sums_panel_step}"
+            f" + channel * {self.width} + v * {self.lanes};"
+        )
+
+        def element(i: int, j: int) -> str:
+            return f"*(__global const {self.vector}*)(from + {(i * PATCH + j) * self.sums_step})"
+
+        def keep(i: int, j: int, value: str) -> None:
+            text.line(f"tile[{(i * TAPS + j) * self.vectors} + v] = {value};")
+
+        write_transform(text, self.vector, PATCH, TAPS_GRADIENT_TRANSFORM, element, keep)
+        text.close()
+        text.open(f"for (long tap = 0; tap < {TAPS * TAPS}; tap++) {{")
+        for direction, digit in ((windows.down, f"tap / {TAPS}"), (windows.across, f"tap % {TAPS}")):
+            value = f"{TAPS - 1} - {digit}" if direction.flipped else digit
+            text.line(f"const long row_{direction.tap.name} = {value};")
+        self.epilogue("tap")
+        for _ in range(3):
+            text.close()
