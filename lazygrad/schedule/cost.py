@@ -54,3 +54,7 @@ CACHED_READ = 0.5
 # Additions and products that a device does in the time in which it moves a byte: about 100 G/s beside 27 GB/s on the
 # processor that this was measured on, and no less on others. What is computed again is chosen by it.
 OPERATIONS_PER_BYTE = 4.0
+
+# A value is kept from run to run if it is at most this many times as large as the leaves that it comes from. Packed
+# weights are as large, half-width ones twice when they are widened, Winograd's transforms of 3x3 weights 16/9 times.
+PREPARED_GROWTH = 4.0
