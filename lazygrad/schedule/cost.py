@@ -29,6 +29,13 @@ BUNDLE_HELD_BYTES = 1 << 20
 # A packed panel of columns is this many vectors wide: two accumulators a row fill 16 registers with 6 rows.
 PANEL_VECTORS = 2
 
+# An operand is written out in another order so that a larger one, or the result, can stay as it lies, if that has at
+# least so many times its elements.
+WRITTEN_OUT = 2
+# Rows for which packing a large operand takes longer than multiplying it: three passes through memory instead of one,
+# at the arithmetic that a processor does meanwhile (with 180 GFLOP/s and 20 GB/s, 36 operations for each number).
+FEW_ROWS = 32
+
 # Packing costs one pass over the operand; it pays when each packed element is used at least this often.
 PACK_ROWS = 48
 
