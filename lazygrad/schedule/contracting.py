@@ -47,7 +47,7 @@ class Wishes:
     halos: dict[Node, Halo] = field(default_factory=dict)
     innermost: dict[Node, int] = field(default_factory=dict)  # the axis that should lie fastest
     unfused: set[Node] = field(default_factory=set)
-    written_out: set[Node] = field(default_factory=set)  # contractions whose columns are windows, copied one by one
+    written_out: set[Node] = field(default_factory=set)  # contractions with columns copied in any case
     prologues: Prologues = field(default_factory=Prologues)
 
 
@@ -136,17 +136,16 @@ def _is_better_turned(current: Node, sides: Sides, wishes: Wishes, is_seen: bool
     large operand which lies along the sum: it would be packed for longer than it is multiplied.
     """
     written, other = current.inputs[sides.rows], current.inputs[sides.columns]
-    extent = size_of(written.shape) * WRITTEN_OUT
+    least = size_of(written.shape) * WRITTEN_OUT
     if is_seen and is_natural(current, wishes):
         return False
-    if is_seen and extent <= size_of(current.shape) and is_natural(current, wishes, Sides(sides.columns)):
+    if is_seen and least <= size_of(current.shape) and is_natural(current, wishes, Sides(sides.columns)):
         return True
     at: ContractAttributes = current.attributes
     labels, kept = (at.a, at.b) if sides.rows == 0 else (at.b, at.a)
     rows = size_of([extent for label, extent in zip(labels, written.shape, strict=True) if label not in kept])
-    return (
-        rows <= FEW_ROWS and extent <= size_of(other.shape) and _lies_along_sum(wishes.prologues.read(other), kept, at)
-    )
+    is_little = rows <= FEW_ROWS and least <= size_of(other.shape)
+    return is_little and _lies_along_sum(wishes.prologues.read(other), kept, at)
 
 
 def _lies_along_sum(read: tuple[Node, IndexMap], labels: Sequence[int], at: ContractAttributes) -> bool:
@@ -201,9 +200,8 @@ def _halo(source: Node, index_map: IndexMap) -> Halo:
 def natural_order(contraction: Node, wishes: Wishes, sides: Sides | None = None) -> tuple[int, ...]:
     """The order of the result's axes, slowest first, in which it comes out: columns are the fastest.
 
-    ``sides``: those that it has unless told otherwise.
-
-    Groups of a convolution lie between pixels and channels; the batch of a matrix product lies outside.
+    Groups of a convolution lie between pixels and channels; the batch of a matrix product lies outside. ``sides`` are
+    those that it has, unless told otherwise.
     """
     at: ContractAttributes = contraction.attributes
     sides = sides or wishes.sides[contraction]
