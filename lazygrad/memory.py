@@ -17,7 +17,7 @@ from lazygrad import runtime
 from lazygrad.runtime.pool import Holder, Pool, PoolStatistics, readable_size
 from lazygrad.tensor.devices import DeviceLike, canonical
 
-__all__ = ["Holder", "PoolStatistics", "empty_cache", "holders", "reset_peak", "statistics", "summary"]
+__all__ = ["Holder", "PoolStatistics", "empty_cache", "holders", "prepared", "reset_peak", "statistics", "summary"]
 
 # How many lines a summary names.
 SHOWN_LINES = 10
@@ -38,6 +38,18 @@ def statistics(device: DeviceLike = None) -> PoolStatistics:
     return PoolStatistics(0, 0, 0, 0, 0) if pool is None else pool.statistics()
 
 
+def prepared(device: DeviceLike = None) -> int:
+    """Bytes, among the live ones, of values that programs compute once and keep while what they come from stays.
+
+    They go with that, with ``empty_cache``, and where memory is short.
+
+    Args:
+        device: None is the default device.
+    """
+    pool = _pool(device)
+    return 0 if pool is None else pool.derived_bytes()
+
+
 def reset_peak(device: DeviceLike = None) -> None:
     """Lets the peak begin anew with what is live now."""
     pool = _pool(device)
@@ -46,7 +58,7 @@ def reset_peak(device: DeviceLike = None) -> None:
 
 
 def empty_cache(device: DeviceLike = None) -> None:
-    """Gives cached memory back to the system."""
+    """Gives cached memory back to the system, and that of values which programs have prepared for further runs."""
     pool = _pool(device)
     if pool is not None:
         pool.empty_cache()

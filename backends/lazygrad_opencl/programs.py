@@ -7,7 +7,7 @@ are computed once, and an argument is set only when it differs from the last one
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from threading import RLock
 from typing import TYPE_CHECKING, Any
 
@@ -102,6 +102,10 @@ class OpenCLProgram(Program):
         self._first_number = 1 + home.pointers if is_entry else self._buffers
         numbers = self._movable + len(self._packs)
         self._scratch = 1 + self._buffers if is_entry else self._buffers + numbers
+
+    @property
+    def identity(self) -> Hashable:
+        return self.name, self.launch_sizes
 
     def launch(self, buffers: Sequence[Any], offsets: Sequence[int], scalars: Sequence[bool | int | float]) -> None:
         """Submits one run. ``offsets`` has one number for each movable buffer, in order."""

@@ -260,8 +260,12 @@ class TritonDevice(CompilingDevice):
                 self._recording, self.pool = None, pool
                 graph.end(succeeded, self._scratch)
 
+    @property
+    def is_recording(self) -> bool:
+        return self._recording is not None
+
     def _refuse_while_recording(self, what: str) -> None:
-        if self._recording is not None:
+        if self.is_recording:
             raise RuntimeError(f"{self.name} cannot {what} while it records launches")
 
     # ---- transfers

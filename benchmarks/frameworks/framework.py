@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from itertools import cycle
 from typing import Any, Literal
 
 from benchmarks.frameworks.data import Array, weights
@@ -32,6 +33,19 @@ class Optimizer:
 
     kind: str
     options: Mapping[str, Any]
+
+
+class InTurn:
+    """Batches of tensors: unpacking it gives the next batch, after the last the first again.
+
+    So a step has other inputs than the one before, as it has in use, and nobody gains by remembering what came of them.
+    """
+
+    def __init__(self, batches: Iterable[Sequence[Any]]) -> None:
+        self._batches = cycle(batches)
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(next(self._batches))
 
 
 class Framework(ABC):
@@ -66,7 +80,7 @@ class Framework(ABC):
     # ---- what is run
 
     @abstractmethod
-    def forward(self, function: Callable[..., Any], inputs: Sequence[Any]) -> Callable[[], Sequence[Any]]:
+    def forward(self, function: Callable[..., Any], inputs: Iterable[Any]) -> Callable[[], Sequence[Any]]:
         """A step that computes a function of tensors, without gradients; it returns a tensor or a sequence of them."""
 
     @abstractmethod
@@ -83,15 +97,18 @@ class Framework(ABC):
 
     @abstractmethod
     def training(
-        self, model: Any, optimizer: Optimizer, precision: Precision, inputs: Any, targets: Any, launch_bound: bool
+        self, model: Any, optimizer: Optimizer, precision: Precision, batch: Iterable[Any], launch_bound: bool
     ) -> Run:
-        """A step of forward pass, cross-entropy, backward pass and update; returns the loss, leaves gradients."""
+        """A step of forward pass, cross-entropy, backward pass and update; returns the loss, leaves gradients.
+
+        ``batch`` is inputs and targets.
+        """
 
     @abstractmethod
     def update(self, model: Any, gradients: Mapping[str, Array], optimizer: Optimizer) -> Callable[[], Sequence[Any]]:
         """A step that updates all parameters along gradients that stay as they are, and returns the parameters."""
 
-    def inference(self, model: Any, inputs: Sequence[Any]) -> Callable[[], Sequence[Any]]:
+    def inference(self, model: Any, inputs: Iterable[Any]) -> Callable[[], Sequence[Any]]:
         """A step that runs a model in evaluation mode, without gradients."""
         model.eval()
         return self.forward(model, inputs)
@@ -156,7 +173,7 @@ class TorchLike(Framework):
         """The region that a forward pass of a precision is in."""
         return self.autocast() if precision == "bfloat16" else nullcontext()
 
-    def forward(self, function: Callable[..., Any], inputs: Sequence[Any]) -> Callable[[], Sequence[Any]]:
+    def forward(self, function: Callable[..., Any], inputs: Iterable[Any]) -> Callable[[], Sequence[Any]]:
         run = self.compiled(function)
 
         def step() -> Sequence[Any]:
@@ -178,7 +195,7 @@ class TorchLike(Framework):
         return step
 
     def training(
-        self, model: Any, optimizer: Optimizer, precision: Precision, inputs: Any, targets: Any, launch_bound: bool
+        self, model: Any, optimizer: Optimizer, precision: Precision, batch: Iterable[Any], launch_bound: bool
     ) -> Run:
         updating = self.optimizer(model.parameters(), optimizer)
         cross_entropy = self.module.nn.functional.cross_entropy
@@ -203,7 +220,7 @@ class TorchLike(Framework):
             named = dict(model.named_parameters())
             return {f"gradient of {name}": named[name].grad for name in compared(list(named))}
 
-        return Run(lambda: (run(inputs, targets),), left_behind)
+        return Run(lambda: (run(*batch),), left_behind)
 
     def update(self, model: Any, gradients: Mapping[str, Array], optimizer: Optimizer) -> Callable[[], Sequence[Any]]:
         for name, parameter in model.named_parameters():

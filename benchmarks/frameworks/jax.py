@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import prod, sqrt
 from types import SimpleNamespace
 from typing import Any
@@ -163,7 +163,7 @@ class Jax(Framework):
         gc.collect()
         jax.clear_caches()
 
-    def forward(self, function: Callable[..., Any], inputs: Sequence[Any]) -> Callable[[], Sequence[Any]]:
+    def forward(self, function: Callable[..., Any], inputs: Iterable[Any]) -> Callable[[], Sequence[Any]]:
         run = jax.jit(function)
 
         def step() -> Sequence[Any]:
@@ -193,7 +193,7 @@ class Jax(Framework):
         return lambda: (run(cotangent, image, weight),)
 
     def training(
-        self, model: Any, optimizer: Optimizer, precision: Precision, inputs: Any, targets: Any, launch_bound: bool
+        self, model: Any, optimizer: Optimizer, precision: Precision, batch: Iterable[Any], launch_bound: bool
     ) -> Run:
         named = dict(model.named_parameters())
         variables, statistics = list(named.values()), model.statistics()
@@ -222,7 +222,7 @@ class Jax(Framework):
 
         def step() -> Sequence[Any]:
             now["values"], now["statistics"], now["state"], loss, now["gradients"] = run(
-                now["values"], now["statistics"], now["state"], inputs, targets
+                now["values"], now["statistics"], now["state"], *batch
             )
             return (loss,)
 
@@ -243,7 +243,7 @@ class Jax(Framework):
 
         return step
 
-    def inference(self, model: Any, inputs: Sequence[Any]) -> Callable[[], Sequence[Any]]:
+    def inference(self, model: Any, inputs: Iterable[Any]) -> Callable[[], Sequence[Any]]:
         model.eval()
         variables = [*model.parameters(), *model.statistics()]
 

@@ -56,7 +56,7 @@ class Lazygrad(TorchLike):
     def whole_step(self, step: Callable[..., Any]) -> Callable[..., Any]:
         return self._captured(step)
 
-    def forward(self, function: Callable[..., Any], inputs: Any) -> Callable[[], Any]:
+    def forward(self, function: Callable[..., Any], inputs: Iterable[Any]) -> Callable[[], Any]:
         return super().forward(self._captured(function), inputs)
 
     def gradients(self, function: Callable[..., Any], inputs: Any, cotangent: Any) -> Callable[[], Any]:

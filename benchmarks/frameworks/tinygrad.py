@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -76,7 +76,7 @@ class Tinygrad(Framework):
     def release(self) -> None:
         gc.collect()
 
-    def forward(self, function: Callable[..., Any], inputs: Sequence[Any]) -> Callable[[], Sequence[Any]]:
+    def forward(self, function: Callable[..., Any], inputs: Iterable[Any]) -> Callable[[], Sequence[Any]]:
         def run(*inputs: Any) -> Sequence[Any]:
             result = function(*inputs)
             found = result if isinstance(result, tuple) else (result,)
@@ -103,7 +103,7 @@ class Tinygrad(Framework):
         return self._captured(run, (cotangent, image, weight))
 
     def training(
-        self, model: Any, optimizer: Optimizer, precision: Precision, inputs: Any, targets: Any, launch_bound: bool
+        self, model: Any, optimizer: Optimizer, precision: Precision, batch: Iterable[Any], launch_bound: bool
     ) -> Run:
         updating = self._optimizer([v.value for v in model.parameters()], optimizer)
         named = dict(model.named_parameters())
@@ -119,7 +119,7 @@ class Tinygrad(Framework):
             gradients = [parameter.grad for _, parameter in looked_at]
             return _realized(loss, *gradients, *updating.schedule_step(), *statistics)[: 1 + len(gradients)]
 
-        step = self._captured(run, (inputs, targets))
+        step = self._captured(run, batch)
         now: dict[str, Any] = {}
 
         def keeping() -> Sequence[Any]:
@@ -156,7 +156,7 @@ class Tinygrad(Framework):
             options["b1"], options["b2"] = options.pop("betas")
         return getattr(nn.optim, optimizer.kind)(parameters, **options)
 
-    def _captured(self, run: Callable[..., Sequence[Any]], inputs: Sequence[Any]) -> Callable[[], Sequence[Any]]:
+    def _captured(self, run: Callable[..., Sequence[Any]], inputs: Iterable[Any]) -> Callable[[], Sequence[Any]]:
         captured = TinyJit(run)
         return lambda: captured(*inputs)
 

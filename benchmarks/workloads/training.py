@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import Any
 
 from benchmarks.frameworks import Array, Framework, Precision, Run, integers, normal
-from benchmarks.frameworks.framework import Optimizer
+from benchmarks.frameworks.framework import InTurn, Optimizer
 from benchmarks.workloads.gpt import GPTSizes, gpt
 from benchmarks.workloads.resnet import ResNetSizes, resnet
 from benchmarks.workloads.workload import Build
@@ -18,6 +18,8 @@ UPDATE_SGD = Optimizer("SGD", {"lr": 1e-4, "momentum": 0.9, "weight_decay": 1e-4
 GPT_ADAMW = Optimizer("AdamW", {"lr": 3e-4, "betas": (0.9, 0.95), "weight_decay": 0.1})
 MLP_ADAM = Optimizer("Adam", {"lr": 1e-3})
 Make = Callable[[Any], Any]
+# Steps take turns with so many batches.
+BATCHES = 2
 
 
 class Training:
@@ -28,7 +30,7 @@ class Training:
     """
 
     def __init__(
-        self, make: Make, optimizer: Optimizer, batch: Callable[[], tuple[Array, Array]], launch_bound: bool = False
+        self, make: Make, optimizer: Optimizer, batch: Callable[[int], tuple[Array, Array]], launch_bound: bool = False
     ) -> None:
         self.make = make
         self.optimizer = optimizer
@@ -44,8 +46,8 @@ class Training:
         return self._run(framework, model, "highest")
 
     def _run(self, framework: Framework, model: Any, precision: Precision) -> Run:
-        inputs, targets = map(framework.tensor, self.batch())
-        return framework.training(model, self.optimizer, precision, inputs, targets, self.launch_bound)
+        batches = InTurn([list(map(framework.tensor, self.batch(number))) for number in range(BATCHES)])
+        return framework.training(model, self.optimizer, precision, batches, self.launch_bound)
 
 
 def resnet_step(sizes: ResNetSizes, batch: int, size: int) -> Training:
@@ -53,15 +55,18 @@ def resnet_step(sizes: ResNetSizes, batch: int, size: int) -> Training:
     return Training(
         lambda torch: resnet(torch, sizes),
         RESNET_SGD,
-        lambda: (normal((batch, 3, size, size), "images"), integers(sizes.classes, (batch,), "labels")),
+        lambda number: (
+            normal((batch, 3, size, size), f"images {number}"),
+            integers(sizes.classes, (batch,), f"labels {number}"),
+        ),
     )
 
 
 def gpt_step(sizes: GPTSizes, batch: int) -> Training:
     """Tokens (batch, context), cross-entropy of the next one, AdamW."""
 
-    def tokens() -> tuple[Array, Array]:
-        drawn = integers(sizes.vocabulary, (batch, sizes.context + 1), "tokens")
+    def tokens(number: int) -> tuple[Array, Array]:
+        drawn = integers(sizes.vocabulary, (batch, sizes.context + 1), f"tokens {number}")
         return drawn[:, :-1].copy(), drawn[:, 1:].reshape(-1)
 
     return Training(lambda torch: gpt(torch, sizes), GPT_ADAMW, tokens)
@@ -76,8 +81,8 @@ def mlp_step(widths: Sequence[int], batch: int) -> Training:
             layers += [torch.nn.Linear(inputs, outputs), torch.nn.ReLU()]
         return torch.nn.Sequential(*layers[:-1])
 
-    def batch_of() -> tuple[Array, Array]:
-        return normal((batch, widths[0]), "inputs"), integers(widths[-1], (batch,), "labels")
+    def batch_of(number: int) -> tuple[Array, Array]:
+        return normal((batch, widths[0]), f"inputs {number}"), integers(widths[-1], (batch,), f"labels {number}")
 
     return Training(make, MLP_ADAM, batch_of, launch_bound=True)
 
@@ -87,8 +92,9 @@ def resnet_inference(sizes: ResNetSizes, batch: int, size: int) -> Build:
 
     def build(framework: Framework, precision: Precision) -> Run:
         model = framework.model(lambda torch: resnet(torch, sizes))
-        images = framework.tensor(normal((batch, 3, size, size), "images"))
-        return Run(framework.inference(model, [images]))
+        shape = (batch, 3, size, size)
+        images = [[framework.tensor(normal(shape, f"images {number}"))] for number in range(BATCHES)]
+        return Run(framework.inference(model, InTurn(images)))
 
     return build
 
@@ -103,13 +109,16 @@ def gpt_decoding(sizes: GPTSizes, batch: int) -> Build:
     def build(framework: Framework, precision: Precision) -> Run:
         model = framework.model(lambda torch: gpt(torch, sizes))
         past_shape = (batch, sizes.heads, sizes.context - 1, sizes.width // sizes.heads)
-        past = [
-            framework.tensor(normal(past_shape, f"{what} {layer}"))
-            for layer in range(sizes.layers)
-            for what in ("key", "value")
-        ]
-        token = framework.tensor(integers(sizes.vocabulary, (batch, 1), "token"))
-        return Run(framework.inference(model, [token, *past]))
+
+        def inputs(number: int) -> list[Any]:
+            past = [
+                framework.tensor(normal(past_shape, f"{what} {layer} {number}"))
+                for layer in range(sizes.layers)
+                for what in ("key", "value")
+            ]
+            return [framework.tensor(integers(sizes.vocabulary, (batch, 1), f"token {number}")), *past]
+
+        return Run(framework.inference(model, InTurn([inputs(number) for number in range(BATCHES)])))
 
     return build
 

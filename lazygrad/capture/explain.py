@@ -37,13 +37,15 @@ class VariantReport:
 class MemoryReport:
     """What a call will need, in bytes of the device's pool.
 
-    ``live`` is in use before it (arguments and state among it), ``results`` is made anew for what it returns and leaves
-    in ``.grad``, ``arena`` for intermediate values and for what kernels put aside while they run, and ``peak`` is the
-    most that will be in use at one time. ``lines`` says which lines of the user's code the intermediate values belong
-    to that are there when most are.
+    ``live`` is in use before it (arguments and state among it, and ``prepared`` bytes that earlier calls have computed
+    from values that stay the same), ``results`` is made anew for what it returns and leaves in ``.grad``, ``arena`` for
+    intermediate values and for what kernels put aside while they run, and ``peak`` is the most that will be in use at
+    one time. ``lines`` says which lines of the user's code the intermediate values belong to that are there when most
+    are. The call that prepares something needs memory for that, too.
     """
 
     live: int
+    prepared: int
     results: int
     arena: int
     lines: tuple[tuple[str, int], ...]
@@ -54,8 +56,9 @@ class MemoryReport:
         return self.live + self.results + self.arena
 
     def __str__(self) -> str:
+        prepared = f" ({readable_size(self.prepared)} of it prepared by earlier calls)" if self.prepared else ""
         text = [
-            f"{readable_size(self.peak)} at the peak: {readable_size(self.live)} in use before, "
+            f"{readable_size(self.peak)} at the peak: {readable_size(self.live)} in use before{prepared}, "
             f"{readable_size(self.results)} of results, {readable_size(self.arena)} of intermediate values"
         ]
         text += [f"  {readable_size(size):>10}  {line}" for line, size in self.lines]

@@ -217,17 +217,19 @@ class Variant:
     def memory(self) -> MemoryReport:
         """What the next replay will need."""
         if self.executable is None or not isinstance(self.device, CompilingDevice):
-            return MemoryReport(0, 0, 0, ())
-        plan = self.executable.memory(self.device, self._replaceable()[0])
-        schedule = self.executable.schedule
+            return MemoryReport(0, 0, 0, 0, ())
+        executable, prepared = self.executable.standing()
+        plan = executable.memory(self.device, self._replaceable()[0])
+        schedule = executable.schedule
         results = [
             size_class(slot.size)
             for slot, offset, donor in zip(schedule.slots, plan.offsets, plan.donors, strict=True)
             if offset is None and donor is None
         ]
         arena = size_class(plan.arena) if plan.arena else 0
-        arena += self.device.scratch_growth(self.executable.scratch_bytes)
-        return MemoryReport(self.device.pool.statistics().live, sum(results), arena, lines_at_peak(schedule))
+        arena += self.device.scratch_growth(executable.scratch_bytes)
+        live = self.device.pool.statistics().live
+        return MemoryReport(live, prepared, sum(results), arena, lines_at_peak(schedule))
 
     # ---- calls
 

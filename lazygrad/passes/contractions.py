@@ -21,6 +21,10 @@ from lazygrad.ops.movement import VIEW
 from lazygrad.ops.reduce import SUM
 from lazygrad.passes.rewrite import rewrite, use_counts
 
+# A result so many times smaller than an operand is written and read again in a fraction of the time that the operand
+# takes to be read, or to be brought into another order.
+SMALL_RESULT = 4
+
 
 def fold_into_contractions(roots: Sequence[Node]) -> list[Node]:
     """Folds where the contraction serves nothing else, so that no product is computed twice."""
@@ -34,7 +38,7 @@ def fold_into_contractions(roots: Sequence[Node]) -> list[Node]:
             if x.op is CONTRACT:
                 return _sum_of_contraction(current.attributes.axes, x)
             if _is_plain_view(x) and x.inputs[0].op is CONTRACT and uses[original.inputs[0].inputs[0]] == 1:
-                return _folded(x, current.attributes.axes)
+                return None if _is_small(x.inputs[0]) else _folded(x, current.attributes.axes)
         elif _is_plain_view(current):
             (x,) = current.inputs
             if x.op is CONTRACT and uses[original.inputs[0]] == 1 and _is_selection(current.attributes.map, x):
@@ -42,6 +46,14 @@ def fold_into_contractions(roots: Sequence[Node]) -> list[Node]:
         return None
 
     return rewrite(roots, rule)
+
+
+def _is_small(contraction: Node) -> bool:
+    """Whether to write a result and to read it again costs little beside reading the operands, which then stay.
+
+    So the gradient of a convolution by few pixels reads weights where they lie, instead of in another order.
+    """
+    return size_of(contraction.shape) * SMALL_RESULT <= max(size_of(operand.shape) for operand in contraction.inputs)
 
 
 def _is_plain_view(of: Node) -> bool:

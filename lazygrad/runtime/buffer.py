@@ -6,6 +6,7 @@ back to its device's pool when the last buffer on it dies.
 
 from __future__ import annotations
 
+from itertools import count
 from typing import Any
 
 from lazygrad.ir.dtype import DType
@@ -13,16 +14,38 @@ from lazygrad.ir.layout import Layout
 from lazygrad.ir.node import Place
 from lazygrad.ir.shape import Shape
 
+_next_contents = count()
+
 
 class Allocation:
-    """A piece of device memory; ``memory`` is the backend's own handle, ``size`` is in bytes."""
+    """A piece of device memory; ``memory`` is the backend's own handle, ``size`` is in bytes.
 
-    __slots__ = ("__weakref__", "memory", "place", "size")
+    ``contents`` numbers what is in it: no other elements, here or elsewhere, have had the number before. ``derived``
+    has values, by what they are, that were computed from these elements and are kept for whoever wants the same again.
+    """
+
+    __slots__ = ("__weakref__", "contents", "derived", "memory", "place", "size")
 
     def __init__(self, memory: Any, size: int, place: Place | None = None) -> None:
         self.memory = memory
         self.size = size
         self.place = place
+        self.contents = next(_next_contents)
+        self.derived: dict[Any, Buffer] | None = None
+
+    def overwrite(self) -> None:
+        """From now on other elements are written here."""
+        self.contents = next(_next_contents)
+        self.derived = None
+
+    def derive(self, key: Any, value: Buffer, most: int) -> None:
+        """Keeps a value. All of them take at most ``most`` times the memory of this, or the oldest are let go."""
+        derived = self.derived = {**(self.derived or {}), key: value}
+        size = sum(each.allocation.size for each in derived.values())
+        for oldest in list(derived)[:-1]:
+            if size <= most * self.size:
+                break
+            size -= derived.pop(oldest).allocation.size
 
 
 class Buffer:

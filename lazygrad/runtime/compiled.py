@@ -17,6 +17,7 @@ from lazygrad.runtime.device import CompilingDevice
 from lazygrad.runtime.executable import NOTHING, Executable
 from lazygrad.runtime.interrupts import undivided
 from lazygrad.runtime.pool import size_class
+from lazygrad.runtime.preparing import PreparingExecutable
 from lazygrad.runtime.recognition import recognise
 from lazygrad.runtime.statistics import total
 from lazygrad.runtime.structure import Structure, abstract
@@ -100,11 +101,11 @@ def _make(device: CompilingDevice, structure: Structure, slot: schedule_store.Sl
     kernels = [scheduled.kernel for scheduled in schedule.kernels]
     programs = device.compile_alternatives(kernels, chosen(device, kernels))
     slot.save(schedule, programs)
-    return Executable(schedule, programs)
+    return PreparingExecutable(schedule, programs)
 
 
 def _within(device: CompilingDevice, whole: Executable, budget: Budget, slot: schedule_store.Slot) -> Executable:
-    """The same programs, some of them launched again instead of keeping their results."""
+    """The same programs, some of them launched again instead of keeping their results: nothing is prepared either."""
     from lazygrad.schedule.rematerialization import within_budget
 
     schedule = within_budget(whole.schedule, budget, device.region_alignment, size_class)

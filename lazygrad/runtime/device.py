@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from threading import RLock
@@ -103,6 +103,11 @@ class Program(ABC):
     kernel: Kernel
     scratch_bytes: int = 0
 
+    @property
+    def identity(self) -> Hashable:
+        """Equal for programs of one device that do the same."""
+        return self
+
     @abstractmethod
     def launch(self, buffers: Sequence[Any], offsets: Sequence[int], scalars: Sequence[bool | int | float]) -> None:
         """Submits one run and returns: memories in the order of the kernel's buffers, element offsets, scalars."""
@@ -113,6 +118,11 @@ class CompilingDevice(Device):
 
     capabilities: Capabilities
     pool: Pool
+
+    @property
+    def is_recording(self) -> bool:
+        """Whether launches do not run now, but later, and more than once."""
+        return False
 
     def empty(self, shape: Shape, dtype: DType) -> Buffer:
         """An uninitialised row-major buffer."""

@@ -77,6 +77,10 @@ class Executable:
         self.scratch_bytes = max((program.scratch_bytes for program in programs), default=0)
         self._bindings: dict[Set[int], _Binding] = {}
 
+    def standing(self) -> tuple[Executable, int]:
+        """The programs that a run like the last one launches, and the bytes that earlier runs have left for them."""
+        return self, 0
+
     def memory(self, device: CompilingDevice, donated: Set[int] = NOTHING) -> MemoryPlan:
         """Where everything lies if the leaves with the numbers ``donated`` may be overwritten."""
         return self._binding(device, donated).plan
@@ -138,6 +142,7 @@ class Executable:
                 allocation = device.pool.take(made.size, place)
             else:
                 allocation = leaves[donor].allocation
+                allocation.overwrite()
                 overwritten[slot] = leaves[donor]
             binding.put(slot, allocation.memory)
             if donor is not None and donor in kept:

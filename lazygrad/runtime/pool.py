@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gc
 from collections import deque
+from collections.abc import Iterator
 from threading import RLock
 from typing import Any, NamedTuple, Protocol
 from weakref import ref
@@ -119,8 +120,9 @@ class Pool:
         return allocation
 
     def empty_cache(self) -> None:
-        """Gives all memory that is kept for reuse back to the device."""
+        """Gives all memory that is kept for reuse back to the device, and that of values which can be derived again."""
         with self._lock, undivided:
+            self._forget_derived()
             sweep()
             self._take_in()
             self._empty()
@@ -178,8 +180,25 @@ class Pool:
         except MemoryError as error:
             raise OutOfMemoryError(self._message(size, f"({error})")) from error
 
+    def derived_bytes(self) -> int:
+        """The bytes in use by values that are kept because they may be wanted again (see ``Allocation.derived``)."""
+        with self._lock, undivided:
+            return sum(value.allocation.size for each in self._used() for value in (each.derived or {}).values())
+
+    def _used(self) -> Iterator[Allocation]:
+        """What is in use."""
+        for lent in list(self._live.values()):
+            allocation = lent()
+            if allocation is not None:
+                yield allocation
+
+    def _forget_derived(self) -> None:
+        for allocation in self._used():
+            allocation.derived = None
+
     def _make_room(self) -> None:
         gc.collect()  # buffers held by reference cycles only
+        self._forget_derived()
         sweep()
         self._take_in()
         self._empty()

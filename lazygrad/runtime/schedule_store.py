@@ -19,6 +19,7 @@ from lazygrad import environment
 from lazygrad.runtime.cache import Store, cache_folder, digest
 from lazygrad.runtime.device import CompilingDevice, Program
 from lazygrad.runtime.executable import Executable
+from lazygrad.runtime.preparing import PreparingExecutable
 from lazygrad.runtime.schedule_record import FORMAT, read_record, write_record
 from lazygrad.runtime.source_identity import source_identity
 from lazygrad.runtime.statistics import total
@@ -39,6 +40,7 @@ class Slot:
         _used[device.name] = device
         self._device = device
         self._structure = structure
+        self._budget = budget
         self.name = _name(device, structure, budget)
         self._store = Store(FOLDER) if self.name is not None else None
 
@@ -61,7 +63,9 @@ class Slot:
         if programs is None:
             return None
         total.schedules_loaded += 1
-        return Executable(found.schedule, [programs[number] for number in found.numbers])
+        ordered = [programs[number] for number in found.numbers]
+        # With a budget every byte is spoken for.
+        return (PreparingExecutable if self._budget is None else Executable)(found.schedule, ordered)
 
     def save(self, schedule: Schedule, programs: Sequence[Program]) -> None:
         """Keeps what was made, unless the device has found meanwhile that its programs are not kept."""

@@ -16,10 +16,12 @@ from lazygrad.ir.index import Variable
 from lazygrad.ir.map import IndexMap
 from lazygrad.ir.node import Node, topological
 from lazygrad.ir.op import Family
+from lazygrad.ir.shape import size_of
 from lazygrad.kernel.machine import Machine
 from lazygrad.ops.contract import CONTRACT, ContractAttributes
 from lazygrad.schedule import streaming
 from lazygrad.schedule.components import source_of
+from lazygrad.schedule.cost import FEW_ROWS, WRITTEN_OUT
 from lazygrad.schedule.prologues import Prologues, find_prologues
 from lazygrad.schedule.walking import is_split, is_windowed, walks
 
@@ -45,6 +47,7 @@ class Wishes:
     halos: dict[Node, Halo] = field(default_factory=dict)
     innermost: dict[Node, int] = field(default_factory=dict)  # the axis that should lie fastest
     unfused: set[Node] = field(default_factory=set)
+    written_out: set[Node] = field(default_factory=set)  # contractions with columns copied in any case
     prologues: Prologues = field(default_factory=Prologues)
 
 
@@ -52,9 +55,10 @@ def collect_wishes(roots: Sequence[Node], machine: Machine) -> Wishes:
     """What all contractions, streams and gathers behind ``roots`` want."""
     wishes = Wishes(prologues=find_prologues(roots, machine))
     order = topological(roots)
+    seen = {c for root in roots for c in ((root,) if root.op is CONTRACT else _contraction_sources(root))}
     for current in order:
         if current.op is CONTRACT and current.result is None:
-            _collect(current, wishes, machine)
+            _collect(current, wishes, machine, is_seen=current in seen)
         elif current.op.name == "gather" and current.result is None:
             wishes.in_memory[source_of(current.inputs[0])[0]] = None
         elif current.op.family is Family.COMPOSITE and current.result is None:
@@ -81,7 +85,8 @@ def _contraction_sources(current: Node) -> list[Node]:
     return list(found)
 
 
-def _collect(current: Node, wishes: Wishes, machine: Machine) -> None:
+def _collect(current: Node, wishes: Wishes, machine: Machine, is_seen: bool) -> None:
+    """``is_seen``: its elements, or what is computed of each by itself, are results, which lie row-major."""
     at: ContractAttributes = current.attributes
     views = [wishes.prologues.read(operand) for operand in wishes.prologues.operands[current]]
     windowed = [is_windowed(index_map) for _, index_map in views]
@@ -91,6 +96,9 @@ def _collect(current: Node, wishes: Wishes, machine: Machine) -> None:
         free = [label for label in at.out if (label in at.a) != (label in at.b)]
         sides = Sides(0 if free[-1] in at.b else 1)
     wishes.sides[current] = sides
+    if machine.flavour == "cpu" and _is_better_turned(current, sides, wishes, is_seen):
+        sides = wishes.sides[current] = Sides(sides.columns)
+        wishes.written_out.add(current)
     for source, _ in views:
         wishes.in_memory[source] = None
     source, index_map = views[sides.rows]
@@ -118,6 +126,33 @@ def _collect(current: Node, wishes: Wishes, machine: Machine) -> None:
         variable = walks(coordinate)
         if variable is not None and labels[int(variable.name[1:])] not in other and source.rank > 2:
             wishes.innermost.setdefault(source, axis)
+
+
+def _is_better_turned(current: Node, sides: Sides, wishes: Wishes, is_seen: bool) -> bool:
+    """Whether the operand of the rows should be the columns, written out for that, since it is small.
+
+    For a result that should come out row-major, as the gradient of a convolution's weight should: the weight and all
+    that an optimizer keeps of it would be updated in another order than they lie in. And for few rows that multiply a
+    large operand which lies along the sum: it would be packed for longer than it is multiplied.
+    """
+    written, other = current.inputs[sides.rows], current.inputs[sides.columns]
+    least = size_of(written.shape) * WRITTEN_OUT
+    if is_seen and is_natural(current, wishes):
+        return False
+    if is_seen and least <= size_of(current.shape) and is_natural(current, wishes, Sides(sides.columns)):
+        return True
+    at: ContractAttributes = current.attributes
+    labels, kept = (at.a, at.b) if sides.rows == 0 else (at.b, at.a)
+    rows = size_of([extent for label, extent in zip(labels, written.shape, strict=True) if label not in kept])
+    is_little = rows <= FEW_ROWS and least <= size_of(other.shape)
+    return is_little and _lies_along_sum(wishes.prologues.read(other), kept, at)
+
+
+def _lies_along_sum(read: tuple[Node, IndexMap], labels: Sequence[int], at: ContractAttributes) -> bool:
+    """Whether an operand is read from a value that lies row-major, and the last axis of which is summed over."""
+    source, index_map = read
+    fastest = walks(index_map.coordinates[-1]) if source.op.family is Family.SOURCE and index_map.coordinates else None
+    return fastest is not None and labels[int(fastest.name[1:])] not in at.out
 
 
 def _collect_streamed(current: Node, wishes: Wishes) -> None:
@@ -163,13 +198,14 @@ def _halo(source: Node, index_map: IndexMap) -> Halo:
     return tuple(found)
 
 
-def natural_order(contraction: Node, wishes: Wishes) -> tuple[int, ...]:
+def natural_order(contraction: Node, wishes: Wishes, sides: Sides | None = None) -> tuple[int, ...]:
     """The order of the result's axes, slowest first, in which it comes out: columns are the fastest.
 
-    Groups of a convolution lie between pixels and channels; the batch of a matrix product lies outside.
+    Groups of a convolution lie between pixels and channels; the batch of a matrix product lies outside. ``sides`` are
+    those that it has, unless told otherwise.
     """
     at: ContractAttributes = contraction.attributes
-    sides = wishes.sides[contraction]
+    sides = sides or wishes.sides[contraction]
     rows, columns = (at.a, at.b) if sides.rows == 0 else (at.b, at.a)
     _, row_map = wishes.prologues.read(wishes.prologues.operands[contraction][sides.rows])
     ranks = {"batch": 1 if is_windowed(row_map) else 0, "rows": 0 if is_windowed(row_map) else 1, "columns": 2}
@@ -181,7 +217,7 @@ def natural_order(contraction: Node, wishes: Wishes) -> tuple[int, ...]:
     return tuple(sorted(range(contraction.rank), key=rank))
 
 
-def is_natural(contraction: Node, wishes: Wishes) -> bool:
+def is_natural(contraction: Node, wishes: Wishes, sides: Sides | None = None) -> bool:
     """Whether the natural order is row-major."""
-    order = [axis for axis in natural_order(contraction, wishes) if contraction.shape[axis] > 1]
+    order = [axis for axis in natural_order(contraction, wishes, sides) if contraction.shape[axis] > 1]
     return order == sorted(order)

@@ -29,6 +29,13 @@ BUNDLE_HELD_BYTES = 1 << 20
 # A packed panel of columns is this many vectors wide: two accumulators a row fill 16 registers with 6 rows.
 PANEL_VECTORS = 2
 
+# An operand is written out in another order so that a larger one, or the result, can stay as it lies, if that has at
+# least so many times its elements.
+WRITTEN_OUT = 2
+# Rows for which packing a large operand takes longer than multiplying it: three passes through memory instead of one,
+# at the arithmetic that a processor does meanwhile (with 180 GFLOP/s and 20 GB/s, 36 operations for each number).
+FEW_ROWS = 32
+
 # Packing costs one pass over the operand; it pays when each packed element is used at least this often.
 PACK_ROWS = 48
 
@@ -58,3 +65,7 @@ CACHED_READ = 0.5
 # Additions and products that a device does in the time in which it moves a byte: about 100 G/s beside 27 GB/s on the
 # processor that this was measured on, and no less on others. What is computed again is chosen by it.
 OPERATIONS_PER_BYTE = 4.0
+
+# A value is kept from run to run if it is at most this many times as large as the leaves that it comes from. Packed
+# weights are as large, half-width ones twice when they are widened, Winograd's transforms of 3x3 weights 16/9 times.
+PREPARED_GROWTH = 4.0

@@ -12,7 +12,6 @@ for what it costs, is that of Kirisame et al., "Dynamic Tensor Rematerialization
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Set
-from dataclasses import replace
 from typing import NamedTuple
 
 from lazygrad.kernel.axes import point_count
@@ -180,12 +179,12 @@ def _again(schedule: Schedule, candidate: _Candidate, uses: list[list[int]]) -> 
                 made: SlotDeclaration = schedule.slots[slot - leaves]
                 renamed[slot] = leaves + len(slots)
                 slots.append(made)
-        copies.append(_reading(kernel, renamed))
+        copies.append(kernel.on(renamed))
     later = {slot: new for slot, new in renamed.items() if slot not in schedule.roots}
     kernels = (
         *schedule.kernels[: candidate.before],
         *copies,
-        *(_reading(kernel, later) for kernel in schedule.kernels[candidate.before :]),
+        *(kernel.on(later) for kernel in schedule.kernels[candidate.before :]),
     )
     return Schedule(
         kernels,
@@ -195,13 +194,3 @@ def _again(schedule: Schedule, candidate: _Candidate, uses: list[list[int]]) -> 
         last_uses(kernels, leaves, len(slots)),
         schedule.leaf_sizes,
     )
-
-
-def _reading(kernel: ScheduledKernel, renamed: dict[int, int]) -> ScheduledKernel:
-    """The same launch on other slots."""
-    slots = tuple(renamed.get(slot, slot) for slot in kernel.slots)
-    if slots == kernel.slots:
-        return kernel
-    made = replace(kernel, slots=slots)
-    made.__dict__["in_place"] = kernel.in_place  # where the cached property keeps it
-    return made

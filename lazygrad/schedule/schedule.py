@@ -6,8 +6,8 @@ scheduler, which a process does not load that finds its schedules on disk.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from lazygrad.ir.dtype import DType
@@ -40,6 +40,15 @@ class ScheduledKernel:
         from lazygrad.kernel.in_place import in_place_pairs
 
         return in_place_pairs(self.kernel)
+
+    def on(self, renamed: Mapping[int, int]) -> ScheduledKernel:
+        """The same launch on other slots."""
+        slots = tuple([renamed.get(slot, slot) for slot in self.slots])
+        if slots == self.slots:
+            return self
+        made = replace(self, slots=slots)
+        made.__dict__["in_place"] = self.in_place  # where the cached property keeps it
+        return made
 
 
 @dataclass(frozen=True)

@@ -85,7 +85,7 @@ def stage_operands(
                 operands[side], copy = _gathered(operands[side], operands[other], order, at)
                 copies.append(copy)
         return operands, copies
-    if not _lie_side_by_side(columns, rows, homes, machine):
+    if product in wishes.written_out or not _lie_side_by_side(columns, rows, homes, machine):
         packed, copy = _pack(columns, operands[sides.rows], _row_strides(operands[sides.rows], known), at, machine)
         copies.append(copy)
         operands[sides.columns] = packed

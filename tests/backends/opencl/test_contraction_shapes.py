@@ -76,3 +76,14 @@ def gradients_of(device, shape, weight_shape, arguments):
 def test_convolutions_and_their_gradients(case):
     for found, expected in zip(gradients_of(DEVICE, *case), gradients_of("numpy", *case), strict=True):
         assert_close(found, expected)
+
+
+@pytest.mark.parametrize(
+    ("batch", "size", "inputs", "outputs"), [(1, 2, 64, 48), (1, 4, 40, 100), (3, 3, 33, 70), (8, 2, 48, 64)]
+)
+@pytest.mark.parametrize("stride", [1, 2])
+def test_few_pixels_and_many_channels(batch, size, inputs, outputs, stride):
+    """Weights are read and updated as they lie (see ``schedule.contracting``)."""
+    case = (batch, inputs, size, size), (outputs, inputs, 3, 3), {"stride": stride, "padding": 1}
+    for found, expected in zip(gradients_of(DEVICE, *case), gradients_of("numpy", *case), strict=True):
+        assert_close(found, expected)
