@@ -8,43 +8,50 @@ for each root memory of its own, or that of a leaf which it overwrites.
 from __future__ import annotations
 
 from collections.abc import Sequence, Set
-from typing import Any, NamedTuple
+from typing import Any
 
 from lazygrad.ir.node import Place
+from lazygrad.ir.value import Number
 from lazygrad.kernel.kernel import Kernel
+from lazygrad.runtime.batch import Batch
 from lazygrad.runtime.buffer import Buffer
 from lazygrad.runtime.device import CompilingDevice, Program
 from lazygrad.runtime.watching import Watch, watches
-from lazygrad.schedule import Schedule, ScheduledKernel
+from lazygrad.schedule import Schedule
 from lazygrad.schedule.memory import MemoryPlan, plan_memory
+from lazygrad.schedule.overlap import waits
 
 NOTHING: frozenset[int] = frozenset()
 
 
-class _Launch(NamedTuple):
-    """One launch of a schedule, as numbers of slots: leaves first, then what the schedule declares."""
-
-    scheduled: ScheduledKernel
-    program: Program
-    moved: tuple[int, ...]  # slots whose offset is passed
-    scalars: tuple[int, ...]
-
-
 class _Binding:
-    """The memories that each launch uses, as lists that change only where a slot has another memory than before.
+    """Launches with the memory plan of one set of donated leaves: a batch that changes where a slot has another memory,
+    or an offset or a number another value, than before.
 
     Steps of a loop use the same memory again and again: the arena comes back from the pool, and updates are in place.
     """
 
-    def __init__(self, schedule: Schedule, plan: MemoryPlan) -> None:
-        self.plan = plan
+    def __init__(self, device: CompilingDevice, executable: Executable, donated: Set[int]) -> None:
+        schedule = executable.schedule
+        self.plan = plan = plan_memory(schedule, donated, device.region_alignment)
+        self.batch = device.batch(executable.programs, waits(schedule, plan))
         self.arena: Any = None
         self.memories: list[Any] = [None] * (schedule.leaves + len(schedule.slots))  # by slot; read only outside
-        self.used: list[list[Any]] = [[None] * len(kernel.slots) for kernel in schedule.kernels]
-        self._places: list[list[tuple[list[Any], int]]] = [[] for _ in self.memories]
-        for kernel, used in zip(schedule.kernels, self.used, strict=True):
-            for position, slot in enumerate(kernel.slots):
-                self._places[slot].append((used, position))
+        self.offsets: dict[int, int] = {}  # by the slots whose offset is passed
+        self._places: list[list[tuple[int, int]]] = [[] for _ in self.memories]
+        self._offset_places: dict[int, list[tuple[int, int]]] = {}
+        self._number_places: list[tuple[int, int, int]] = []
+        for launch, scheduled in enumerate(schedule.kernels):
+            movable = 0
+            buffers = zip(scheduled.slots, scheduled.kernel.buffers, strict=True)
+            for position, (slot, declaration) in enumerate(buffers):
+                self._places[slot].append((launch, position))
+                if declaration.movable:
+                    self.offsets[slot] = 0
+                    self._offset_places.setdefault(slot, []).append((launch, movable))
+                    movable += 1
+            for position, number in enumerate(scheduled.scalars, start=movable):
+                self._number_places.append((number, launch, position))
         declared = list(enumerate(zip(schedule.slots, plan.offsets, plan.donors, strict=True), start=schedule.leaves))
         self.inside = [(slot, offset, made.size) for slot, (made, offset, _) in declared if offset is not None]
         self.outside = [(slot, made, donor) for slot, (made, offset, donor) in declared if offset is None]
@@ -53,8 +60,8 @@ class _Binding:
         """Lets a slot be in ``memory``."""
         if self.memories[slot] is not memory:
             self.memories[slot] = memory
-            for used, position in self._places[slot]:
-                used[position] = memory
+            for launch, position in self._places[slot]:
+                self.batch.put(launch, position, memory)
 
     def put_arena(self, device: CompilingDevice, memory: Any) -> None:
         """Lets everything that nobody sees be in ``memory``."""
@@ -63,17 +70,31 @@ class _Binding:
             for slot, offset, size in self.inside:
                 self.put(slot, device.region(memory, offset, size))
 
+    def put_leaves(self, leaves: Sequence[Buffer]) -> None:
+        """Lets the leaves be where they are now."""
+        for slot, (leaf, bound) in enumerate(zip(leaves, self.memories, strict=False)):
+            memory = leaf.allocation.memory
+            if memory is not bound:
+                self.put(slot, memory)
+        for slot, before in self.offsets.items():
+            offset = leaves[slot].offset
+            if offset != before:
+                self.offsets[slot] = offset
+                for launch, position in self._offset_places[slot]:
+                    self.batch.set(launch, position, offset)
+
+    def set_numbers(self, numbers: Sequence[Number]) -> None:
+        """Lets the arguments have these values."""
+        for number, launch, position in self._number_places:
+            self.batch.set(launch, position, numbers[number])
+
 
 class Executable:
     """Programs in the order of a schedule."""
 
     def __init__(self, schedule: Schedule, programs: Sequence[Program]) -> None:
         self.schedule = schedule
-        self.launches: list[_Launch] = []
-        for scheduled, program in zip(schedule.kernels, programs, strict=True):
-            buffers = zip(scheduled.slots, scheduled.kernel.buffers, strict=True)
-            moved = tuple(slot for slot, declaration in buffers if declaration.movable)
-            self.launches.append(_Launch(scheduled, program, moved, scheduled.scalars))
+        self.programs = programs
         self.scratch_bytes = max((program.scratch_bytes for program in programs), default=0)
         self._bindings: dict[Set[int], _Binding] = {}
 
@@ -84,15 +105,14 @@ class Executable:
     def _binding(self, device: CompilingDevice, donated: Set[int]) -> _Binding:
         found = self._bindings.get(donated)
         if found is None:
-            plan = plan_memory(self.schedule, donated, device.region_alignment)
-            found = self._bindings[frozenset(donated)] = _Binding(self.schedule, plan)
+            found = self._bindings[frozenset(donated)] = _Binding(device, self, donated)
         return found
 
     def run(
         self,
         device: CompilingDevice,
         leaves: Sequence[Buffer],
-        numbers: Sequence[bool | int | float],
+        numbers: Sequence[Number],
         place: Place | None,
         donated: Set[int] = NOTHING,
         kept: Set[int] = NOTHING,
@@ -118,14 +138,12 @@ class Executable:
         binding: _Binding,
         device: CompilingDevice,
         leaves: Sequence[Buffer],
-        numbers: Sequence[bool | int | float],
+        numbers: Sequence[Number],
         place: Place | None,
         kept: Set[int],
     ) -> list[Buffer]:
-        for slot, (leaf, bound) in enumerate(zip(leaves, binding.memories, strict=False)):
-            memory = leaf.allocation.memory
-            if memory is not bound:
-                binding.put(slot, memory)
+        binding.put_leaves(leaves)
+        binding.set_numbers(numbers)
         results: dict[int, Buffer] = {}
         overwritten: dict[int, Buffer] = {}  # by the slot that takes the memory
         # Held until everything is submitted: who asks the pool afterwards comes later in the device's order.
@@ -145,18 +163,14 @@ class Executable:
             else:
                 results[slot] = Buffer(allocation, made.shape, made.dtype, device.name, made.layout)
         watching = watches(device)
-        launched = 0
+        batch = binding.batch
         try:
-            for (scheduled, program, moved, scalars), used in zip(self.launches, binding.used, strict=True):
-                offsets = [leaves[slot].offset for slot in moved] if moved else ()
-                values = [numbers[number] for number in scalars] if scalars else ()
-                launched += 1
-                if watching:
-                    _launch_watched(watching, device, scheduled, program, used, offsets, values)
-                else:
-                    program.launch(used, offsets, values)
+            if watching:
+                _submit_watched(watching, device, self.schedule, batch)
+            else:
+                batch.submit()
         except BaseException:
-            touched = {slot for launch in self.launches[:launched] for slot in launch.scheduled.slots}
+            touched = {slot for scheduled in self.schedule.kernels[: batch.submitted] for slot in scheduled.slots}
             for slot, leaf in overwritten.items():
                 if slot in touched:
                     leaf.overwrite(place)
@@ -169,22 +183,17 @@ class Executable:
     @property
     def kernels(self) -> list[Kernel]:
         """What is launched, in order."""
-        return [launch.scheduled.kernel for launch in self.launches]
+        return [scheduled.kernel for scheduled in self.schedule.kernels]
 
 
-def _launch_watched(
-    watching: Sequence[Watch],
-    device: CompilingDevice,
-    scheduled: ScheduledKernel,
-    program: Program,
-    memories: Sequence[Any],
-    offsets: Sequence[int],
-    scalars: Sequence[bool | int | float],
-) -> None:
-    device.synchronize()
-    for watch in watching:
-        watch.before(scheduled, memories, offsets)
-    program.launch(memories, offsets, scalars)
-    device.synchronize()
-    for watch in watching:
-        watch.after(scheduled, memories, scalars)
+def _submit_watched(watching: Sequence[Watch], device: CompilingDevice, schedule: Schedule, batch: Batch) -> None:
+    batch.submitted = 0
+    for scheduled, launch in zip(schedule.kernels, batch.launches, strict=True):
+        device.synchronize()
+        for watch in watching:
+            watch.before(scheduled, launch.memories, launch.offsets)
+        batch.submitted += 1
+        launch.submit()
+        device.synchronize()
+        for watch in watching:
+            watch.after(scheduled, launch.memories, launch.scalars)
