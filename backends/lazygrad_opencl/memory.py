@@ -72,10 +72,13 @@ class Memory:
         self.buffer.release()
 
 
-def _host_memory(size: int) -> numpy.ndarray[Any, Any]:
+def _host_memory(size: int) -> numpy.ndarray[Any, Any] | None:
     pages = huge_paged(size)
     if pages is not None:
         return pages
-    everything = numpy.empty(size + ALIGNMENT, numpy.uint8)
+    try:
+        everything = numpy.empty(size + ALIGNMENT, numpy.uint8)
+    except MemoryError:
+        return None  # the driver's own allocation says what is wrong
     start = -everything.ctypes.data % ALIGNMENT
     return everything[start : start + size]

@@ -7,7 +7,7 @@ for each root memory of its own, or that of a leaf which it overwrites.
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
 from lazygrad.ir.node import Place
@@ -22,6 +22,7 @@ from lazygrad.schedule.memory import MemoryPlan, plan_memory
 from lazygrad.schedule.overlap import waits
 
 NOTHING: frozenset[int] = frozenset()
+NOWHERE: Mapping[int, Buffer] = {}
 
 
 class _Binding:
@@ -116,20 +117,22 @@ class Executable:
         place: Place | None,
         donated: Set[int] = NOTHING,
         kept: Set[int] = NOTHING,
+        into: Mapping[int, Buffer] = NOWHERE,
     ) -> list[Buffer]:
         """Launches every kernel and returns the roots' buffers.
 
         ``donated`` leaves may be overwritten: they know afterwards that they were (see ``Buffer``), except those that
         are ``kept``: these become the result themselves. An exception before the first launch (no memory) leaves
-        everything as it was; one of a launch leaves the leaves as they were that no launch before has overwritten. To
-        be called within ``undivided``, together with whatever makes the results known.
+        everything as it was; one of a launch leaves the leaves as they were that no launch before has overwritten.
+        ``into``: by slot buffers that nobody needs, no leaves, that become results if nothing is donated to these. To be
+        called within ``undivided``, together with whatever makes the results known.
         """
         binding = self._binding(device, donated)
         # Nobody else finds it meanwhile: a finalizer, or a signal's handler, may run the same graph between launches.
         key = frozenset(donated)
         del self._bindings[key]
         try:
-            return self._run(binding, device, leaves, numbers, place, kept)
+            return self._run(binding, device, leaves, numbers, place, kept, into)
         finally:
             self._bindings[key] = binding
 
@@ -141,6 +144,7 @@ class Executable:
         numbers: Sequence[Number],
         place: Place | None,
         kept: Set[int],
+        into: Mapping[int, Buffer],
     ) -> list[Buffer]:
         binding.put_leaves(leaves)
         binding.set_numbers(numbers)
@@ -152,6 +156,10 @@ class Executable:
         if arena is not None:
             binding.put_arena(device, arena.memory)
         for slot, made, donor in binding.outside:
+            if donor is None and slot in into:
+                results[slot] = overwritten[slot] = into[slot]
+                binding.put(slot, into[slot].allocation.memory)
+                continue
             if donor is None:
                 allocation = device.pool.take(made.size, place)
             else:
