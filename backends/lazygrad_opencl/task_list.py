@@ -66,6 +66,7 @@ NOT_INLINE void let_others_run() {{
     __global const ulong* list, __global ulong* state, const ulong launches, const ulong workers) {{
     if (!list) return;
     __global ulong* const done = state + {HEAD * LINE};
+    const ulong entered = __builtin_readcyclecounter();
     ulong launch = 0, ended = 0;
     for (;;) {{
         const ulong ticket = __atomic_fetch_add(state, 1ul, __ATOMIC_SEQ_CST);
@@ -79,7 +80,7 @@ NOT_INLINE void let_others_run() {{
                 else let_others_run();
             }}
         }}
-        if (ticket == record[3]) done[launch * {LINE} + 1] = __builtin_readcyclecounter();
+        if (done[launch * {LINE} + 1] < entered) done[launch * {LINE} + 1] = __builtin_readcyclecounter();
         call_runner(record[0], record[1], list + record[5], ticket - record[3]);
         const ulong before = __atomic_fetch_add(done + launch * {LINE}, 1ul, __ATOMIC_SEQ_CST);
         if (before == record[2] - 1) done[launch * {LINE} + 2] = __builtin_readcyclecounter();
