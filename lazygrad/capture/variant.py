@@ -10,7 +10,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from functools import cache
-from operator import le
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lazygrad import ops, runtime
@@ -56,18 +55,19 @@ def _own_references() -> tuple[int, int]:
     return _references(cell)
 
 
-def _gradient_references(of: Any) -> tuple[int, ...]:
+def _gradient_references(of: Any) -> tuple[int, int, int, int, int]:
     """How many references there are to a tensor's gradient, and to all that it is made of."""
     gradient = of._grad
     cell = gradient._cell
     node = cell.node
     buffer = node.result
     allocation = buffer._allocation
-    return tuple([sys.getrefcount(each) for each in (gradient, cell, node, buffer, allocation)])
+    count = sys.getrefcount
+    return count(gradient), count(cell), count(node), count(buffer), count(allocation)
 
 
 @cache
-def _own_gradient_references() -> tuple[int, ...]:
+def _own_gradient_references() -> tuple[int, int, int, int, int]:
     """The same for a gradient that nobody but its tensor holds."""
     of = tensor_of(Cell(ops.constant(0, (), float32, "none")))
     of._grad = tensor_of(Cell(ops.buffer(Buffer(Allocation(None, 0), (1,), float32, "none", row_major((1,))))))
@@ -324,19 +324,20 @@ class Variant:
             if self.executable is not None:
                 assert isinstance(device, CompilingDevice)
                 into = {} if is_interrupting else self._replaced_gradients(buffers)
-                found = iter(self.executable.run(device, buffers, numbers, self.place, donated, kept, into))
+                found = self.executable.run(device, buffers, numbers, self.place, donated, kept, into)
             elif self.computed:
                 assert isinstance(device, EvaluatingDevice)
                 nodes = substitute(self.structure, buffers, numbers, device.name)
                 device.evaluate(nodes)
-                found = iter([node.result for node in nodes])
+                found = [node.result for node in nodes]
             else:
-                found = iter(())
-            computed = set(self.computed)
-            results = [
-                next(found) if number in computed else device.empty(shape, dtype)  # type: ignore[attr-defined]
-                for number, (shape, dtype) in enumerate(self.shapes)
-            ]
+                found = []
+            results = list(found)
+            if len(results) < len(self.shapes):
+                made, results = iter(results), []
+                computed = set(self.computed)
+                for number, (shape, dtype) in enumerate(self.shapes):
+                    results.append(next(made) if number in computed else device.empty(shape, dtype))  # type: ignore[attr-defined]
             self._bind(results, arguments)
         return results
 
@@ -375,19 +376,17 @@ class Variant:
     def _replaced_gradients(self, leaves: Sequence[Buffer]) -> dict[int, Buffer]:
         """By slot of a new gradient the one of the last step, where nobody needs that: the new one takes its place."""
         found: dict[int, Buffer] = {}
-        read = {id(leaf) for leaf in leaves}
+        read = set(map(id, leaves))
         own = _own_gradient_references()
         for slot, declared, of in self._gradients:
-            gradient = of._grad
-            if gradient is None or gradient._cell.node.op is not BUFFER or gradient._hooks or gradient._requires_grad:
+            if of._grad is None or of._grad._cell.node.op is not BUFFER or _gradient_references(of) != own:
                 continue
-            buffer = gradient._cell.node.result
+            buffer = of._grad._cell.node.result
             is_like = buffer.layout == declared.layout and buffer.shape == declared.shape
-            if not is_like or buffer.dtype is not declared.dtype or buffer.is_window or id(buffer) in read:
-                continue
-            del gradient, buffer
-            if all(map(le, _gradient_references(of), own)):
-                found[slot] = of._grad._cell.node.result  # type: ignore[union-attr]
+            is_whole = buffer.dtype is declared.dtype and not buffer.is_window
+            is_bare = of._grad._hooks is None and not of._grad._requires_grad
+            if is_like and is_whole and is_bare and id(buffer) not in read:
+                found[slot] = buffer
         return found
 
     def _bind(self, results: Sequence[Buffer], arguments: Sequence[Tensor]) -> None:
