@@ -6,6 +6,7 @@ it safe to hand memory out again while submitted work still uses it.
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -19,9 +20,10 @@ from lazygrad.ir.dtype import DType
 from lazygrad.ir.layout import row_major
 from lazygrad.ir.node import user_place
 from lazygrad.kernel.kernel import Kernel
-from lazygrad.runtime import Buffer, Capabilities, CompilingDevice, Pool, Program, forking, profile
+from lazygrad.runtime import Buffer, Capabilities, CompileError, CompilingDevice, Pool, Program, forking, profile
 from lazygrad.runtime.arrange import row_major_array
 from lazygrad.runtime.batch import Batch
+from lazygrad.runtime.buffer import Allocation
 from lazygrad.runtime.pool import size_class
 from lazygrad.runtime.statistics import total
 from lazygrad_opencl import driver_cache, task_list
@@ -40,6 +42,7 @@ from lazygrad_opencl.task_list import TaskList
 _COMPLETE = pyopencl.command_execution_status.COMPLETE
 # Some drivers hold work back until they are told to start, so they are told after so many launches.
 LAUNCHES_BETWEEN_FLUSHES = 32
+logger = logging.getLogger("lazygrad")
 
 
 # From a kernel and what the device can do to OpenCL C.
@@ -107,10 +110,15 @@ class OpenCLDevice(CompilingDevice):
         reserved = 0 if self._scratch is None else self._scratch.memory.size
         return size_class(size) - reserved if size > reserved else 0
 
-    def scratch(self, size: int) -> Memory:
+    def scratch_allocation(self, size: int) -> Allocation:
         """Memory that one kernel uses while it runs; all share it, because they run one after the other."""
         self.reserve_scratch(size)
-        memory: Memory = self._scratch.memory
+        allocation: Allocation = self._scratch
+        return allocation
+
+    def scratch(self, size: int) -> Memory:
+        """The same, for a launch that follows at once."""
+        memory: Memory = self.scratch_allocation(size).memory
         return memory
 
     # ---- programs
@@ -188,9 +196,13 @@ class OpenCLDevice(CompilingDevice):
         return found
 
     def list_kernel(self, source: str, name: str) -> Any:
-        """A kernel object for a list of tasks, of a source with one kernel."""
+        """A kernel object for a list of tasks, of a source with one kernel; None where the driver refuses that."""
         function = unique_function(name, source, prelude(self.capabilities))
-        return self._builder.build([function])[function.name].kernel
+        try:
+            return self._builder.build([function])[function.name].kernel
+        except CompileError as error:
+            logger.debug("kernels are launched one by one: %s", error)
+            return None
 
     def list_memory(self, *sizes: int) -> list[Any]:
         """Buffers of zeros, of these sizes."""

@@ -18,7 +18,6 @@ work-groups the driver runs at once.
 
 from __future__ import annotations
 
-import os
 import platform
 import sys
 from collections.abc import Sequence
@@ -97,7 +96,7 @@ NOT_INLINE void let_others_run() {{
 
 def is_possible() -> bool:
     """Whether this machine runs ``SOURCE``."""
-    return platform.machine() in ("x86_64", "AMD64") and os.name == "posix"
+    return platform.machine() == "x86_64" and sys.platform == "linux"
 
 
 class TaskList(Batch):
@@ -107,7 +106,7 @@ class TaskList(Batch):
         super().__init__(programs, waits)
         self._device = device
         self._programs = programs
-        self._has_run = False
+        self._submissions = 0
         self._list: _List | None = None
 
     def put(self, launch: int, position: int, memory: Any) -> None:
@@ -121,10 +120,10 @@ class TaskList(Batch):
             self._list.set(launch, position, number)
 
     def submit(self) -> None:
-        if self._list is None and self._has_run:
+        self._submissions += 1
+        if self._submissions == 2:
             self._list = self._written()
         if self._list is None:
-            self._has_run = True
             super().submit()
             return
         self.submitted = 0
@@ -134,9 +133,12 @@ class TaskList(Batch):
 
     def _written(self) -> _List | None:
         runners = [self._device.runner(program) for program in self._programs]
-        if len(runners) < FEWEST_LAUNCHES or not all(runners):
+        kernel = (
+            self._device.list_kernel(SOURCE, _FUNCTION) if len(runners) >= FEWEST_LAUNCHES and all(runners) else None
+        )
+        if kernel is None:
             return None
-        written = _List(self._device, self._programs, runners, self.waits)
+        written = _List(self._device, kernel, self._programs, runners, self.waits)
         for number, launch in enumerate(self.launches):
             for position, memory in enumerate(launch.memories):
                 written.put(number, position, memory)
@@ -149,9 +151,15 @@ class _List:
     """A list in memory, and the kernel that runs it."""
 
     def __init__(
-        self, device: OpenCLDevice, programs: Sequence[OpenCLProgram], runners: Sequence[int], waits: Sequence[int]
+        self,
+        device: OpenCLDevice,
+        kernel: Any,
+        programs: Sequence[OpenCLProgram],
+        runners: Sequence[int],
+        waits: Sequence[int],
     ) -> None:
         self._device = device
+        self._kernel = kernel
         self._names = [program.name for program in programs]
         self._first_words: list[int] = []
         self._packs = [program.packs for program in programs]
@@ -180,10 +188,10 @@ class _List:
         self._global = (workers,)
         self._state_words = LINE * (HEAD + len(programs))
         self._memory, self._state = device.list_memory(self._words.nbytes, self._state_words * self._words.itemsize)
-        self._kernel = device.list_kernel(SOURCE, _FUNCTION)
-        self._kernel.set_args(self._memory, self._state, numpy.uint64(len(programs)), numpy.uint64(workers))
+        kernel.set_args(self._memory, self._state, numpy.uint64(len(programs)), numpy.uint64(workers))
 
     def put(self, launch: int, position: int, memory: Any) -> None:
+        assert memory.address, "memory of a processor has an address"
         self._write(self._first_words[launch] + position, memory.address)
 
     def set(self, launch: int, position: int, number: Number) -> None:
@@ -198,8 +206,10 @@ class _List:
     def submit(self) -> None:
         """Submits the launch, and before it what has changed."""
         device = self._device
-        if self._scratch_words:
-            memory = device.scratch(self._scratch_bytes)
+        # Held until it is submitted: the garbage collector may run something that wants more, and a larger piece.
+        scratch = device.scratch_allocation(self._scratch_bytes) if self._scratch_words else None
+        if scratch is not None:
+            memory = scratch.memory
             if memory.serial != self._scratch_serial:
                 self._scratch_serial = memory.serial
                 for word in self._scratch_words:

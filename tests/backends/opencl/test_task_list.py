@@ -156,12 +156,14 @@ def test_launches_wait_for_what_they_are_told_to(opened):
         numpy.testing.assert_array_equal(opened.to_host(buffer), X + 4)
 
 
-@pytest.mark.parametrize("why", ["no runner", "no library"])
+@pytest.mark.parametrize("why", ["no runner", "no library", "refused"])
 def test_launches_one_by_one_where_it_cannot_be(opened, monkeypatch, why):
     if why == "no runner":
         monkeypatch.setattr(opened._builder, "runner", lambda home: 0)
-    else:
+    elif why == "no library":
         monkeypatch.setattr(opened.loaded_code, "keep", lambda kernel: False)
+    else:
+        monkeypatch.setattr(task_list, "SOURCE", "not a kernel")
     monkeypatch.setattr(opened, "submitted_list", lambda *arguments: pytest.fail("a list"))
     chain = Chain(opened)
     for _ in range(3):
