@@ -242,8 +242,6 @@ class OpenCLDevice(CompilingDevice):
         self._unflushed = 0
         with self._lock:
             self._forget_uploads()
-        if self.profile is not None:
-            self.profile.collect()
         self._keep_code()
 
     def _keep_code(self) -> None:

@@ -29,8 +29,14 @@ class Profile:
     """Runs in the order of their submission."""
 
     def __init__(self) -> None:
-        self.runs: list[Run] = []
+        self._runs: list[Run] = []
         self._waiting: deque[_Submitted] = deque()
+
+    @property
+    def runs(self) -> list[Run]:
+        """Those whose times are known. They are read when somebody asks, so that no step pays for it."""
+        self.collect()
+        return self._runs
 
     def add(self, kernel: str, event: Any) -> None:
         """A run was submitted."""
@@ -57,12 +63,12 @@ class Profile:
             if last.command_execution_status == _COMPLETE:
                 start, end = event.get_profiling_info(info.START), event.get_profiling_info(info.END)
                 if ticks is None:
-                    self.runs.append(Run(kernels[0], start, end))
+                    self._runs.append(Run(kernels[0], start, end))
                 else:
-                    self.runs += _runs(kernels, start, end, ticks)
+                    self._runs += _runs_of(kernels, start, end, ticks)
 
 
-def _runs(kernels: Sequence[str], start: int, end: int, ticks: numpy.ndarray[Any, Any]) -> Iterator[Run]:
+def _runs_of(kernels: Sequence[str], start: int, end: int, ticks: numpy.ndarray[Any, Any]) -> Iterator[Run]:
     """The runs of a list that ran from ``start`` to ``end``: from its first task to its last."""
     since = (ticks[:, :2] - ticks[:, 0].min()).astype(numpy.float64)
     nanoseconds = start + since * ((end - start) / max(since.max(), 1.0))
