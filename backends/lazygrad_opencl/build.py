@@ -21,6 +21,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from threading import Lock
 from typing import Any, NamedTuple
 
+import numpy
 import pyopencl
 
 from lazygrad.runtime import CompileError
@@ -28,7 +29,7 @@ from lazygrad.runtime.cache import Store, digest
 from lazygrad.runtime.statistics import total
 from lazygrad_opencl import driver_cache
 from lazygrad_opencl.compiler import OPTIONS, QUICK_OPTIONS, RefusedError, compile_program, load_program
-from lazygrad_opencl.entry import Function, Home, Signature, merge, program_text
+from lazygrad_opencl.entry import ADDRESS, Function, Home, Signature, merge, program_text
 from lazygrad_opencl.generated import BODY
 from lazygrad_opencl.machine_code import Compiled, compile_job, entry
 from lazygrad_opencl.parallel import ParallelCompiler
@@ -190,6 +191,18 @@ class ProgramBuilder:
             self._homes.update(functions)
             total.kernels_loaded += len(functions)
             return self._kernels(functions)
+
+    def runner(self, home: Home) -> int:
+        """The address of the runner beside an entry; 0 where there is none."""
+        found = numpy.zeros(1, numpy.uint64)
+        if home.number is not None:
+            flags = pyopencl.mem_flags.WRITE_ONLY | pyopencl.mem_flags.COPY_HOST_PTR
+            answer = pyopencl.Buffer(self._context, flags, hostbuf=found)
+            asked = entry(self._programs[home.program], home.kernel, home.pointers, home.words, ADDRESS)
+            asked.set_arg(1, answer)
+            pyopencl.enqueue_nd_range_kernel(self._launches(), asked, (1,), (1,))
+            pyopencl.enqueue_copy(self._launches(), found, answer)
+        return int(found[0])
 
     def home(self, function: str) -> Home:
         """Where a function is that was built or loaded before."""

@@ -6,11 +6,12 @@ it safe to hand memory out again while submitted work still uses it.
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from threading import Lock
-from typing import Any
+from threading import RLock
+from typing import Any, cast
 
 import numpy
 import pyopencl
@@ -19,11 +20,13 @@ from lazygrad.ir.dtype import DType
 from lazygrad.ir.layout import row_major
 from lazygrad.ir.node import user_place
 from lazygrad.kernel.kernel import Kernel
-from lazygrad.runtime import Buffer, Capabilities, CompilingDevice, Pool, Program, forking, profile
+from lazygrad.runtime import Buffer, Capabilities, CompileError, CompilingDevice, Pool, Program, forking, profile
 from lazygrad.runtime.arrange import row_major_array
+from lazygrad.runtime.batch import Batch
+from lazygrad.runtime.buffer import Allocation
 from lazygrad.runtime.pool import size_class
 from lazygrad.runtime.statistics import total
-from lazygrad_opencl import driver_cache
+from lazygrad_opencl import driver_cache, task_list
 from lazygrad_opencl.build import Built, ProgramBuilder, unique_function
 from lazygrad_opencl.capabilities import read_capabilities
 from lazygrad_opencl.devices import FoundDevice
@@ -34,10 +37,12 @@ from lazygrad_opencl.memory import Memory
 from lazygrad_opencl.prelude import prelude
 from lazygrad_opencl.profile import Profile
 from lazygrad_opencl.programs import OpenCLProgram, SharedFunction, signature
+from lazygrad_opencl.task_list import TaskList
 
 _COMPLETE = pyopencl.command_execution_status.COMPLETE
 # Some drivers hold work back until they are told to start, so they are told after so many launches.
 LAUNCHES_BETWEEN_FLUSHES = 32
+logger = logging.getLogger("lazygrad")
 
 
 # From a kernel and what the device can do to OpenCL C.
@@ -73,9 +78,11 @@ class OpenCLDevice(CompilingDevice):
         self.loaded_code = LoadedCode(driver_cache.folder()) if is_pocl else None
         # A script may end while kernels still run; neither their memory nor their programs may go first.
         forking.at_exit(self.queue.finish)
+        self._has_task_lists = is_pocl and self._is_own_code and task_list.is_possible()
+        self._runners: dict[str, int] = {}  # by kernel; 0 where there is none that can be called
         self._programs: dict[Kernel, OpenCLProgram] = {}
         self._functions: dict[str, SharedFunction] = {}  # by names that are unique to their texts
-        self._lock = Lock()
+        self._lock = RLock()
         self._last_event: Any = None
         self._unflushed = 0
         self._uploads: deque[tuple[Any, Any]] = deque()  # event, and the host memory it reads
@@ -103,10 +110,15 @@ class OpenCLDevice(CompilingDevice):
         reserved = 0 if self._scratch is None else self._scratch.memory.size
         return size_class(size) - reserved if size > reserved else 0
 
-    def scratch(self, size: int) -> Memory:
+    def scratch_allocation(self, size: int) -> Allocation:
         """Memory that one kernel uses while it runs; all share it, because they run one after the other."""
         self.reserve_scratch(size)
-        memory: Memory = self._scratch.memory
+        allocation: Allocation = self._scratch
+        return allocation
+
+    def scratch(self, size: int) -> Memory:
+        """The same, for a launch that follows at once."""
+        memory: Memory = self.scratch_allocation(size).memory
         return memory
 
     # ---- programs
@@ -164,6 +176,57 @@ class OpenCLDevice(CompilingDevice):
         shared = self._functions.setdefault(source.function, SharedFunction(built))
         return OpenCLProgram(self, kernel, shared, source.function, source)
 
+    # ---- launches
+
+    def batch(self, programs: Sequence[Program], waits: Sequence[int]) -> Batch:
+        if self._has_task_lists:
+            return TaskList(self, cast("Sequence[OpenCLProgram]", programs), waits)
+        return super().batch(programs, waits)
+
+    def runner(self, program: OpenCLProgram) -> int:
+        """The address of what runs a work-group of a program from a list of tasks; 0 where there is none."""
+        home = program.home
+        found = self._runners.get(home.kernel)
+        if found is None:
+            found = self._builder.runner(home)
+            # PoCL unloads machine code that was not launched for long.
+            if found and (self.loaded_code is None or not self.loaded_code.keep(home.kernel)):
+                found = 0
+            self._runners[home.kernel] = found
+        return found
+
+    def list_kernel(self, source: str, name: str) -> Any:
+        """A kernel object for a list of tasks, of a source with one kernel; None where the driver refuses that."""
+        function = unique_function(name, source, prelude(self.capabilities))
+        try:
+            return self._builder.build([function])[function.name].kernel
+        except CompileError as error:
+            logger.debug("kernels are launched one by one: %s", error)
+            return None
+
+    def list_memory(self, *sizes: int) -> list[Any]:
+        """Buffers of zeros, of these sizes."""
+        flags = pyopencl.mem_flags.READ_WRITE | pyopencl.mem_flags.COPY_HOST_PTR
+        return [pyopencl.Buffer(self._context, flags, hostbuf=numpy.zeros(size, numpy.uint8)) for size in sizes]
+
+    def copy_later(self, buffer: Any, array: numpy.ndarray[Any, Any]) -> None:
+        """Submits a copy of an array, which nobody may change afterwards."""
+        with self._lock:
+            self._forget_uploads()
+            event = pyopencl.enqueue_copy(self.queue, buffer, array, is_blocking=False)
+            self._last_event = event
+            self._uploads.append((event, array))
+
+    def submitted_list(self, names: Sequence[str], event: Any, state: Any, words: int) -> None:
+        """Called by lists of tasks after each launch; ``words`` of their state tell when each task ran."""
+        self._last_event = event
+        self.queue.flush()
+        self._unflushed = 0
+        if self.profile is not None:
+            ticks = numpy.zeros(words, numpy.uint64)
+            copied = pyopencl.enqueue_copy(self.queue, ticks, state, is_blocking=False)
+            self.profile.add_list(names, event, copied, ticks.reshape(-1, task_list.LINE)[task_list.HEAD :, 1:])
+
     def submitted(self, name: str, event: Any) -> None:
         """Called by programs after each launch."""
         self._last_event = event
@@ -179,8 +242,6 @@ class OpenCLDevice(CompilingDevice):
         self._unflushed = 0
         with self._lock:
             self._forget_uploads()
-        if self.profile is not None:
-            self.profile.collect()
         self._keep_code()
 
     def _keep_code(self) -> None:
@@ -212,10 +273,7 @@ class OpenCLDevice(CompilingDevice):
             if idle:
                 pyopencl.enqueue_copy(self.queue, buffer, flat, is_blocking=True)
             else:
-                kept = flat.copy()
-                event = pyopencl.enqueue_copy(self.queue, buffer, kept, is_blocking=False)
-                self._last_event = event
-                self._uploads.append((event, kept))
+                self.copy_later(buffer, flat.copy())
 
     def _forget_uploads(self) -> None:
         while self._uploads and self._uploads[0][0].command_execution_status <= _COMPLETE:

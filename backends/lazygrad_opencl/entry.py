@@ -7,18 +7,26 @@ In: the texts of functions, each a ``__kernel`` of its own with the signature th
 of the program, in which they are ordinary functions and the last is the entry; and where each function is to be found.
 The entry's arguments are the function's number, then as many pointers as any function takes, then as many words of 8
 bytes. Those a function does not take are null and 0.
+
+Beside the entry stands a *runner*, which runs one work-group of a function whose arguments lie in memory. The entry
+calls it for numbers from ``IN_MEMORY`` on, for the function whose number is what is above, with arguments where the
+first pointer points. Asked for ``ADDRESS`` instead of a function, it writes the runner's address there, so that another
+kernel can call it (``task_list.py``). On machines for which that is not written down, nothing is written.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from hashlib import sha256
 from typing import NamedTuple
 
 # How a kernel for one item per work-group begins.
 KERNEL = "__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void "
-# What such a kernel is where an entry calls it.
-_FUNCTION = "INLINE void "
+# What such a kernel is where an entry calls it: a function that is told its work-group.
+_FUNCTION = "INLINE void {name}(const int work_group, "
+_GROUP = "get_group_id(0)"
+IN_MEMORY = 2**63
+ADDRESS = 2**64 - 1
 # The C expression for an argument of a type that is handed over in a word; integers are converted.
 _FROM_WORD = {"float": "as_float((uint){word})", "double": "as_double({word})"}
 _NAME_DIGITS = 16
@@ -93,23 +101,83 @@ def merge(prelude: str, group: Sequence[Function]) -> Merged | None:
     if len(signatures) < len(group) or not can_enter(signatures):
         return None
     pointers, words = _sizes(signatures)
-    texts = [function.text.replace(KERNEL, _FUNCTION, 1) for function in group]
-    kernel = f"entry_{sha256(program_text(prelude, group).encode()).hexdigest()[:_NAME_DIGITS]}"
+    digits = sha256(program_text(prelude, group).encode()).hexdigest()[:_NAME_DIGITS]
+    kernel, runner = f"entry_{digits}", f"runner_{digits}"
     parameters = [f"__global void* p{number}" for number in range(pointers)]
     parameters += [f"const ulong w{number}" for number in range(words)]
     head = f"{KERNEL}{kernel}(\n    " + ",\n    ".join(["const ulong number", *parameters]) + ") {"
-    cases = [f"        case {number}: {_call(function)} return;" for number, function in enumerate(group)]
-    entry = [head, "    switch (number) {", *cases, "    }", "}\n"]
+    entry = [
+        head,
+        "    switch (number) {",
+        *_cases(group, lambda signature, position: f"p{position}", lambda signature, number: f"w{number}"),
+        "    }",
+        *_address_of(runner),
+        f"    if (number >= {IN_MEMORY}ul)",
+        f"        {runner}(number - {IN_MEMORY}ul, (__global const ulong*)p0, (int){_GROUP});",
+        "}\n",
+    ]
     # Launched without buffers it does nothing, as the functions. That it is launched otherwise must not happen.
     stub = [head, "    if (p0) __builtin_trap();", "}\n"]
-    return Merged("\n".join([prelude, *texts, *entry]), "\n".join(stub), kernel, pointers, words)
+    texts = [prelude, *map(_as_function, group), *_runner(runner, group), *entry]
+    return Merged("\n".join(texts), "\n".join(stub), kernel, pointers, words)
 
 
-def _call(function: Function) -> str:
-    assert function.signature is not None
-    buffers, numbers, has_scratch = function.signature
-    arguments = [f"p{number}" for number in range(buffers)]
-    for number, c_type in enumerate(numbers):
-        arguments.append(_FROM_WORD.get(c_type, f"({c_type}){{word}}").format(word=f"w{number}"))
-    arguments += [f"p{buffers}"] * has_scratch
-    return f"{function.name}({', '.join(arguments)});"
+def _as_function(function: Function) -> str:
+    head = _FUNCTION.format(name=function.name)
+    return function.text.replace(f"{KERNEL}{function.name}(", head, 1).replace(_GROUP, "work_group")
+
+
+def _runner(name: str, group: Sequence[Function]) -> list[str]:
+    """A function's arguments are its buffers' addresses, its numbers, and the address of scratch memory."""
+    return [
+        f"NOT_INLINE void {name}(",
+        "    const ulong number, __global const ulong* words, const int group) {",
+        "    switch (number) {",
+        *_cases(
+            group,
+            lambda signature, position: f"(__global void*)words[{_word(signature, position)}]",
+            lambda signature, number: f"words[{signature.buffers + number}]",
+            "group",
+        ),
+        "    }",
+        "}",
+    ]
+
+
+def _word(signature: Signature, position: int) -> int:
+    """Where a runner finds a pointer: the scratch memory's is behind the numbers."""
+    return position if position < signature.buffers else signature.buffers + len(signature.numbers)
+
+
+def _address_of(function: str) -> list[str]:
+    """OpenCL C has no address of a function."""
+    return [
+        "#if defined(__x86_64__)",
+        f"    if (number == {ADDRESS}ul && p0) {{",
+        "        ulong address;",
+        f'        __asm__("leaq {function}(%%rip), %0" : "=r"(address));',
+        "        *(__global ulong*)p0 = address;",
+        "        return;",
+        "    }",
+        "#endif",
+    ]
+
+
+def _cases(
+    group: Sequence[Function],
+    pointer: Callable[[Signature, int], str],
+    word: Callable[[Signature, int], str],
+    work_group: str = f"(int){_GROUP}",
+) -> list[str]:
+    """A call of each function, with its pointers and words under the names that these have."""
+    lines = []
+    for number, function in enumerate(group):
+        assert function.signature is not None
+        signature = function.signature
+        arguments = [work_group, *(pointer(signature, position) for position in range(signature.buffers))]
+        for position, c_type in enumerate(signature.numbers):
+            text = _FROM_WORD.get(c_type, f"({c_type}){{word}}")
+            arguments.append(text.format(word=word(signature, position)))
+        arguments += [pointer(signature, signature.buffers)] * signature.has_scratch
+        lines.append(f"        case {number}: {function.name}({', '.join(arguments)}); return;")
+    return lines

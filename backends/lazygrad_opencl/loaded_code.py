@@ -41,19 +41,28 @@ class LoadedCode:
             self._known.add(kernel)
             self._waiting[kernel] = None
 
+    def keep(self, kernel: str) -> bool:
+        """Holds what was loaded for a kernel from now on; whether that could be done."""
+        before = len(self.held)
+        self._hold(kernel)
+        return len(self.held) > before
+
     def hold(self) -> None:
         """To be called when what was launched has run, or soon will have."""
         if not self._waiting or len(self._known) <= KEPT_BY_POCL or len(self.held) >= MOST_HELD:
             return
+        for kernel in list(self._waiting):
+            self._hold(kernel)
+
+    def _hold(self, kernel: str) -> None:
         from ctypes import CDLL  # which few processes need
 
-        for kernel in list(self._waiting):
-            for library in _libraries(self._folder / kernel):
-                try:
-                    self.held.append(CDLL(library))
-                except OSError as error:  # it works without, slowly
-                    logger.debug("%s", error)
-                self._waiting.pop(kernel, None)
+        for library in _libraries(self._folder / kernel):
+            try:
+                self.held.append(CDLL(library))
+            except OSError as error:  # it works without, slowly
+                logger.debug("%s", error)
+            self._waiting.pop(kernel, None)
 
 
 def _libraries(kernel: Path) -> Iterable[str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from itertools import count
 from typing import Any
 
+import numpy
 import pyopencl
 
 from lazygrad_opencl.huge_pages import huge_paged
@@ -16,15 +17,20 @@ from lazygrad_opencl.huge_pages import huge_paged
 _SERIALS = count(1)
 # Regions of one memory that are remembered: some times what a large schedule has.
 MOST_REGIONS = 4096
+# Bytes: what OpenCL's largest vectors, and caches' lines, are aligned to.
+ALIGNMENT = 128
 
 
 class Memory:
-    """One OpenCL buffer of ``size`` bytes; ``on_host`` if the device works in the host's memory."""
+    """One OpenCL buffer of ``size`` bytes; ``on_host`` if the device works in the host's memory.
 
-    __slots__ = ("_regions", "buffer", "mapped", "serial", "size")
+    Then ``address`` is where it is for the host and for kernels, else 0.
+    """
+
+    __slots__ = ("_regions", "address", "buffer", "mapped", "serial", "size")
 
     def __init__(self, context: Any, size: int, on_host: bool = False) -> None:
-        pages = huge_paged(size) if on_host else None
+        pages = _host_memory(size) if on_host else None
         flags = pyopencl.mem_flags
         try:
             if pages is None:
@@ -36,12 +42,13 @@ class Memory:
         except pyopencl.LogicError as error:
             largest = min(device.max_mem_alloc_size for device in context.devices)
             raise MemoryError(f"one buffer may have {largest} bytes on this device") from error
-        self._set(size)
+        self._set(size, 0 if pages is None else pages.ctypes.data)
         self.mapped = pages is not None
 
-    def _set(self, size: int) -> None:
+    def _set(self, size: int, address: int) -> None:
         self.mapped = False
         self.size = size
+        self.address = address
         self.serial = next(_SERIALS)
         self._regions: dict[tuple[int, int], Memory] = {}
 
@@ -53,7 +60,7 @@ class Memory:
                 self._regions.clear()
             known = Memory.__new__(Memory)
             known.buffer = self.buffer.get_sub_region(start, size)
-            known._set(size)
+            known._set(size, self.address + start if self.address else 0)
             self._regions[start, size] = known
         return known
 
@@ -63,3 +70,15 @@ class Memory:
         """
         self._regions.clear()
         self.buffer.release()
+
+
+def _host_memory(size: int) -> numpy.ndarray[Any, Any] | None:
+    pages = huge_paged(size)
+    if pages is not None:
+        return pages
+    try:
+        everything = numpy.empty(size + ALIGNMENT, numpy.uint8)
+    except MemoryError:
+        return None  # the driver's own allocation says what is wrong
+    start = -everything.ctypes.data % ALIGNMENT
+    return everything[start : start + size]

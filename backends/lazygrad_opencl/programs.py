@@ -18,7 +18,7 @@ from lazygrad.kernel.kernel import Kernel
 from lazygrad.runtime import Program
 from lazygrad.runtime.statistics import total
 from lazygrad_opencl.build import Built
-from lazygrad_opencl.entry import Signature
+from lazygrad_opencl.entry import Home, Signature
 from lazygrad_opencl.generated import GeneratedSource
 from lazygrad_opencl.types import argument_type
 
@@ -97,6 +97,8 @@ class OpenCLProgram(Program):
         home = shared.home
         is_entry = home.number is not None
         self._packs = tuple(packing(dtype, is_entry) for dtype in kernel.scalars)
+        # How each of a runner's numbers becomes a word: offsets, then scalars.
+        self.packs = (_pack_offset,) * self._movable + self._packs
         # Positions among the arguments.
         self._first_buffer = 1 if is_entry else 0
         self._first_number = 1 + home.pointers if is_entry else self._buffers
@@ -106,6 +108,11 @@ class OpenCLProgram(Program):
     @property
     def identity(self) -> Hashable:
         return self.name, self.launch_sizes
+
+    @property
+    def home(self) -> Home:
+        """Where its function is."""
+        return self._shared.home
 
     def launch(self, buffers: Sequence[Any], offsets: Sequence[int], scalars: Sequence[bool | int | float]) -> None:
         """Submits one run. ``offsets`` has one number for each movable buffer, in order."""

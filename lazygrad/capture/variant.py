@@ -30,6 +30,7 @@ from lazygrad.runtime.pool import size_class
 from lazygrad.runtime.structure import Structure, linearize, substitute
 from lazygrad.schedule.budget import Budget
 from lazygrad.schedule.memory import lines_at_peak
+from lazygrad.schedule.schedule import SlotDeclaration
 from lazygrad.tensor import Tensor
 from lazygrad.tensor.cells import Cell, expendable
 from lazygrad.tensor.handle import compute, tensor_of
@@ -52,6 +53,25 @@ def _own_references() -> tuple[int, int]:
     cell = Cell(ops.buffer(buffer))
     del buffer
     return _references(cell)
+
+
+def _gradient_references(of: Any) -> tuple[int, int, int, int, int]:
+    """How many references there are to a tensor's gradient, and to all that it is made of."""
+    gradient = of._grad
+    cell = gradient._cell
+    node = cell.node
+    buffer = node.result
+    allocation = buffer._allocation
+    count = sys.getrefcount
+    return count(gradient), count(cell), count(node), count(buffer), count(allocation)
+
+
+@cache
+def _own_gradient_references() -> tuple[int, int, int, int, int]:
+    """The same for a gradient that nobody but its tensor holds."""
+    of = tensor_of(Cell(ops.constant(0, (), float32, "none")))
+    of._grad = tensor_of(Cell(ops.buffer(Buffer(Allocation(None, 0), (1,), float32, "none", row_major((1,))))))
+    return _gradient_references(of)
 
 
 class NeedsHistory(Exception):
@@ -169,6 +189,7 @@ class Variant:
         ]
         self._all_replaced = frozenset(slot for slot, _ in self.replaced)
         self.executable: Executable | None = None
+        self._gradients: list[tuple[int, SlotDeclaration, Tensor]] = []  # the slots of results that are gradients
 
     def build(self, memory_budget: int | None = None) -> None:
         """Finds or makes schedule and programs, with a budget such that no more bytes are needed."""
@@ -178,6 +199,13 @@ class Variant:
             with self.device.lock:
                 budget = None if memory_budget is None else Budget(memory_budget, self._all_replaced)
                 self.executable = find(self.device, self.structure, budget)
+            leaves, declared = self.executable.schedule.leaves, self.executable.schedule.slots
+            slots = dict(zip(self.computed, self.executable.schedule.roots, strict=True))
+            self._gradients = [
+                (slots[number], declared[slots[number] - leaves], target.of)
+                for number, target in enumerate(self.targets)
+                if isinstance(target, Gradient) and slots.get(number, -1) >= leaves
+            ]
             # The graph has done its part; the arguments' numbers are all that is read again.
             self.structure = self.structure._replace(order=[], steps=(), leaves=[])
 
@@ -279,32 +307,39 @@ class Variant:
             donated, kept = (frozenset(), frozenset()) if interrupted else self._replaceable()
             device.is_submitting = True
             try:
-                results = self._submit(device, arguments, donated, kept)
+                results = self._submit(device, arguments, donated, kept, interrupted)
             finally:
                 device.is_submitting = interrupted
         return results
 
     def _submit(
-        self, device: Device, arguments: Sequence[Tensor], donated: frozenset[int], kept: frozenset[int]
+        self,
+        device: Device,
+        arguments: Sequence[Tensor],
+        donated: frozenset[int],
+        kept: frozenset[int],
+        is_interrupting: bool,
     ) -> list[Buffer]:
         buffers = [self._buffer(leaf, arguments) for leaf in self.leaves]
         numbers = [handle.value for handle in self.structure.arguments]
         with undivided:
             if self.executable is not None:
                 assert isinstance(device, CompilingDevice)
-                found = iter(self.executable.run(device, buffers, numbers, self.place, donated, kept))
+                into = {} if is_interrupting else self._replaced_gradients(buffers)
+                found = self.executable.run(device, buffers, numbers, self.place, donated, kept, into)
             elif self.computed:
                 assert isinstance(device, EvaluatingDevice)
                 nodes = substitute(self.structure, buffers, numbers, device.name)
                 device.evaluate(nodes)
-                found = iter([node.result for node in nodes])
+                found = [node.result for node in nodes]
             else:
-                found = iter(())
-            computed = set(self.computed)
-            results = [
-                next(found) if number in computed else device.empty(shape, dtype)  # type: ignore[attr-defined]
-                for number, (shape, dtype) in enumerate(self.shapes)
-            ]
+                found = []
+            results = list(found)
+            if len(results) < len(self.shapes):
+                made, results = iter(results), []
+                computed = set(self.computed)
+                for number, (shape, dtype) in enumerate(self.shapes):
+                    results.append(next(made) if number in computed else device.empty(shape, dtype))  # type: ignore[attr-defined]
             self._bind(results, arguments)
         return results
 
@@ -340,6 +375,22 @@ class Variant:
         also = [slot for slot, cell in shared if cell.node.result in free]
         return frozenset([*alone, *also]), frozenset(alone)
 
+    def _replaced_gradients(self, leaves: Sequence[Buffer]) -> dict[int, Buffer]:
+        """By slot of a new gradient the one of the last step, where nobody needs that: the new one takes its place."""
+        found: dict[int, Buffer] = {}
+        read = set(map(id, leaves))
+        own = _own_gradient_references()
+        for slot, declared, of in self._gradients:
+            if of._grad is None or of._grad._cell.node.op is not BUFFER or _gradient_references(of) != own:
+                continue
+            buffer = of._grad._cell.node.result
+            is_like = buffer.layout == declared.layout and buffer.shape == declared.shape
+            is_whole = buffer.dtype is declared.dtype and not buffer.is_window
+            is_bare = of._grad._hooks is None and not of._grad._requires_grad
+            if is_like and is_whole and is_bare and id(buffer) not in read:
+                found[slot] = buffer
+        return found
+
     def _bind(self, results: Sequence[Buffer], arguments: Sequence[Tensor]) -> None:
         for tensor in self.unset:
             tensor._grad = None
@@ -347,7 +398,9 @@ class Variant:
             if target is None:
                 continue
             if isinstance(target, Gradient):
-                target.of._grad = tensor_of(Cell(ops.buffer(buffer)))
+                gradient = target.of._grad
+                if gradient is None or gradient._cell.node.result is not buffer:
+                    target.of._grad = tensor_of(Cell(ops.buffer(buffer)))
                 continue
             cell = arguments[target]._cell if isinstance(target, int) else target
             assert isinstance(cell, Cell)

@@ -153,10 +153,10 @@ def _corrections(
         def read() -> float:
             return math.log(group["betas"][number]) if group["betas"][number] else -math.inf
 
-        logarithm = arguments(read, parameter, role)
+        logarithm = arguments.scalar(read, parameter, role)
         return -(step.to(logarithm.dtype) * logarithm).expm1()
 
-    rate = arguments(lambda: group["lr"], parameter, "lr")
+    rate = arguments.scalar(lambda: group["lr"], parameter, "lr")
     return rate / unbiased(0, "log_beta1"), unbiased(1, "log_beta2").rsqrt()
 
 

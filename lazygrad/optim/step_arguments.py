@@ -1,7 +1,7 @@
 """The host numbers of one optimizer step, bound as kernel arguments.
 
 In: numbers that change from step to step (learning rate, bias correction, first-step factor). Out: tensors
-of shape () that the kernels take as scalar arguments. Holds afterwards: two steps ask for the same roles
+that the kernels take as scalar arguments. Holds afterwards: two steps ask for the same roles
 in the same order, so their graphs have the same structure and nothing is compiled again.
 """
 
@@ -23,13 +23,26 @@ class StepArguments:
 
     def __init__(self) -> None:
         self._arguments: dict[tuple[Hashable, ...], Tensor] = {}
+        self._expanded: dict[tuple[Hashable, ...], Tensor] = {}
 
     def __call__(self, read: Callable[[], float], parameter: Tensor, *role: Hashable) -> Tensor:
-        """Return the argument for `role`, a number that will be combined with `parameter`.
+        """Return the argument for `role`, a number that will be combined with `parameter`, in its shape.
 
         `read` gives the number as it is now; a captured step asks it again each time it is replayed. float64
         parameters get float64 numbers; all others float32, as torch computes theirs.
         """
+        value = parameter._cell.node
+        key = (value.dtype, value.device, value.shape, *role)
+        known = self._expanded.get(key)
+        if known is None:
+            known = self.scalar(read, parameter, *role)
+            if known.dtype is value.dtype:  # as a number it has no say in the dtype of results, expanded it would
+                known = known.expand(value.shape)
+            self._expanded[key] = known
+        return known
+
+    def scalar(self, read: Callable[[], float], parameter: Tensor, *role: Hashable) -> Tensor:
+        """Return the same with shape ()."""
         value = parameter._cell.node
         dtype = lazygrad.float64 if value.dtype is lazygrad.float64 else lazygrad.float32
         key = (dtype, value.device, *role)

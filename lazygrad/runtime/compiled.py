@@ -109,7 +109,7 @@ def _within(device: CompilingDevice, whole: Executable, budget: Budget, slot: sc
     from lazygrad.schedule.rematerialization import within_budget
 
     schedule = within_budget(whole.schedule, budget, device.region_alignment, size_class)
-    programs = {id(launch.scheduled.kernel): launch.program for launch in whole.launches}
+    programs = {id(s.kernel): program for s, program in zip(whole.schedule.kernels, whole.programs, strict=True)}
     chosen = [programs[id(scheduled.kernel)] for scheduled in schedule.kernels]
     slot.save(schedule, chosen)
     return Executable(schedule, chosen)

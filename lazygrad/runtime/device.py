@@ -18,6 +18,7 @@ from lazygrad.ir.node import Node
 from lazygrad.ir.shape import Shape
 from lazygrad.kernel.kernel import Kernel
 from lazygrad.kernel.machine import Machine
+from lazygrad.runtime.batch import Batch
 from lazygrad.runtime.buffer import Buffer
 from lazygrad.runtime.pool import Pool
 
@@ -154,6 +155,10 @@ class CompilingDevice(Device):
     @abstractmethod
     def compile(self, kernels: Sequence[Kernel]) -> Sequence[Program]:
         """One program for each kernel; builds what is not in the cache."""
+
+    def batch(self, programs: Sequence[Program], waits: Sequence[int]) -> Batch:
+        """The launches of a schedule; arguments as of ``Batch``."""
+        return Batch(programs, waits)
 
     def source(self, kernel: Kernel) -> str:
         """The generated source, for debugging."""

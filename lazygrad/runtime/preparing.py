@@ -13,7 +13,7 @@ same from the same leaf find it there.
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from itertools import count
 from typing import Any, NamedTuple, TypeAlias
 
@@ -21,7 +21,7 @@ from lazygrad.ir.node import Place
 from lazygrad.runtime.buffer import Buffer
 from lazygrad.runtime.device import CompilingDevice, Program
 from lazygrad.runtime.errors import OutOfMemoryError
-from lazygrad.runtime.executable import NOTHING, Executable
+from lazygrad.runtime.executable import NOTHING, NOWHERE, Executable
 from lazygrad.schedule import Schedule
 from lazygrad.schedule.preparing import Division, divide
 
@@ -67,6 +67,7 @@ class PreparingExecutable(Executable):
         place: Place | None,
         donated: Set[int] = NOTHING,
         kept: Set[int] = NOTHING,
+        into: Mapping[int, Buffer] = NOWHERE,
     ) -> list[Buffer]:
         if self._rest:
             self._rest -= 1
@@ -74,8 +75,9 @@ class PreparingExecutable(Executable):
             found = self._prepared(device, leaves, place)
             if found is not None:
                 divided, values = found
-                return divided.rest.run(device, [*leaves, *values], numbers, place, donated, kept)
-        return super().run(device, leaves, numbers, place, donated, kept)
+                into = {slot: into[root] for root, slot in divided.root_slots if root in into}
+                return divided.rest.run(device, [*leaves, *values], numbers, place, donated, kept, into)
+        return super().run(device, leaves, numbers, place, donated, kept, into)
 
     def standing(self) -> tuple[Executable, int]:
         """The programs that a run like the last one launches; and the bytes of prepared values that they read."""
@@ -149,11 +151,13 @@ class _Divided:
     """The two parts of a program for one set of steady leaves."""
 
     def __init__(self, whole: Executable, division: Division) -> None:
-        programs = [launch.program for launch in whole.launches]
+        programs = whole.programs
         first = [programs[position] for position in division.prepared]
         schedule = division.preparation
         self.preparation = Executable(schedule, first)
         self.rest = Executable(division.rest, [programs[position] for position in division.remaining])
+        # The slot of each root in the whole, and in the rest.
+        self.root_slots = tuple(zip(whole.schedule.roots, division.rest.roots, strict=True))
         sizes = schedule.leaf_sizes
         self._values = [
             (recipe, max(recipe.leaves, key=lambda leaf: (sizes[leaf], -leaf))) for recipe in _recipes(schedule, first)

@@ -486,3 +486,40 @@ def test_a_dict_of_tensors_that_is_replaced_is_seen():
     assert total(lg.ones(2)).tolist() == [2, 2]
     table.entries = {"a": lg.zeros(2)}
     assert total(lg.ones(2)).tolist() == [1, 1]
+
+
+def test_gradients_are_written_where_those_of_the_step_before_lie(chosen):
+    training = Training("sgd", compiled=True)
+    weight = next(training.model.parameters())
+    data = list(batches(6))
+    for x, y in data[:2]:
+        training.step(x, y)
+    if chosen.startswith("opencl"):
+        memory = weight.grad._cell.node.result.allocation.memory
+        training.step(*data[2])
+        assert weight.grad._cell.node.result.allocation.memory is memory
+
+
+@pytest.mark.parametrize("how", ["the gradient", "a view of it", "what is computed from it", "its detached twin"])
+def test_gradients_that_somebody_holds_stay(how):
+    plain, compiled = Training("sgd", False), Training("sgd", True)
+    found = []
+    for training in (plain, compiled):
+        weight = next(training.model.parameters())
+        held = []
+        for x, y in batches(4):
+            lg.manual_seed(2)
+            training.step(x, y)
+            gradient = weight.grad
+            held.append(
+                {
+                    "the gradient": lambda g=gradient: g,
+                    "a view of it": lambda g=gradient: g[1:],
+                    "what is computed from it": lambda g=gradient: g * 2,
+                    "its detached twin": lambda g=gradient: g.detach(),
+                }[how]()
+            )
+            del gradient
+        found.append([each.numpy() for each in held])
+    for want, got in zip(*found, strict=True):
+        assert numpy.allclose(want, got, atol=1e-5)
