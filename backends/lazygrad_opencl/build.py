@@ -96,6 +96,13 @@ class ProgramBuilder:
                 total.kernels_built += len(group)
             return self._kernels(names)
 
+    def build_beside(self, function: Function) -> Built:
+        """The kernel of a function that belongs to no schedule: statistics do not count it."""
+        with self._lock:
+            if not self._is_known(function.name):
+                self._build_group([function])
+            return self._kernels([function.name])[function.name]
+
     def _unknown(self, functions: Iterable[Function], names: list[str]) -> Iterator[Function]:
         """The functions that have to be built; the names of all are put into the list."""
         seen: set[str] = set()

@@ -199,7 +199,7 @@ class OpenCLDevice(CompilingDevice):
         """A kernel object for a list of tasks, of a source with one kernel; None where the driver refuses that."""
         function = unique_function(name, source, prelude(self.capabilities))
         try:
-            return self._builder.build([function])[function.name].kernel
+            return self._builder.build_beside(function).kernel
         except CompileError as error:
             logger.debug("kernels are launched one by one: %s", error)
             return None
