@@ -103,7 +103,7 @@ def _shared(
 ) -> tuple[BodyFunction, dict[int, tuple[str, ...]]]:
     """The function of bodies of one form, and the numbers that each passes: those that differ, equal ones once."""
     first = forms[members[0]]
-    columns = list(zip(*(forms[number].numbers for number in members), strict=True))
+    columns: list[tuple[str, ...]] = list(zip(*(forms[number].numbers for number in members), strict=True))
     remaining = iter(columns)
     parameters: dict[tuple[str, ...], str] = {}
     declared = [declaration(name, f"a{position}") for position, name in enumerate(first.names)]
