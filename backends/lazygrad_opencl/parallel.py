@@ -21,10 +21,12 @@ from lazygrad_opencl.worker import FOLDER_VARIABLE, METHOD, METHOD_VARIABLE, Ref
 
 # More processes than these use more memory (150 MB each) than a few more cores are worth.
 MOST_WORKERS = 16
-# A program costs 50 ms whatever is in it, a function on average 70 ms. With groups of at most so many functions, or so
+# A program costs 60 ms whatever is in it, a function on average 70 ms. With groups of at most so many functions, or so
 # many characters of text, whichever comes first, the former hardly counts and no core waits long for the last group.
-GROUP_FUNCTIONS = 10
-GROUP_CHARACTERS = 60_000
+# Where there are more workers than these, groups are half as large, so that each worker has some.
+GROUP_FUNCTIONS = 20
+GROUP_CHARACTERS = 120_000
+FEW_WORKERS = 4
 # The first groups are smaller, so that every worker has one soon, and where there is little to do at all.
 FIRST_CHARACTERS = 20_000
 # A worker starts in about 0.7 s, in which a process compiles so many functions, or characters, by itself.
@@ -94,9 +96,10 @@ class ParallelCompiler:
 def _groups(functions: Iterable[Function], workers: int) -> Iterator[Sequence[Function]]:
     group: list[Function] = []
     size, number = 0, 0
+    share = 1 if workers <= FEW_WORKERS else 2
     for function in functions:
-        most = FIRST_CHARACTERS if number < workers else GROUP_CHARACTERS
-        is_full = len(group) == GROUP_FUNCTIONS or size + len(function.text) > most
+        most = FIRST_CHARACTERS if number < workers else GROUP_CHARACTERS // share
+        is_full = len(group) == GROUP_FUNCTIONS // share or size + len(function.text) > most
         if group and (is_full or not can_enter([each.signature for each in (*group, function) if each.signature])):
             yield group
             group, size, number = [], 0, number + 1

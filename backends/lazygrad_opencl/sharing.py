@@ -1,10 +1,11 @@
-"""Bodies of one kernel that differ in buffers and sizes alone share a function, which gets these as arguments.
+"""Bodies of one kernel that differ in buffers and numbers alone share a function, which gets these as arguments.
 
 An optimizer's step or a model's first random numbers are kernels of dozens of such bodies. In: the statements of each
 body. Out: functions, and for each body which one it calls and with what.
 
-Only sizes that a processor can as well have in a register become arguments: numbers in the lines that declare scalar
-indices and open loops. Divisors stay literals, because dividing by a literal is a multiplication.
+Only numbers that a processor can as well have in a register become arguments: *sizes*, in the lines that declare scalar
+indices and open loops, and *values*, floats anywhere else, such as the bounds of a weight's first random numbers.
+Divisors stay literals, because dividing by a literal is a multiplication.
 """
 
 from __future__ import annotations
@@ -17,6 +18,11 @@ from typing import NamedTuple
 _NAME = re.compile(r"(?<![\w.])(?:[bs]\d+|scratch|group)\b")
 _INDEX_LINE = re.compile(r"\s*(?:for \(long|const long) ")
 _SIZE = re.compile(r"(?<![\w.])(?<![/%] )(?<![/%])\d+(?![\w.])")
+# A literal of a float that is no divisor, nor made a vector, as divisors may be.
+_FLOAT = r"\d+\.?\d*(?:e[+-]?\d+)?f"
+_VALUE = re.compile(rf"(?<!/ )(?<!\)\()(?<![\w.-])(?:\(-{_FLOAT}\)|{_FLOAT})(?!\w)")
+# Where a form has a size, and a value.
+_SIZE_HOLE, _VALUE_HOLE = "?#", "?~"
 _COMMENT = re.compile(r"\s*//.*")
 
 
@@ -36,11 +42,11 @@ class Call(NamedTuple):
 
 
 class _Form(NamedTuple):
-    """A body's statements with holes for sizes, its names in the order of their use, and the sizes."""
+    """A body's statements with holes for numbers, its names in the order of their use, and the numbers as literals."""
 
     lines: tuple[str, ...]
     names: tuple[str, ...]
-    sizes: tuple[int, ...]
+    numbers: tuple[str, ...]
 
 
 def share(
@@ -62,48 +68,58 @@ def share(
             functions.append(BodyFunction(number, own, tuple(bodies[number])))
             calls[number] = Call(number, names)
             continue
-        function, sizes = _shared(members, forms, declaration)
+        function, numbers = _shared(members, forms, declaration)
         functions.append(function)
         for number in members:
-            calls[number] = Call(function.number, (*forms[number].names, *sizes[number]))
+            calls[number] = Call(function.number, (*forms[number].names, *numbers[number]))
     return functions, [calls[number] for number in range(len(bodies))]
 
 
 def _form(lines: Sequence[str]) -> _Form:
     names: dict[str, str] = {}
-    sizes: list[int] = []
+    numbers: list[str] = []
 
     def renamed(match: re.Match[str]) -> str:
         return names.setdefault(match[0], f"a{len(names)}")
 
-    def hole(match: re.Match[str]) -> str:
-        sizes.append(int(match[0]))
-        return "?#"
+    def size(match: re.Match[str]) -> str:
+        numbers.append(match[0])
+        return _SIZE_HOLE
+
+    def value(match: re.Match[str]) -> str:
+        numbers.append(match[0])
+        return _VALUE_HOLE
 
     plain = []
     for line in lines:
         text = _COMMENT.sub("", line).replace("?", "??")
-        text = _SIZE.sub(hole, text) if _INDEX_LINE.match(text) else text
+        text = _SIZE.sub(size, text) if _INDEX_LINE.match(text) else _VALUE.sub(value, text)
         plain.append(_NAME.sub(renamed, text))
-    return _Form(tuple(plain), tuple(names), tuple(sizes))
+    return _Form(tuple(plain), tuple(names), tuple(numbers))
 
 
 def _shared(
     members: Sequence[int], forms: Sequence[_Form], declaration: Callable[[str, str], str]
 ) -> tuple[BodyFunction, dict[int, tuple[str, ...]]]:
-    """The function of bodies of one form, and the sizes that each passes: those that differ, equal ones once."""
+    """The function of bodies of one form, and the numbers that each passes: those that differ, equal ones once."""
     first = forms[members[0]]
-    columns = list(zip(*(forms[number].sizes for number in members), strict=True))
-    parameters: dict[tuple[int, ...], str] = {}
-    texts = []
-    for column in columns:
-        if len(set(column)) == 1:
-            texts.append(str(column[0]))
-        else:
-            texts.append(parameters.setdefault(column, f"n{len(parameters)}_size"))
-    filled = iter(texts)
-    lines = tuple(re.sub(r"\?([?#])", lambda m: "?" if m[1] == "?" else next(filled), line) for line in first.lines)
+    columns: list[tuple[str, ...]] = list(zip(*(forms[number].numbers for number in members), strict=True))
+    remaining = iter(columns)
+    parameters: dict[tuple[str, ...], str] = {}
     declared = [declaration(name, f"a{position}") for position, name in enumerate(first.names)]
-    declared += [f"const long {name}" for name in parameters.values()]
-    passed = {number: tuple(str(column[at]) for column in parameters) for at, number in enumerate(members)}
+
+    def filled(match: re.Match[str]) -> str:
+        if match[0] == "??":
+            return "?"
+        column = next(remaining)
+        if len(set(column)) == 1:
+            return column[0]
+        if column not in parameters:
+            kind, c_type = ("size", "long") if match[0] == _SIZE_HOLE else ("value", "float")
+            parameters[column] = f"n{len(parameters)}_{kind}"
+            declared.append(f"const {c_type} {parameters[column]}")
+        return parameters[column]
+
+    lines = tuple(re.sub(r"\?[?#~]", filled, line) for line in first.lines)
+    passed = {number: tuple(column[at] for column in parameters) for at, number in enumerate(members)}
     return BodyFunction(members[0], tuple(declared), lines), passed

@@ -1,4 +1,4 @@
-"""Bodies that differ in buffers and sizes alone are one function."""
+"""Bodies that differ in buffers and numbers alone are one function."""
 
 from __future__ import annotations
 
@@ -55,3 +55,28 @@ def test_a_body_of_its_own_keeps_its_names():
     assert functions[0].parameters == ("int group", "float* b3", "float* b4")
     assert functions[0].lines == tuple(body(3, 64))
     assert calls[0].arguments == ("group", "b3", "b4")
+
+
+def uniform(scale: str, low: str, divisor: str = "3.0f") -> list[str]:
+    return [
+        f"const float8 t1 = (t0 * {scale}) + {low};",
+        f"const float8 t2 = t1 / {divisor} + t1 / (float8)({divisor});",
+        "const float8 t3 = t2 > 0.5f ? t2 : x.s0;",
+    ]
+
+
+def test_values_become_arguments_and_what_is_the_same_stays_a_literal():
+    functions, calls = shared(uniform("9.8e-09f", "(-0.25f)"), uniform("4.9f", "1.0f"))
+    (function,) = functions
+    assert function.parameters == ("const float n0_value", "const float n1_value")
+    assert function.lines == (
+        "const float8 t1 = (t0 * n0_value) + n1_value;",
+        "const float8 t2 = t1 / 3.0f + t1 / (float8)(3.0f);",
+        "const float8 t3 = t2 > 0.5f ? t2 : x.s0;",
+    )
+    assert [call.arguments for call in calls] == [("9.8e-09f", "(-0.25f)"), ("4.9f", "1.0f")]
+
+
+def test_values_that_divide_are_no_arguments():
+    functions, _ = shared(uniform("1.5f", "1.0f"), uniform("1.5f", "1.0f", divisor="7.0f"))
+    assert [function.number for function in functions] == [0, 1]
