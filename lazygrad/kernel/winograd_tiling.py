@@ -30,7 +30,8 @@ TAPS_SHARE = 2
 # What a task's patches may take, likewise.
 PATCHES_SHARE = 4
 # Of sums as they stand: a register tile's beginning and end, and each step of a tile's rows or a vector of columns that
-# is packed. Fitted to a sweep of shapes on one noisy machine, as TAPS_GRADIENT_COST is: good for a choice, not for times.
+# is packed. Fitted to a sweep of shapes on one noisy machine, as TAPS_GRADIENT_COST is: they serve to choose, not to
+# predict times.
 TILE_COST = 60.0
 PACKED_ROWS_COST = 8.0
 PACKED_COLUMNS_COST = 4.0
