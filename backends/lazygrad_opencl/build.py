@@ -96,12 +96,16 @@ class ProgramBuilder:
                 total.kernels_built += len(group)
             return self._kernels(names)
 
-    def build_beside(self, function: Function) -> Built:
-        """The kernel of a function that belongs to no schedule: statistics do not count it."""
+    def build_beside(self, function: Function) -> None:
+        """Builds a function that belongs to no schedule: statistics do not count it."""
         with self._lock:
             if not self._is_known(function.name):
                 self._build_group([function])
-            return self._kernels([function.name])[function.name]
+
+    def another(self, function: str) -> Any:
+        """One more PyOpenCL kernel of a function that was built or loaded before."""
+        with self._lock:
+            return self._kernels([function])[function].kernel
 
     def _unknown(self, functions: Iterable[Function], names: list[str]) -> Iterator[Function]:
         """The functions that have to be built; the names of all are put into the list."""

@@ -79,6 +79,7 @@ class OpenCLDevice(CompilingDevice):
         # A script may end while kernels still run; neither their memory nor their programs may go first.
         forking.at_exit(self.queue.finish)
         self._has_task_lists = is_pocl and self._is_own_code and task_list.is_possible()
+        self._list_function: str | None = None  # "" where the driver refuses it
         self._runners: dict[str, int] = {}  # by kernel; 0 where there is none that can be called
         self._programs: dict[Kernel, OpenCLProgram] = {}
         self._functions: dict[str, SharedFunction] = {}  # by names that are unique to their texts
@@ -195,14 +196,22 @@ class OpenCLDevice(CompilingDevice):
             self._runners[home.kernel] = found
         return found
 
-    def list_kernel(self, source: str, name: str) -> Any:
-        """A kernel object for a list of tasks, of a source with one kernel; None where the driver refuses that."""
-        function = unique_function(name, source, prelude(self.capabilities))
-        try:
-            return self._builder.build_beside(function).kernel
-        except CompileError as error:
-            logger.debug("kernels are launched one by one: %s", error)
-            return None
+    def prepare_lists(self) -> None:
+        """Builds what runs lists of tasks, unless that was done: in a loop's first step, as all else is built then."""
+        if self._list_function is None:
+            function = unique_function(task_list.FUNCTION, task_list.SOURCE, prelude(self.capabilities))
+            self._list_function = ""
+            try:
+                self._builder.build_beside(function)
+            except CompileError as error:
+                logger.debug("kernels are launched one by one: %s", error)
+            else:
+                self._list_function = function.name
+
+    def list_kernel(self) -> Any:
+        """A new kernel object that runs a list of tasks; None where the driver refuses it."""
+        self.prepare_lists()
+        return self._builder.another(self._list_function) if self._list_function else None
 
     def list_memory(self, *sizes: int) -> list[Any]:
         """Buffers of zeros, of these sizes."""

@@ -44,7 +44,7 @@ HEAD = 2
 LOOKS = 1000
 # With fewer launches there is little to save.
 FEWEST_LAUNCHES = 2
-_FUNCTION = "run_tasks"
+FUNCTION = "run_tasks"
 
 # OpenCL C has no function pointers, so the call is written for the machine: by the System V convention, beyond the 128
 # bytes that belong to the function which does not know of the call.
@@ -61,7 +61,7 @@ NOT_INLINE void let_others_run() {{
     long answer = 24; // sched_yield
     __asm__ volatile("syscall" : "+a"(answer) : : "rcx", "r11", "memory");
 }}
-{KERNEL}{_FUNCTION}(
+{KERNEL}{FUNCTION}(
     __global const ulong* list, __global ulong* state, const ulong launches, const ulong workers) {{
     if (!list) return;
     __global ulong* const done = state + {HEAD * LINE};
@@ -125,6 +125,8 @@ class TaskList(Batch):
             self._list = self._written()
         if self._list is None:
             super().submit()
+            if self._submissions == 1 and len(self.launches) >= FEWEST_LAUNCHES:
+                self._device.prepare_lists()  # so that nothing is compiled when a loop comes to its second step
             return
         self.submitted = 0
         self._list.submit()
@@ -133,9 +135,7 @@ class TaskList(Batch):
 
     def _written(self) -> _List | None:
         runners = [self._device.runner(program) for program in self._programs]
-        kernel = (
-            self._device.list_kernel(SOURCE, _FUNCTION) if len(runners) >= FEWEST_LAUNCHES and all(runners) else None
-        )
+        kernel = self._device.list_kernel() if len(runners) >= FEWEST_LAUNCHES and all(runners) else None
         if kernel is None:
             return None
         written = _List(self._device, kernel, self._programs, runners, self.waits)
