@@ -10,6 +10,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from functools import cache
+from threading import get_ident
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lazygrad import ops, runtime
@@ -360,7 +361,11 @@ class Variant:
         alone = []
         shared = []
         of_node, of_buffer = _own_references()
+        thread = get_ident()
         for slot, cell in self.replaced:
+            if cell.thread != thread:  # its writer may be taking the value at this moment
+                cell.thread = thread
+                continue
             references = _references(cell)
             if references[0] <= of_node and references[1] <= of_buffer and cell.node.op is BUFFER:
                 alone.append(slot)
@@ -406,4 +411,5 @@ class Variant:
             assert isinstance(cell, Cell)
             if cell.node.result is buffer:
                 continue  # updated in place
+            cell.thread = get_ident()
             cell.node, cell.history, cell.depth, cell.name = ops.buffer(buffer), False, 0, None
