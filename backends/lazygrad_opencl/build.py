@@ -97,7 +97,8 @@ class ProgramBuilder:
             names: list[str] = []
             for group, compiled in self._compiled(self._with(beside, self._unknown(functions, names))):
                 if compiled is None or not self._adopt(group, compiled):
-                    self._build_group(group)
+                    # Without what is beside them, which may be what was refused.
+                    self._build_group([each for each in group if each not in beside])
                 total.programs_built += 1
                 total.kernels_built += sum(each not in beside for each in group)
             return self._kernels(names)
@@ -295,6 +296,8 @@ class ProgramBuilder:
 
     def _build_group(self, group: Sequence[Function]) -> None:
         """Makes the program of a group known, by the driver's own way from a source to a program that can be kept."""
+        if not group:
+            return
         # PoCL's entries come with machine code, or not at all: it would find a stub's under the same name.
         merged = merge(self._prelude, group) if self._driver_cache is None else None
         source = program_text(self._prelude, group) if merged is None else merged.text

@@ -91,7 +91,7 @@ class _Tiled(ContractionText):
         self._tile()
         for _ in range(loops + 4):
             text.close()
-        return BodyCode(tuple(text.lines), groups, (), self.scratch.bytes * groups)
+        return self.code(groups, self.scratch.bytes * groups)
 
     def _inner_loops(self) -> None:
         """Opens the loops over panels and over tiles of rows."""

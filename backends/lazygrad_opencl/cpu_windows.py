@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from lazygrad.kernel.contraction import Operand
-from lazygrad.kernel.winograd import PATCH, PATCH_TRANSFORM, TAPS, TILE, Direction, WindowForm
+from lazygrad.kernel.winograd import PATCH, TAPS, TILE, Direction, WindowForm
 from lazygrad_opencl.cpu_contraction_text import ContractionText
 from lazygrad_opencl.skeleton import BodyContext
 from lazygrad_opencl.sum_loops import Step, Walk, write_loops
-from lazygrad_opencl.winograd_text import write_transform
+from lazygrad_opencl.winograd_functions import patch_transform
 
 # Pieces of scratch memory begin at cache lines of their own.
 ALIGNMENT = 128
@@ -53,7 +53,8 @@ class WindowText(ContractionText):
         self.text.line(f"const long {prefix}_{direction.place.name} = {tile}{digit};")
 
     def patch_pointer(self, tile: str) -> None:
-        """``from``: where the patch of that tile begins; ``down0`` to ``across3``: how far its rows and columns are.
+        """``from``: where the patch of that tile begins; ``last_down``, ``last_across``: how far its last row is, and
+        its last column.
 
         Beyond the last place a patch reads its last row or column again.
         """
@@ -65,35 +66,19 @@ class WindowText(ContractionText):
                 parts.append(f"tile_{direction.tiles.name} * {TILE * direction.step}L")
             if direction.flipped:
                 parts.append(f"{-(TAPS - 1) * direction.step}L")
-            steps = [str(number * direction.step) for number in range(PATCH)]
+            last = str((PATCH - 1) * direction.step)
             if direction.uneven:
-                last = f"tile_{direction.tiles.name} == {direction.tiles.extent - 1} ? {steps[-2]} : {steps[-1]}"
-                steps[-1] = last if direction.tiles.extent > 1 else steps[-2]
-            text.line("const long " + ", ".join(f"{name}{number} = {step}" for number, step in enumerate(steps)) + ";")
+                again = (PATCH - 2) * direction.step
+                is_last = f"tile_{direction.tiles.name} == {direction.tiles.extent - 1}"
+                last = f"{is_last} ? {again} : {last}" if direction.tiles.extent > 1 else str(again)
+            text.line(f"const long last_{name} = {last};")
         text.line(f"__global const {self.type}* const from = {' + '.join(['rows', *filter(None, parts)])};")
 
     def write_patches(self, channels: str, product_step: int) -> None:
         """The transformed patch at ``from``, to ``to`` plus ``product_step`` for each product, channel by channel."""
-        text = self.text
-
-        def transform(type_: str, load: str, store: str) -> None:
-            def element(i: int, j: int) -> str:
-                return load.format(f"channel + down{i} + across{j}")
-
-            def keep(i: int, j: int, value: str) -> None:
-                text.line(f"{store.format(f'channel + {(i * PATCH + j) * product_step}')} = {value};")
-
-            write_transform(text, type_, PATCH, PATCH_TRANSFORM, element, keep)
-
-        text.line("long channel = 0;")
-        text.open(f"for (; channel <= {channels} - {self.lanes}; channel += {self.lanes}) {{")
-        load, store = f"*(__global const {self.unaligned}*)(from + {{}})", f"*(__global {self.vector}*)(to + {{}})"
-        transform(self.vector, load, store)
-        text.close()
-        if self.windows.channel.extent % self.lanes:
-            text.open(f"for (; channel < {channels}; channel++) {{")
-            transform(self.type, "from[{}]", "to[{}]")
-            text.close()
+        down, across = self.windows.down.step, self.windows.across.step
+        steps = (down, "last_down", across, "last_across", product_step)
+        self.call(patch_transform(self.type, self.lanes), "from", "to", *steps, channels)
 
     def write_panel(self, transform: Callable[[str, str, str, str], None]) -> None:
         """A transform of the panel's columns at ``from`` to ``to``, a vector at a time; one column at a time in a last

@@ -89,7 +89,7 @@ class _Taps(WindowText):
         text.close()
         self._finish()
         text.close()
-        return BodyCode(tuple(text.lines), groups, (), scratch * groups)
+        return self.code(groups, scratch * groups)
 
     def _transform_cotangents(self) -> None:
         """Of tile ``t`` and all panels, to ``cotangents[product][panel][tile][column]``."""

@@ -59,6 +59,7 @@ def generate(kernel: Kernel, capabilities: Capabilities) -> GeneratedSource:
         scratch += -(-code.scratch_bytes // SCRATCH_ALIGNMENT) * SCRATCH_ALIGNMENT
     functions, calls = _body_functions(kernel, codes) if cpu else ([], [])
     lines = [
+        *dict.fromkeys(text for code in codes for text in code.shared),
         *functions,
         *_signature(kernel, size, scratch > 0),
         *_frame(kernel, codes, starts, calls),
