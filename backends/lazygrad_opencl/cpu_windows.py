@@ -11,7 +11,6 @@ from lazygrad.kernel.contraction import Operand
 from lazygrad.kernel.winograd import PATCH, TAPS, TILE, Direction, WindowForm
 from lazygrad_opencl.cpu_contraction_text import ContractionText
 from lazygrad_opencl.skeleton import BodyContext
-from lazygrad_opencl.sum_loops import Step, Walk, write_loops
 from lazygrad_opencl.winograd_functions import patch_transform
 
 # Pieces of scratch memory begin at cache lines of their own.
@@ -42,10 +41,6 @@ class WindowText(ContractionText):
                 f"__global {self.type}* const {name} = (__global {self.type}*)(scratch + group * {total}L + {start});"
             )
         return total
-
-    def accumulators(self, height: int) -> list[tuple[int, int]]:
-        """Row and vector of each sum of a register tile."""
-        return [(r, v) for r in range(height) for v in range(self.vectors)]
 
     def place_digit(self, prefix: str, direction: Direction, digit: str) -> None:
         """Declares which place of the direction that digit of the tile is."""
@@ -109,23 +104,3 @@ class WindowText(ContractionText):
             (TAPS - 1 - tap if direction.flipped else tap) * operand.stride(direction.tap)
             for direction, tap in ((windows.down, i), (windows.across, j))
         )
-
-    def write_product(self, height: int, length: int | str, a_steps: tuple[int, int], b_step: int) -> None:
-        """Sums c0_0, ... of elements of ``a``, ``a_steps`` apart for a step and for a row, times vectors of ``b``."""
-        text = self.text
-        along, row = a_steps
-        for r in range(height):
-            text.line(f"__global const {self.type}* const a{r} = a + {r * row};")
-        text.line(f"{self.vector} {', '.join(f'c{r}_{v} = 0' for r, v in self.accumulators(height))};")
-
-        def multiply(step: Step) -> None:
-            text.open("{")
-            for v in range(self.vectors):
-                at = step.offset(1, v * self.lanes)
-                text.line(f"const {self.vector} w{v} = *(__global const {self.vector}*)(b + {at});")
-            for r in range(height):
-                updates = " ".join(f"c{r}_{v} = x * w{v} + c{r}_{v};" for v in range(self.vectors))
-                text.line(f"{{ const {self.type} x = a{r}[{step.offset(0)}]; {updates} }}")
-            text.close()
-
-        write_loops(text, [Walk(length, (along, b_step))], multiply)

@@ -15,8 +15,9 @@ from lazygrad.kernel.winograd import (
     TAPS_TRANSFORM,
     TILE,
 )
+from lazygrad_opencl.register_tiles import Row, declare_sums, write_product
 from lazygrad_opencl.shared_functions import SharedFunction, shared_function
-from lazygrad_opencl.sum_loops import Step, Text, Walk, write_loops
+from lazygrad_opencl.sum_loops import Text
 from lazygrad_opencl.winograd_text import write_transform
 
 
@@ -89,34 +90,34 @@ def products(type_: str, lanes: int, vectors: int, height: int) -> SharedFunctio
         # Else LLVM adds up the step from row to row, in each step of the sum.
         text.line(f"HIDE(a{r});")
     text.line(f"__global const {type_}* const columns = b + product * b_step;")
-    _multiply(text, type_, lanes, vectors, "channels", [(f"a{r}", 0) for r in range(height)], 1)
-    text.line(f"__global {vector}* const sums = (__global {vector}*)(to + product * {lanes * vectors});")
-    for r in range(height):
-        for v in range(vectors):
-            text.line(f"sums[{r * PRODUCTS * vectors + v}] = c{r}_{v};")
+    sums = declare_sums(text, type_, lanes, vectors, height)
+    write_product(text, type_, lanes, vectors, "channels", [Row(f"a{r}") for r in range(height)], 1)
+    text.line(f"__global {vector}* const kept = (__global {vector}*)(to + product * {lanes * vectors});")
+    for number, name in enumerate(sums):
+        row, v = divmod(number, vectors)
+        text.line(f"kept[{row * PRODUCTS * vectors + v}] = {name};")
     text.close()
     longs = ("row_step", "a_step", "b_step", "channels")
     return shared_function("multiply_patches", _parameters(type_, ("a", "b"), ("to",), longs), text.lines)
 
 
-def _multiply(
-    text: Text, type_: str, lanes: int, vectors: int, length: str, rows: list[tuple[str, int]], step: int
-) -> None:
-    """Sums c0_0, ... of rows, each a pointer and how far behind it, ``step`` apart, times vectors of ``columns``."""
-    vector = f"{type_}{lanes}"
-    sums = [f"c{r}_{v} = 0" for r in range(len(rows)) for v in range(vectors)]
-    text.line(f"{vector} {', '.join(sums)};")
-
-    def multiply(at: Step) -> None:
-        text.open("{")
-        for v in range(vectors):
-            text.line(f"const {vector} w{v} = *(__global const {vector}*)(columns + {at.offset(1, v * lanes)});")
-        for r, (pointer, behind) in enumerate(rows):
-            updates = " ".join(f"c{r}_{v} = x * w{v} + c{r}_{v};" for v in range(vectors))
-            text.line(f"{{ const {type_} x = {pointer}[{at.offset(0, behind)}]; {updates} }}")
-        text.close()
-
-    write_loops(text, [Walk(length, (step, lanes * vectors))], multiply)
+def added_products(type_: str, lanes: int, vectors: int, height: int) -> SharedFunction:
+    """``(a, b, to, a_step, tiles, channels, is_first)``: the sums over tiles of all channels of ``a``, which is
+    ``a_step`` further for each tile, times the vectors of ``b``, to ``to[channel][column]``; added to what is there
+    unless ``is_first``.
+    """
+    text, vector = Text(), f"{type_}{lanes}"
+    text.line(f"__global const {type_}* const columns = b;")
+    text.open(f"for (long channel = 0; channel < channels; channel += {height}) {{")
+    text.line(f"__global const {type_}* const rows = a + channel;")
+    sums = declare_sums(text, type_, lanes, vectors, height)
+    write_product(text, type_, lanes, vectors, "tiles", [Row("rows", r) for r in range(height)], "a_step")
+    text.line(f"__global {vector}* const kept = (__global {vector}*)(to + channel * {lanes * vectors});")
+    for number, name in enumerate(sums):
+        text.line(f"kept[{number}] = is_first ? {name} : kept[{number}] + {name};")
+    text.close()
+    longs = ("a_step", "tiles", "channels", "is_first")
+    return shared_function("add_products", _parameters(type_, ("a", "b"), ("to",), longs), text.lines)
 
 
 def result_transform(type_: str, lanes: int, vectors: int) -> SharedFunction:
