@@ -28,7 +28,7 @@ from lazygrad.kernel.winograd import (
 from lazygrad.kernel.winograd_tiling import WinogradTiling
 from lazygrad_opencl.cpu_windows import WindowText
 from lazygrad_opencl.skeleton import BodyCode, BodyContext
-from lazygrad_opencl.winograd_functions import products, result_transform, taps_transform
+from lazygrad_opencl.winograd_functions import patch_products, result_transform, taps_transform
 from lazygrad_opencl.winograd_text import write_transform
 
 
@@ -155,7 +155,7 @@ class _Places(WindowText):
         """Sixteen sums over channels for the tiles from ``first`` on, to ``products[tile][product][column]``."""
         height, row_step = self.tiling.tile_rows, self.patch_step
         steps = (row_step, height * row_step, self.taps_step)
-        multiply = products(self.type, self.lanes, self.vectors, height)
+        multiply = patch_products(self.type, self.lanes, self.vectors, height)
         self.call(multiply, self._patches(), self._taps(), "products", *steps, self.windows.channel.extent)
 
     def _finish(self) -> None:

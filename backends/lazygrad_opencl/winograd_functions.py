@@ -78,7 +78,7 @@ def taps_transform(type_: str, lanes: int, vectors: int) -> SharedFunction:
     return shared_function("transform_taps", _parameters(type_, ("from",), ("to",), longs), text.lines)
 
 
-def products(type_: str, lanes: int, vectors: int, height: int) -> SharedFunction:
+def patch_products(type_: str, lanes: int, vectors: int, height: int) -> SharedFunction:
     """``(a, b, to, row_step, a_step, b_step, channels)``: the sums over channels of ``height`` rows of ``a``, which are
     ``row_step`` apart, times the vectors of ``b``, for each product ``a_step`` and ``b_step`` further, to
     ``to[row][product][column]``.
