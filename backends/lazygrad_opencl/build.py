@@ -82,30 +82,46 @@ class ProgramBuilder:
         self._runs_machine_code = True
         self.is_kept = True  # what is built here is found again by other processes
 
-    def build(self, functions: Iterable[Function]) -> dict[str, Built]:
+    def expect(self, nodes: int) -> None:
+        """A graph of so many nodes will be scheduled now, and its functions built."""
+        if self._parallel is not None:
+            self._parallel.expect(nodes)
+
+    def build(self, functions: Iterable[Function], beside: Sequence[Function] = ()) -> dict[str, Built]:
         """A new PyOpenCL kernel for each function, by name; from memory, disk or the driver's compiler.
 
-        Functions may be generated while others are compiled already.
+        Functions may be generated while others are compiled already. Where any has to be compiled, so are those
+        ``beside`` them, which belong to no schedule: statistics do not count them.
         """
         with self._lock:
             names: list[str] = []
-            for group, compiled in self._compiled(self._unknown(functions, names)):
+            for group, compiled in self._compiled(self._with(beside, self._unknown(functions, names))):
                 if compiled is None or not self._adopt(group, compiled):
-                    self._build_group(group)
+                    # Without what is beside them, which may be what was refused.
+                    self._build_group([each for each in group if each not in beside])
                 total.programs_built += 1
-                total.kernels_built += len(group)
+                total.kernels_built += sum(each not in beside for each in group)
             return self._kernels(names)
 
+    def _with(self, beside: Sequence[Function], functions: Iterator[Function]) -> Iterator[Function]:
+        """The functions, and behind them, if there are any, those beside them that are not known."""
+        is_any = False
+        for function in functions:
+            is_any = True
+            yield function
+        if is_any:
+            yield from (function for function in beside if not self._is_known(function.name))
+
     def build_beside(self, function: Function) -> None:
-        """Builds a function that belongs to no schedule: statistics do not count it."""
+        """Builds a function that belongs to no schedule, unless it is known: statistics do not count it."""
         with self._lock:
             if not self._is_known(function.name):
                 self._build_group([function])
 
-    def another(self, function: str) -> Any:
+    def another(self, function: str) -> Built:
         """One more PyOpenCL kernel of a function that was built or loaded before."""
         with self._lock:
-            return self._kernels([function])[function].kernel
+            return self._kernels([function])[function]
 
     def _unknown(self, functions: Iterable[Function], names: list[str]) -> Iterator[Function]:
         """The functions that have to be built; the names of all are put into the list."""
@@ -238,6 +254,8 @@ class ProgramBuilder:
 
     def _is_known(self, function: str) -> bool:
         """Whether there is a program that holds a function, from this process or from disk."""
+        if function in self._homes and self._homes[function].program in self._programs:
+            return True
         data = self.store.read(f"{function}.program")
         if data is None:
             return False
@@ -278,6 +296,8 @@ class ProgramBuilder:
 
     def _build_group(self, group: Sequence[Function]) -> None:
         """Makes the program of a group known, by the driver's own way from a source to a program that can be kept."""
+        if not group:
+            return
         # PoCL's entries come with machine code, or not at all: it would find a stub's under the same name.
         merged = merge(self._prelude, group) if self._driver_cache is None else None
         source = program_text(self._prelude, group) if merged is None else merged.text

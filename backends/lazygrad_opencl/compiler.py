@@ -12,9 +12,10 @@ import pyopencl
 # a * b + c may become one fused operation; nothing else is relaxed: NaN and infinity keep their meaning.
 OPTIONS = "-cl-mad-enable -cl-std=CL1.2"
 # PoCL's compiler is faster when it does not read OpenCL's 17,000 functions, most of which nobody calls (prelude.py
-# declares the others), and does not optimise before PoCL does, which does it twice. The second is an option that PoCL
-# passes on only behind one that it knows. A compiler that refuses any of this is asked again without.
-QUICK_OPTIONS = f"{OPTIONS} -D_OPENCL_H_ -DWITHOUT_LIBRARY\t-disable-llvm-passes"
+# declares the others); when it does not optimise before PoCL does, which does it twice; and when it does not mark where
+# each variable's life begins and ends, for all passes to read. The last two are options that PoCL passes on only behind
+# one that it knows. A compiler that refuses any of this is asked again without.
+QUICK_OPTIONS = f"{OPTIONS} -D_OPENCL_H_ -DWITHOUT_LIBRARY\t-disable-llvm-passes\t-disable-lifetime-markers"
 
 
 class RefusedError(Exception):

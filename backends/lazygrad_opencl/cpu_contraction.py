@@ -14,6 +14,8 @@ whose elements lie far apart along the sum is copied, a block at a time, into th
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from lazygrad.kernel.axes import point_count
 from lazygrad.kernel.contraction import Form, Operand, analyse
 from lazygrad.kernel.contraction_tiling import Tiling, choose_tiling
@@ -24,8 +26,9 @@ from lazygrad_opencl.cpu_contraction_scratch import Scratch
 from lazygrad_opencl.cpu_contraction_text import ContractionText
 from lazygrad_opencl.cpu_winograd import generate_places
 from lazygrad_opencl.cpu_winograd_gradient import generate_taps
+from lazygrad_opencl.register_tiles import declare_sums, packed_product
 from lazygrad_opencl.skeleton import BodyCode, BodyContext
-from lazygrad_opencl.sum_loops import Step, merged, write_loops
+from lazygrad_opencl.sum_loops import Step, Walk, merged, write_loops
 
 
 def generate_body(context: BodyContext) -> BodyCode:
@@ -91,7 +94,7 @@ class _Tiled(ContractionText):
         self._tile()
         for _ in range(loops + 4):
             text.close()
-        return BodyCode(tuple(text.lines), groups, (), self.scratch.bytes * groups)
+        return self.code(groups, self.scratch.bytes * groups)
 
     def _inner_loops(self) -> None:
         """Opens the loops over panels and over tiles of rows."""
@@ -245,6 +248,9 @@ class _Tiled(ContractionText):
             for r in range(height):
                 text.line(f"packed[{step.offset(1, r)}] = a{r}[{step.offset(0)}];")
 
+        def one_row(step: Step) -> None:
+            text.line(f"packed[{step.offset(1)} + r] = a[{step.offset(0)}];")
+
         side_by_side = inner is not None and form.rows_operand.stride(inner) == 1 and inner.extent >= vectors * lanes
         if side_by_side:
             assert inner is not None
@@ -252,54 +258,65 @@ class _Tiled(ContractionText):
             text.line(f"__global const {self.type}* const first = {base} + offsets[0];")
             write_loops(text, walks, neighbours)
             text.close()
-            text.open("else {")
-        for r in range(height):
-            text.line(f"__global const {self.type}* const a{r} = {base} + offsets[{r}];")
-        write_loops(text, walks, scattered)
-        if side_by_side:
+            # The tiles that cross an image's border are few: a loop is short to compile.
+            text.open(f"else for (long r = 0; r < {height}; r++) {{")
+            text.line(f"__global const {self.type}* const a = {base} + offsets[r];")
+            write_loops(text, walks, one_row)
             text.close()
+        else:
+            for r in range(height):
+                text.line(f"__global const {self.type}* const a{r} = {base} + offsets[{r}];")
+            write_loops(text, walks, scattered)
         text.close()
 
     # ---- one tile
 
     def _tile(self) -> None:
-        tiling, text = self.tiling, self.text
+        form, tiling, text = self.form, self.tiling, self.text
         height = tiling.tile_rows
-        accumulators = [(r, v) for r in range(height) for v in range(tiling.vectors)]
-        if tiling.packs_rows:
-            text.line(f"__global const {self.type}* const a = {self._packed_tile()};")
-        else:
-            base = self._row_base()
-            for r in range(height):
-                text.line(f"__global const {self.type}* const a{r} = {base} + row_offsets[row - row_begin + {r}];")
-        names = ", ".join(f"c{r}_{v} = 0" for r, v in accumulators)
-        text.line(f"{self.vector} {names};")
         if self.blocked:
             tiles = tiling.task_rows // height
             number = f"((panel - panel_begin) * {tiles} + (row - row_begin) / {height})"
             text.line(f"__global {self.vector}* const partial = partial_sums + {number} * {height * tiling.vectors}L;")
-            loads = " ".join(f"c{r}_{v} = partial[{r * tiling.vectors + v}];" for r, v in accumulators)
-            text.line(f"if (!first_block) {{ {loads} }}")
-        self._sum()
-        if self.blocked:
-            text.open("if (!last_block) {")
-            for r, v in accumulators:
-                text.line(f"partial[{r * tiling.vectors + v}] = c{r}_{v};")
-            text.close()
-            text.open("else {")
-        self._finish(accumulators)
-        if self.blocked:
-            text.close()
-
-    def _sum(self) -> None:
-        form, tiling, text = self.form, self.tiling, self.text
         walks = merged(
             self._extents(),
             [
-                self._walk(form.rows_operand, tiling.tile_rows if tiling.packs_rows else 0),
+                self._walk(form.rows_operand, height if tiling.packs_rows else 0),
                 self._walk(form.columns_operand, tiling.width if tiling.packs_columns else 0),
             ],
         )
+        text.line(f"{self.vector} tile[{height * tiling.vectors}];")
+        if tiling.packs_rows and len(walks) == 1 and walks[0].strides == (height, tiling.width):
+            self._multiply_packed(walks[0].extent)
+        else:
+            self._multiply(walks)
+        if self.blocked:
+            text.open("if (last_block) {")
+        self._finish()
+        if self.blocked:
+            text.close()
+
+    def _multiply_packed(self, steps: int | str) -> None:
+        """The sums of a tile whose operands both lie as it reads them."""
+        tiling = self.tiling
+        multiply = packed_product(self.type, tiling.lanes, tiling.vectors, tiling.tile_rows)
+        partial = ("partial", "tile") if self.blocked else (f"(__global {self.vector}*)0", "tile")
+        blocks = ("first_block", "last_block") if self.blocked else (1, 1)
+        self.call(multiply, self._packed_tile(), "b", *partial, steps, *blocks)
+
+    def _multiply(self, walks: Sequence[Walk]) -> None:
+        """The sums of a tile."""
+        tiling, text = self.tiling, self.text
+        if tiling.packs_rows:
+            text.line(f"__global const {self.type}* const a = {self._packed_tile()};")
+        else:
+            base = self._row_base()
+            for r in range(tiling.tile_rows):
+                text.line(f"__global const {self.type}* const a{r} = {base} + row_offsets[row - row_begin + {r}];")
+        sums = declare_sums(text, self.type, tiling.lanes, tiling.vectors, tiling.tile_rows)
+        if self.blocked:
+            loads = " ".join(f"{name} = partial[{number}];" for number, name in enumerate(sums))
+            text.line(f"if (!first_block) {{ {loads} }}")
 
         def multiply(step: Step) -> None:
             text.open("{")
@@ -313,14 +330,18 @@ class _Tiled(ContractionText):
             text.close()
 
         write_loops(text, walks, multiply)
+        targets = (("if (last_block) {", "tile"), ("else {", "partial")) if self.blocked else (("{", "tile"),)
+        for condition, target in targets:
+            text.open(condition)
+            for number, name in enumerate(sums):
+                text.line(f"{target}[{number}] = {name};")
+            text.close()
 
     # ---- epilogue
 
-    def _finish(self, accumulators: list[tuple[int, int]]) -> None:
+    def _finish(self) -> None:
         """The epilogue, a row at a time."""
         tiling, form, text = self.tiling, self.form, self.text
-        text.line(f"{self.vector} tile[{len(accumulators)}];")
-        text.line(" ".join(f"tile[{r * tiling.vectors + v}] = c{r}_{v};" for r, v in accumulators))
         self.minimum("tile_rows", f"{form.row_count} - row", tiling.tile_rows)
         text.open("for (long r = 0; r < tile_rows; r++) {")
         self.digits(form.rows, "(row + r)", "row")

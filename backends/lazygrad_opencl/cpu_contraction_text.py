@@ -11,7 +11,8 @@ from lazygrad.kernel.contraction import Form, Operand, with_panels
 from lazygrad.kernel.emit import Operand as Emitted
 from lazygrad.kernel.machine import MOST_LANES
 from lazygrad_opencl.emitter import OpenCLEmitter
-from lazygrad_opencl.skeleton import BodyContext
+from lazygrad_opencl.shared_functions import SharedFunction
+from lazygrad_opencl.skeleton import BodyCode, BodyContext
 from lazygrad_opencl.sum_loops import Text
 from lazygrad_opencl.types import memory_type
 
@@ -29,6 +30,16 @@ class ContractionText:
         self.type = memory_type(form.dtype)
         self.vector = f"{self.type}{self.lanes}"
         self.unaligned = f"unaligned_{self.vector}"
+        self._shared: dict[str, None] = {}
+
+    def code(self, work_groups: int, scratch_bytes: int) -> BodyCode:
+        """What was written, for so many work-groups; ``scratch_bytes`` of all of them together."""
+        return BodyCode(tuple(self.text.lines), work_groups, (), scratch_bytes, tuple(self._shared))
+
+    def call(self, function: SharedFunction, *arguments: str | int) -> None:
+        """Calls a function that other bodies may call, too."""
+        self._shared[function.text] = None
+        self.text.line(f"{function.name}({', '.join(map(str, arguments))});")
 
     def minimum(self, name: str, text: str, limit: int | str) -> None:
         """Declares ``name``, the smaller of the two."""

@@ -7,8 +7,6 @@ consecutive positions.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from lazygrad.ir.dtype import bool_
 from lazygrad.ir.index import Index, Variable, substitute
 from lazygrad.ir.value import LOAD, Value
@@ -16,7 +14,6 @@ from lazygrad.kernel.axes import stride
 from lazygrad.kernel.emit import Operand
 from lazygrad.kernel.kernel import Stage
 from lazygrad_opencl.emitter import OpenCLEmitter
-from lazygrad_opencl.types import LANE_NAMES, memory_type
 
 
 def turnable_loads(stage: Stage, vector: Variable, inner: Variable) -> list[Value]:
@@ -40,7 +37,6 @@ def load_turned(emitter: OpenCLEmitter, value: Value, inner: Variable, first: st
         emitter.bind(start, first)
     address = emitter.address(substitute(access.address, {inner: Index(0, ((start, 1),))}))
     assert address.stride is not None
-    kind = f"{memory_type(value.dtype)}{lanes}"
     rows = []
     for lane in range(lanes):
         step = lane * address.stride
@@ -54,8 +50,8 @@ def load_turned(emitter: OpenCLEmitter, value: Value, inner: Variable, first: st
         for position in range(lanes):
             if not position & apart:
                 upper, lower = rows[position], rows[position + apart]
-                low = _mixed(kind, upper.text, lower.text, lanes, apart, 0)
-                high = _mixed(kind, upper.text, lower.text, lanes, apart, apart)
+                low = _mixed(upper.text, lower.text, lanes, apart, 0)
+                high = _mixed(upper.text, lower.text, lanes, apart, apart)
                 turned[position] = emitter.declare(upper._replace(text=low), "x")
                 turned[position + apart] = emitter.declare(upper._replace(text=high), "x")
         rows = turned
@@ -63,8 +59,11 @@ def load_turned(emitter: OpenCLEmitter, value: Value, inner: Variable, first: st
     return rows
 
 
-def _mixed(kind: str, first: str, second: str, lanes: int, apart: int, offset: int) -> str:
-    """Runs of ``apart`` lanes from both vectors in turn, ``offset`` lanes further on."""
-    runs: Sequence[int] = range(offset, lanes, 2 * apart)
-    parts = (f"{source}.s{LANE_NAMES[run : run + apart]}" for run in runs for source in (first, second))
-    return f"({kind})({', '.join(parts)})"
+def _mixed(first: str, second: str, lanes: int, apart: int, offset: int) -> str:
+    """Runs of ``apart`` lanes from both vectors in turn, ``offset`` lanes further on.
+
+    Not as a vector of elements, each of which would be an instruction until LLVM has seen what they are together.
+    """
+    runs = (start + run for run in range(offset, lanes, 2 * apart) for start in (0, lanes))
+    numbers = ", ".join(str(number) for run in runs for number in range(run, run + apart))
+    return f"__builtin_shufflevector({first}, {second}, {numbers})"

@@ -8,11 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from lazygrad.kernel.contraction import Operand
-from lazygrad.kernel.winograd import PATCH, PATCH_TRANSFORM, TAPS, TILE, Direction, WindowForm
+from lazygrad.kernel.winograd import PATCH, TAPS, TILE, Direction, WindowForm
 from lazygrad_opencl.cpu_contraction_text import ContractionText
 from lazygrad_opencl.skeleton import BodyContext
-from lazygrad_opencl.sum_loops import Step, Walk, write_loops
-from lazygrad_opencl.winograd_text import write_transform
+from lazygrad_opencl.winograd_functions import patch_transform
 
 # Pieces of scratch memory begin at cache lines of their own.
 ALIGNMENT = 128
@@ -43,17 +42,14 @@ class WindowText(ContractionText):
             )
         return total
 
-    def accumulators(self, height: int) -> list[tuple[int, int]]:
-        """Row and vector of each sum of a register tile."""
-        return [(r, v) for r in range(height) for v in range(self.vectors)]
-
     def place_digit(self, prefix: str, direction: Direction, digit: str) -> None:
         """Declares which place of the direction that digit of the tile is."""
         tile = f"{prefix}_{direction.tiles.name} * {TILE} + " if direction.tiles.extent > 1 else ""
         self.text.line(f"const long {prefix}_{direction.place.name} = {tile}{digit};")
 
     def patch_pointer(self, tile: str) -> None:
-        """``from``: where the patch of that tile begins; ``down0`` to ``across3``: how far its rows and columns are.
+        """``from``: where the patch of that tile begins; ``last_down``, ``last_across``: how far its last row is, and
+        its last column.
 
         Beyond the last place a patch reads its last row or column again.
         """
@@ -65,35 +61,19 @@ class WindowText(ContractionText):
                 parts.append(f"tile_{direction.tiles.name} * {TILE * direction.step}L")
             if direction.flipped:
                 parts.append(f"{-(TAPS - 1) * direction.step}L")
-            steps = [str(number * direction.step) for number in range(PATCH)]
+            last = str((PATCH - 1) * direction.step)
             if direction.uneven:
-                last = f"tile_{direction.tiles.name} == {direction.tiles.extent - 1} ? {steps[-2]} : {steps[-1]}"
-                steps[-1] = last if direction.tiles.extent > 1 else steps[-2]
-            text.line("const long " + ", ".join(f"{name}{number} = {step}" for number, step in enumerate(steps)) + ";")
+                again = (PATCH - 2) * direction.step
+                is_last = f"tile_{direction.tiles.name} == {direction.tiles.extent - 1}"
+                last = f"{is_last} ? {again} : {last}" if direction.tiles.extent > 1 else str(again)
+            text.line(f"const long last_{name} = {last};")
         text.line(f"__global const {self.type}* const from = {' + '.join(['rows', *filter(None, parts)])};")
 
     def write_patches(self, channels: str, product_step: int) -> None:
         """The transformed patch at ``from``, to ``to`` plus ``product_step`` for each product, channel by channel."""
-        text = self.text
-
-        def transform(type_: str, load: str, store: str) -> None:
-            def element(i: int, j: int) -> str:
-                return load.format(f"channel + down{i} + across{j}")
-
-            def keep(i: int, j: int, value: str) -> None:
-                text.line(f"{store.format(f'channel + {(i * PATCH + j) * product_step}')} = {value};")
-
-            write_transform(text, type_, PATCH, PATCH_TRANSFORM, element, keep)
-
-        text.line("long channel = 0;")
-        text.open(f"for (; channel <= {channels} - {self.lanes}; channel += {self.lanes}) {{")
-        load, store = f"*(__global const {self.unaligned}*)(from + {{}})", f"*(__global {self.vector}*)(to + {{}})"
-        transform(self.vector, load, store)
-        text.close()
-        if self.windows.channel.extent % self.lanes:
-            text.open(f"for (; channel < {channels}; channel++) {{")
-            transform(self.type, "from[{}]", "to[{}]")
-            text.close()
+        down, across = self.windows.down.step, self.windows.across.step
+        steps = (down, "last_down", across, "last_across", product_step)
+        self.call(patch_transform(self.type, self.lanes), "from", "to", *steps, channels)
 
     def write_panel(self, transform: Callable[[str, str, str, str], None]) -> None:
         """A transform of the panel's columns at ``from`` to ``to``, a vector at a time; one column at a time in a last
@@ -124,23 +104,3 @@ class WindowText(ContractionText):
             (TAPS - 1 - tap if direction.flipped else tap) * operand.stride(direction.tap)
             for direction, tap in ((windows.down, i), (windows.across, j))
         )
-
-    def write_product(self, height: int, length: int | str, a_steps: tuple[int, int], b_step: int) -> None:
-        """Sums c0_0, ... of elements of ``a``, ``a_steps`` apart for a step and for a row, times vectors of ``b``."""
-        text = self.text
-        along, row = a_steps
-        for r in range(height):
-            text.line(f"__global const {self.type}* const a{r} = a + {r * row};")
-        text.line(f"{self.vector} {', '.join(f'c{r}_{v} = 0' for r, v in self.accumulators(height))};")
-
-        def multiply(step: Step) -> None:
-            text.open("{")
-            for v in range(self.vectors):
-                at = step.offset(1, v * self.lanes)
-                text.line(f"const {self.vector} w{v} = *(__global const {self.vector}*)(b + {at});")
-            for r in range(height):
-                updates = " ".join(f"c{r}_{v} = x * w{v} + c{r}_{v};" for v in range(self.vectors))
-                text.line(f"{{ const {self.type} x = a{r}[{step.offset(0)}]; {updates} }}")
-            text.close()
-
-        write_loops(text, [Walk(length, (along, b_step))], multiply)

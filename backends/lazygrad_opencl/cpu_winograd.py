@@ -20,7 +20,6 @@ from lazygrad.kernel.axes import point_count
 from lazygrad.kernel.winograd import (
     PATCH,
     PRODUCTS,
-    RESULT_TRANSFORM,
     TAPS,
     TAPS_TRANSFORM,
     TILE,
@@ -29,6 +28,7 @@ from lazygrad.kernel.winograd import (
 from lazygrad.kernel.winograd_tiling import WinogradTiling
 from lazygrad_opencl.cpu_windows import WindowText
 from lazygrad_opencl.skeleton import BodyCode, BodyContext
+from lazygrad_opencl.winograd_functions import patch_products, result_transform, taps_transform
 from lazygrad_opencl.winograd_text import write_transform
 
 
@@ -94,7 +94,7 @@ class _Places(WindowText):
         self._finish()
         for _ in range(3):
             text.close()
-        return BodyCode(tuple(text.lines), groups, (), scratch * groups)
+        return self.code(groups, scratch * groups)
 
     def _open_panels(self) -> None:
         self.text.open("for (long panel = panel_begin; panel < panel_end; panel++) {")
@@ -125,13 +125,20 @@ class _Places(WindowText):
     def _transform_taps(self) -> None:
         """Of one panel, to ``taps[product][channel][column]``."""
         form, text, channel = self.form, self.text, self.windows.channel
-        text.open(f"for (long channel = 0; channel < {channel.extent}; channel++) {{")
         operand = form.columns_operand
         step = operand.stride(channel)
+        if not form.overreaches:
+            origin = self.tap_offset(operand, 0, 0)
+            steps = (self.tap_offset(operand, 1, 0) - origin, self.tap_offset(operand, 0, 1) - origin, step)
+            self.pointer("from", operand, form.columns, "column", "columns", f"{origin}L")
+            transform = taps_transform(self.type, self.lanes, self.vectors)
+            self.call(transform, "from", self._taps(), *steps, self.taps_step, channel.extent)
+            return
+        text.open(f"for (long channel = 0; channel < {channel.extent}; channel++) {{")
         self.pointer("from", operand, form.columns, "column", "columns", f"channel * {step}L" if step else "")
         text.line(f"__global float* const to = {self._taps()} + channel * {self.width};")
 
-        def transform(type_: str, load: str, store: str, condition: str) -> None:
+        def write(type_: str, load: str, store: str, condition: str) -> None:
             def element(i: int, j: int) -> str:
                 value = load.format(self.tap_offset(operand, i, j))
                 return f"{condition} ? {value} : 0" if condition else value
@@ -141,20 +148,15 @@ class _Places(WindowText):
 
             write_transform(text, type_, TAPS, TAPS_TRANSFORM, element, keep)
 
-        self.write_panel(transform)
+        self.write_panel(write)
         text.close()
 
     def _multiply(self) -> None:
         """Sixteen sums over channels for the tiles from ``first`` on, to ``products[tile][product][column]``."""
-        text, height, channels = self.text, self.tiling.tile_rows, self.windows.channel.extent
-        text.open(f"for (long product = 0; product < {PRODUCTS}; product++) {{")
-        text.line(f"__global const float* const a = {self._patches()} + product * {height * self.patch_step};")
-        text.line(f"__global const float* const b = {self._taps()} + product * {self.taps_step};")
-        self.write_product(height, channels, (1, self.patch_step), self.width)
-        text.line(f"__global {self.vector}* const to = (__global {self.vector}*)(products + product * {self.width});")
-        for r, v in self.accumulators(height):
-            text.line(f"to[{r * PRODUCTS * self.vectors + v}] = c{r}_{v};")
-        text.close()
+        height, row_step = self.tiling.tile_rows, self.patch_step
+        steps = (row_step, height * row_step, self.taps_step)
+        multiply = patch_products(self.type, self.lanes, self.vectors, height)
+        self.call(multiply, self._patches(), self._taps(), "products", *steps, self.windows.channel.extent)
 
     def _finish(self) -> None:
         """The results of the tiles from ``first`` on, and their epilogues."""
@@ -163,20 +165,8 @@ class _Places(WindowText):
         text.open("for (long t = 0; t < tiles; t++) {")
         self.digits(self.windows.tile_axes, "(first + t)", "row")
         text.line(f"{self.vector} tile[{TILE * TILE * self.vectors}];")
-        text.open(f"for (long v = 0; v < {self.vectors}; v++) {{")
-        size = PRODUCTS * self.vectors
-        text.line(
-            f"__global const {self.vector}* const from = (__global const {self.vector}*)products + t * {size} + v;"
-        )
-
-        def element(i: int, j: int) -> str:
-            return f"from[{(i * PATCH + j) * self.vectors}]"
-
-        def keep(i: int, j: int, value: str) -> None:
-            text.line(f"tile[{(i * TILE + j) * self.vectors} + v] = {value};")
-
-        write_transform(text, self.vector, PATCH, RESULT_TRANSFORM, element, keep)
-        text.close()
+        transform = result_transform(self.type, self.lanes, self.vectors)
+        self.call(transform, f"products + t * {PRODUCTS * self.width}", "tile")
         text.open(f"for (long place = 0; place < {TILE * TILE}; place++) {{")
         for direction, digit in ((down, f"place / {TILE}"), (across, f"place % {TILE}")):
             self.place_digit("row", direction, digit)

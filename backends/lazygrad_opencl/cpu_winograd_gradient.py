@@ -27,6 +27,7 @@ from lazygrad.kernel.winograd import (
 from lazygrad.kernel.winograd_tiling import GradientTiling
 from lazygrad_opencl.cpu_windows import WindowText
 from lazygrad_opencl.skeleton import BodyCode, BodyContext
+from lazygrad_opencl.winograd_functions import added_products
 from lazygrad_opencl.winograd_text import write_transform
 
 
@@ -89,7 +90,7 @@ class _Taps(WindowText):
         text.close()
         self._finish()
         text.close()
-        return BodyCode(tuple(text.lines), groups, (), scratch * groups)
+        return self.code(groups, scratch * groups)
 
     def _transform_cotangents(self) -> None:
         """Of tile ``t`` and all panels, to ``cotangents[product][panel][tile][column]``."""
@@ -129,18 +130,11 @@ class _Taps(WindowText):
         text.open(f"for (long product = 0; product < {PRODUCTS}; product++) {{")
         text.open("for (long panel = 0; panel < panel_end - panel_begin; panel++) {")
         columns = f"cotangents + product * {self.cotangent_step} + panel * {self.panel_step}"
-        text.line(f"__global const float* const b = {columns};")
-        text.open(f"for (long channel = 0; channel < channels; channel += {height}) {{")
-        text.line(f"__global const float* const a = patches + product * {self.patch_step} + channel;")
-        text.line(
-            f"__global {self.vector}* const sum = (__global {self.vector}*)"
-            f"(sums + product * {self.sums_step} + panel * {self.sums_panel_step} + channel * {self.width});"
-        )
-        self.write_product(height, "tiles", (self.patch_row, 1), self.width)
-        for r, v in self.accumulators(height):
-            at = r * self.vectors + v
-            text.line(f"sum[{at}] = first ? sum[{at}] + c{r}_{v} : c{r}_{v};")
-        for _ in range(3):
+        to = f"sums + product * {self.sums_step} + panel * {self.sums_panel_step}"
+        add = added_products(self.type, self.lanes, self.vectors, height)
+        a = f"patches + product * {self.patch_step}"
+        self.call(add, a, columns, to, self.patch_row, "tiles", "channels", "first == 0")
+        for _ in range(2):
             text.close()
 
     def _finish(self) -> None:

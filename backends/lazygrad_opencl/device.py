@@ -124,12 +124,17 @@ class OpenCLDevice(CompilingDevice):
 
     # ---- programs
 
+    def expect(self, nodes: int) -> None:
+        self._builder.expect(nodes)
+
     def compile(self, kernels: Sequence[Kernel]) -> Sequence[OpenCLProgram]:
         missing = [kernel for kernel in dict.fromkeys(kernels) if kernel not in self._programs]
         if missing:
             common = prelude(self.capabilities)
             sources: list[GeneratedSource] = []
-            built = self._builder.build(self._functions_of(missing, common, sources))
+            has_list = self._has_task_lists and len(missing) >= task_list.FEWEST_LAUNCHES
+            beside = [task_list.list_function(common)] if has_list else []
+            built = self._builder.build(self._functions_of(missing, common, sources), beside)
             for kernel, source in zip(missing, sources, strict=True):
                 self._programs[kernel] = self._program(kernel, built[source.function], source)
         return [self._programs[kernel] for kernel in kernels]
@@ -199,7 +204,7 @@ class OpenCLDevice(CompilingDevice):
     def prepare_lists(self) -> None:
         """Builds what runs lists of tasks, unless that was done: in a loop's first step, as all else is built then."""
         if self._list_function is None:
-            function = unique_function(task_list.FUNCTION, task_list.SOURCE, prelude(self.capabilities))
+            function = task_list.list_function(prelude(self.capabilities))
             self._list_function = ""
             try:
                 self._builder.build_beside(function)
@@ -208,7 +213,7 @@ class OpenCLDevice(CompilingDevice):
             else:
                 self._list_function = function.name
 
-    def list_kernel(self) -> Any:
+    def list_kernel(self) -> Built | None:
         """A new kernel object that runs a list of tasks; None where the driver refuses it."""
         self.prepare_lists()
         return self._builder.another(self._list_function) if self._list_function else None

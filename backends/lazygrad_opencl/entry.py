@@ -68,6 +68,15 @@ class Home(NamedTuple):
     pointers: int = 0
     words: int = 0
 
+    @property
+    def first_pointer(self) -> int:
+        """The position of the function's first pointer among the kernel's arguments."""
+        return 0 if self.number is None else 1
+
+    def first_word(self, pointers: int) -> int:
+        """That of its first number, for a function that takes so many pointers before its numbers."""
+        return pointers if self.number is None else 1 + self.pointers
+
 
 class Merged(NamedTuple):
     """A program: its text, the text of one with the same entry that computes nothing, and the entry."""

@@ -7,6 +7,7 @@ second process to be worth its start, and where a worker fails, whatever the rea
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
@@ -17,7 +18,7 @@ from lazygrad.runtime.processes import Program, Workers
 from lazygrad_opencl import driver_cache
 from lazygrad_opencl.entry import Function, can_enter, merge
 from lazygrad_opencl.machine_code import Compiled, Job
-from lazygrad_opencl.worker import FOLDER_VARIABLE, METHOD, METHOD_VARIABLE, Refused
+from lazygrad_opencl.worker import DEVICE_VARIABLE, FOLDER_VARIABLE, METHOD, METHOD_VARIABLE, Refused
 
 # More processes than these use more memory (150 MB each) than a few more cores are worth.
 MOST_WORKERS = 16
@@ -32,6 +33,8 @@ FIRST_CHARACTERS = 20_000
 # A worker starts in about 0.7 s, in which a process compiles so many functions, or characters, by itself.
 FEW_FUNCTIONS = 4
 FEW_CHARACTERS = 20_000
+# Nodes of a graph that has more kernels than these. Workers start while it is scheduled.
+MANY_NODES = 200
 # Seconds after which a worker is taken to hang. The slowest kernels take 2 s on a quiet machine.
 PATIENCE = 300.0
 logger = logging.getLogger("lazygrad")
@@ -51,9 +54,15 @@ class ParallelCompiler:
         environment = {
             FOLDER_VARIABLE: str(driver_cache.folder() / driver_cache.WORKERS),
             METHOD_VARIABLE: METHOD,
+            DEVICE_VARIABLE: json.dumps([self._platform, self._device]),
             "OPENBLAS_NUM_THREADS": "1",
         }
         self._program = Program("lazygrad_opencl", str(Path(__file__).parent), "worker", environment)
+
+    def expect(self, nodes: int) -> None:
+        """A graph of so many nodes will be scheduled now."""
+        if nodes >= MANY_NODES:
+            _workers.start(self._program, _workers.limit)
 
     def compile(self, functions: Iterable[Function]) -> Iterator[tuple[Sequence[Function], Compiled | None]]:
         """Groups of the functions, in any order, each with what it was compiled to."""

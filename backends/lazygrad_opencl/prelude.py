@@ -21,7 +21,8 @@ _ELEMENTS = (
 _LIBRARY = ("size_t __attribute__((overloadable, const)) get_group_id(uint axis);",)
 
 # What compilers may know beyond the language: stores around the caches, and asking for memory before it is needed. Of
-# the second, a pointer's address space must not be part, so it goes through an integer.
+# the second, a pointer's address space must not be part, so it goes through an integer. The third is for PoCL's LLVM
+# (outer_loops.py).
 _HINTS = """\
 #ifndef __has_builtin
 #define __has_builtin(name) 0
@@ -35,6 +36,11 @@ _HINTS = """\
 #define FETCH(place) __builtin_prefetch((const void*)(size_t)(place))
 #else
 #define FETCH(place)
+#endif
+#ifdef WITHOUT_LIBRARY
+#define HIDE(index) __asm__("" : "+r"(index))
+#else
+#define HIDE(index)
 #endif
 """
 

@@ -100,8 +100,8 @@ class OpenCLProgram(Program):
         # How each of a runner's numbers becomes a word: offsets, then scalars.
         self.packs = (_pack_offset,) * self._movable + self._packs
         # Positions among the arguments.
-        self._first_buffer = 1 if is_entry else 0
-        self._first_number = 1 + home.pointers if is_entry else self._buffers
+        self._first_buffer = home.first_pointer
+        self._first_number = home.first_word(self._buffers)
         numbers = self._movable + len(self._packs)
         self._scratch = 1 + self._buffers if is_entry else self._buffers + numbers
 

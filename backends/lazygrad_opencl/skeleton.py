@@ -43,12 +43,16 @@ class BodyContext:
 
 @dataclass(frozen=True)
 class BodyCode:
-    """Statements for one body and how many work-groups share them."""
+    """Statements for one body and how many work-groups share them.
+
+    ``shared`` are texts of functions that the statements call (``shared_functions.py``).
+    """
 
     lines: tuple[str, ...]
     work_groups: int
     declarations: tuple[str, ...] = ()
     scratch_bytes: int = 0
+    shared: tuple[str, ...] = ()
 
 
 Skeleton = Callable[[BodyContext], BodyCode]

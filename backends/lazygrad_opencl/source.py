@@ -23,6 +23,7 @@ from lazygrad_opencl import (
     gpu_reduction,
 )
 from lazygrad_opencl.generated import BODY, GeneratedSource
+from lazygrad_opencl.outer_loops import hide_outer_indices
 from lazygrad_opencl.prelude import prelude
 from lazygrad_opencl.sharing import Call, share
 from lazygrad_opencl.skeleton import BodyCode, BodyContext, Skeleton
@@ -58,6 +59,7 @@ def generate(kernel: Kernel, capabilities: Capabilities) -> GeneratedSource:
         scratch += -(-code.scratch_bytes // SCRATCH_ALIGNMENT) * SCRATCH_ALIGNMENT
     functions, calls = _body_functions(kernel, codes) if cpu else ([], [])
     lines = [
+        *dict.fromkeys(text for code in codes for text in code.shared),
         *functions,
         *_signature(kernel, size, scratch > 0),
         *_frame(kernel, codes, starts, calls),
@@ -138,7 +140,7 @@ def _body_functions(kernel: Kernel, codes: list[BodyCode]) -> tuple[list[str], l
     for function in functions:
         lines.append(f"NOT_INLINE void {_body_name(kernel, function.number)}(")
         lines.append(",\n".join(f"    {parameter}" for parameter in function.parameters) + ") {")
-        lines += [f"    {line}" for line in function.lines]
+        lines += [f"    {line}" for line in hide_outer_indices(function.lines)]
         lines.append("}")
     return lines, calls
 

@@ -29,7 +29,8 @@ import pyopencl
 from lazygrad.ir.value import Number
 from lazygrad.runtime.batch import Batch
 from lazygrad.runtime.statistics import total
-from lazygrad_opencl.entry import KERNEL
+from lazygrad_opencl.build import Built, unique_function
+from lazygrad_opencl.entry import KERNEL, Function, Signature
 
 if TYPE_CHECKING:
     from lazygrad_opencl.device import OpenCLDevice
@@ -94,6 +95,11 @@ NOT_INLINE void let_others_run() {{
 """
 
 
+def list_function(prelude: str) -> Function:
+    """What runs lists, for programs with this prelude."""
+    return unique_function(FUNCTION, SOURCE, prelude, Signature(2, ("ulong", "ulong"), has_scratch=False))
+
+
 def is_possible() -> bool:
     """Whether this machine runs ``SOURCE``."""
     return platform.machine() == "x86_64" and sys.platform == "linux"
@@ -135,10 +141,10 @@ class TaskList(Batch):
 
     def _written(self) -> _List | None:
         runners = [self._device.runner(program) for program in self._programs]
-        kernel = self._device.list_kernel() if len(runners) >= FEWEST_LAUNCHES and all(runners) else None
-        if kernel is None:
+        built = self._device.list_kernel() if len(runners) >= FEWEST_LAUNCHES and all(runners) else None
+        if built is None:
             return None
-        written = _List(self._device, kernel, self._programs, runners, self.waits)
+        written = _List(self._device, built, self._programs, runners, self.waits)
         for number, launch in enumerate(self.launches):
             for position, memory in enumerate(launch.memories):
                 written.put(number, position, memory)
@@ -153,13 +159,13 @@ class _List:
     def __init__(
         self,
         device: OpenCLDevice,
-        kernel: Any,
+        built: Built,
         programs: Sequence[OpenCLProgram],
         runners: Sequence[int],
         waits: Sequence[int],
     ) -> None:
         self._device = device
-        self._kernel = kernel
+        self._kernel = built.kernel
         self._names = [program.name for program in programs]
         self._first_words: list[int] = []
         self._packs = [program.packs for program in programs]
@@ -188,7 +194,11 @@ class _List:
         self._global = (workers,)
         self._state_words = LINE * (HEAD + len(programs))
         self._memory, self._state = device.list_memory(self._words.nbytes, self._state_words * self._words.itemsize)
-        kernel.set_args(self._memory, self._state, numpy.uint64(len(programs)), numpy.uint64(workers))
+        pointers = (self._memory, self._state)
+        for position, memory in enumerate(pointers, built.home.first_pointer):
+            self._kernel.set_arg(position, memory)
+        for position, count in enumerate((len(programs), workers), built.home.first_word(len(pointers))):
+            self._kernel.set_arg(position, numpy.uint64(count))
 
     def put(self, launch: int, position: int, memory: Any) -> None:
         assert memory.address, "memory of a processor has an address"

@@ -6,6 +6,7 @@ files beside it.
 
 from __future__ import annotations
 
+import json
 import os
 import pickle
 import select
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 # PoCL reads it when it is loaded.
 FOLDER_VARIABLE = "POCL_CACHE_DIR"
+# The device that the first job will be for, as JSON: its platform's name and its own.
+DEVICE_VARIABLE = "LAZYGRAD_COMPILES_FOR"
 # How PoCL makes loops of work-items, of which there is one: "loops" is its usual way without LLVM's vectorisers, which
 # find nothing to do in code that is written in vectors, and take a fifth of the time to see it.
 METHOD_VARIABLE, METHOD = "POCL_WORK_GROUP_METHOD", "loops"
@@ -48,11 +51,29 @@ class Compiler:
         self.context = pyopencl.Context([self.handle])
         self.queue = pyopencl.CommandQueue(self.context, self.handle)
 
+    def prepare(self) -> None:
+        """Lets PoCL read its library of functions, which takes half a second before the first program."""
+        from lazygrad_opencl.compiler import compile_program
+
+        compile_program(self.context, self.handle, "__kernel void nothing(void) {}", quick=True)
+
     def compile(self, job: Job, folder: Path) -> Compiled:
         """Compiles one program."""
         from lazygrad_opencl.machine_code import compile_job
 
         return compile_job(self.context, self.handle, self.queue, folder, job)
+
+
+def _prepare(compilers: dict[tuple[str, str], Any]) -> None:
+    """Does before the first job comes what can be done without it."""
+    from lazygrad_opencl import machine_code  # noqa: F401
+
+    platform, device = json.loads(os.environ[DEVICE_VARIABLE])
+    try:
+        compilers[platform, device] = Compiler(platform, device)
+        compilers[platform, device].prepare()
+    except Exception as error:  # the job will say it
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
 
 
 def _empty(folder: Path) -> None:
@@ -73,8 +94,7 @@ def main() -> None:
     folder.mkdir(parents=True)
     os.environ[FOLDER_VARIABLE] = str(folder)
     compilers: dict[tuple[str, str], Any] = {}
-    from lazygrad_opencl import machine_code  # before the first job comes  # noqa: F401
-
+    _prepare(compilers)
     while True:
         try:
             if not select.select([jobs], [], [], IDLE_SECONDS)[0]:

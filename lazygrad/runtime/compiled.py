@@ -94,6 +94,7 @@ def _make(device: CompilingDevice, structure: Structure, slot: schedule_store.Sl
     from lazygrad.schedule.plan import plan
 
     total.schedules_made += 1
+    device.expect(len(structure.steps))
     graph = abstract(structure, device.name)
     _check_dtypes(device, graph.roots)
     capabilities = device.capabilities

@@ -189,6 +189,9 @@ class CompilingDevice(Device):
         """The ways to cut the kernel that are worth a trial, the heuristic's first."""
         return (HEURISTIC,)
 
+    def expect(self, nodes: int) -> None:
+        """A graph of so many nodes will be scheduled now, and what comes of it compiled."""
+
     def compile_alternatives(self, kernels: Sequence[Kernel], chosen: Sequence[Alternative]) -> Sequence[Program]:
         """One program for each kernel, cut as chosen for it."""
         return self.compile(kernels)

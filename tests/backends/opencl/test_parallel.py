@@ -17,6 +17,7 @@ if not backend.devices():
     pytest.skip("there is no OpenCL device", allow_module_level=True)
 
 from backends.opencl.handwritten import found_devices
+from lazygrad_opencl import parallel
 from lazygrad_opencl.driver_cache import PLATFORM_NAME
 
 if found_devices()[0].handle.platform.name != PLATFORM_NAME:
@@ -116,3 +117,13 @@ else:
 """
     (built, _, _, _), _ = script(tmp_path, 8, run=interrupted)
     assert built >= 8
+
+
+def test_workers_start_when_a_large_graph_will_be_scheduled(monkeypatch):
+    started = []
+    monkeypatch.setattr(parallel._workers, "start", lambda program, count: started.append(count))
+    compiler = parallel.ParallelCompiler(found_devices()[0].handle, "")
+    compiler.expect(parallel.MANY_NODES - 1)
+    assert not started
+    compiler.expect(parallel.MANY_NODES)
+    assert started == [parallel._workers.limit]

@@ -235,3 +235,11 @@ def test_training_is_the_same_as_one_by_one(monkeypatch):
         assert losses(False) == losses(True)
     finally:
         lg.set_default_device(None)
+
+
+def test_what_runs_lists_is_compiled_with_the_kernels(opened, monkeypatch):
+    with statistics.counting() as counted:
+        opened.compile(KERNELS)
+    assert (counted.programs_built, counted.kernels_built) == (1, 2)
+    monkeypatch.setattr(opened._builder, "_build_group", lambda group: pytest.fail("compiled by itself"))
+    assert opened.list_kernel().home.number == 2
