@@ -7,24 +7,27 @@ and binds tensors to what comes out.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
-from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lazygrad import ops, runtime
 from lazygrad.capture.explain import MemoryReport, VariantReport
-from lazygrad.capture.guards import Guard, ObjectGuard
+from lazygrad.capture.guards import Guards
+from lazygrad.capture.outside import (
+    Outside,
+    gradient_references,
+    own_gradient_references,
+    own_references,
+    references,
+)
 from lazygrad.capture.stand_in import StandIn
-from lazygrad.capture.trace import CaptureError, Read, Trace, actual
+from lazygrad.capture.trace import CaptureError, Read, Trace
 from lazygrad.capture.trees import rebuild
-from lazygrad.ir.dtype import float32
-from lazygrad.ir.layout import Layout, row_major
+from lazygrad.ir.layout import Layout
 from lazygrad.ir.node import Node, Place
 from lazygrad.ir.shape import Shape, size_of
 from lazygrad.ops.source import BUFFER
 from lazygrad.runtime import Buffer, CompilingDevice, Device, EvaluatingDevice
-from lazygrad.runtime.buffer import Allocation
 from lazygrad.runtime.interrupts import undivided
 from lazygrad.runtime.pool import size_class
 from lazygrad.runtime.structure import Structure, linearize, substitute
@@ -39,55 +42,17 @@ if TYPE_CHECKING:
     from lazygrad.runtime.executable import Executable
 
 
-def _references(cell: Cell) -> tuple[int, int]:
-    """How many references there are to the node of a cell's value, and to its buffer."""
-    node = cell.node
-    buffer = node.result
-    return sys.getrefcount(node), sys.getrefcount(buffer)
-
-
-@cache
-def _own_references() -> tuple[int, int]:
-    """The same for a value that nobody but its cell holds; which numbers these are depends on Python's version."""
-    buffer = Buffer(Allocation(None, 0), (1,), float32, "none", row_major((1,)))
-    cell = Cell(ops.buffer(buffer))
-    del buffer
-    return _references(cell)
-
-
-def _gradient_references(of: Any) -> tuple[int, int, int, int, int]:
-    """How many references there are to a tensor's gradient, and to all that it is made of."""
-    gradient = of._grad
-    cell = gradient._cell
-    node = cell.node
-    buffer = node.result
-    allocation = buffer._allocation
-    count = sys.getrefcount
-    return count(gradient), count(cell), count(node), count(buffer), count(allocation)
-
-
-@cache
-def _own_gradient_references() -> tuple[int, int, int, int, int]:
-    """The same for a gradient that nobody but its tensor holds."""
-    of = tensor_of(Cell(ops.constant(0, (), float32, "none")))
-    of._grad = tensor_of(Cell(ops.buffer(Buffer(Allocation(None, 0), (1,), float32, "none", row_major((1,))))))
-    return _gradient_references(of)
-
-
 class NeedsHistory(Exception):
     """The results can be differentiated, and the function did not differentiate them itself."""
 
 
-class Leaf(NamedTuple):
-    """Where a buffer that the program reads comes from: an argument, a tensor from outside, or a constant.
+class View(NamedTuple):
+    """A leaf that is a part of a tensor from outside: its slot, shape, layout, and offset in the whole."""
 
-    ``view``: of a part of it, shape, layout and offset.
-    """
-
-    argument: int | None
-    cell: Cell | None
-    constant: Buffer | None
-    view: tuple[Shape, Layout, int] | None
+    slot: int
+    shape: Shape
+    layout: Layout
+    offset: int
 
 
 class Gradient(NamedTuple):
@@ -118,7 +83,7 @@ class Variant:
     """One captured program. ``left`` are values that the function made and left with somebody else."""
 
     def __init__(self, trace: Trace, arguments: Sequence[Tensor], result: Any, left: Sequence[Cell]) -> None:
-        self.guards: tuple[Guard | ObjectGuard, ...] = tuple(trace.guards)
+        self._guards = Guards(trace.guards)
         self.actions = tuple(trace.actions)
         self._made: dict[int, int] = {}  # ids of the tensors that the function returned: the number of their root
         self._argument_of = {id(t._cell): number for number, t in reversed(list(enumerate(arguments)))}
@@ -175,21 +140,11 @@ class Variant:
         self.computed = [number for number, root in enumerate(roots) if size_of(root.shape) or not skips_empty]
         self.place: Place | None = roots[0].place if roots else None
         self.structure: Structure = linearize([roots[number] for number in self.computed])
-        cell_of = {id(before.stand_in.allocation): before.cell for before in trace.known.values()}
-        self._layouts = [
-            (cell, before.stand_in.layout, before.stand_in.is_window, self._argument_of.get(id(cell)))
-            for cell, before in trace.known.items()
-        ]
-        self.leaves = [self._leaf(buffer, cell_of) for buffer in self.structure.leaves]
-        changed = {id(before.cell) for before in trace.changed()}
-        self.replaced = [
-            (slot, leaf.cell)
-            for slot, leaf in enumerate(self.leaves)
-            if leaf.view is None and leaf.cell is not None and id(leaf.cell) in changed
-        ]
-        self._all_replaced = frozenset(slot for slot, _ in self.replaced)
+        self._outside = Outside(list(trace.known.values()), self._argument_of)
+        self._describe_leaves(trace)
         self.executable: Executable | None = None
-        self._gradients: list[tuple[int, SlotDeclaration, Tensor]] = []  # the slots of results that are gradients
+        # The slots of results that are gradients, and whose (a Tensor) they are.
+        self._gradients: list[tuple[int, SlotDeclaration, Any]] = []
 
     def build(self, memory_budget: int | None = None) -> None:
         """Finds or makes schedule and programs, with a budget such that no more bytes are needed."""
@@ -209,13 +164,29 @@ class Variant:
             # The graph has done its part; the arguments' numbers are all that is read again.
             self.structure = self.structure._replace(order=[], steps=(), leaves=[])
 
-    def _leaf(self, buffer: Buffer, cell_of: dict[int, Cell]) -> Leaf:
-        cell = cell_of.get(id(buffer.allocation))
-        if cell is None:
-            return Leaf(None, None, buffer, None)
-        view = None if isinstance(buffer, StandIn) else (buffer.shape, buffer.layout, buffer.offset)
-        number = self._argument_of.get(id(cell))
-        return Leaf(number, None if number is not None else cell, None, view)
+    def _describe_leaves(self, trace: Trace) -> None:
+        """Where the buffers that the program reads come from: tensors from outside, parts of them, and constants."""
+        cell_of = {id(before.stand_in.allocation): before.cell for before in trace.known.values()}
+        changed = {id(before.cell) for before in trace.changed()}
+        self._constants: list[Buffer] = []
+        self._positions: list[int] = []  # by slot: among the tensors from outside, and the constants behind these
+        self._views: list[View] = []
+        self._replaced: list[tuple[int, Cell]] = []  # the slots of state that the program makes anew, and its cells
+        for slot, buffer in enumerate(self.structure.leaves):
+            cell = cell_of.get(id(buffer.allocation))
+            if cell is None:
+                self._positions.append(len(trace.known) + len(self._constants))
+                self._constants.append(buffer)
+                continue
+            self._positions.append(self._outside.positions[id(cell)])
+            if not isinstance(buffer, StandIn):
+                self._views.append(View(slot, buffer.shape, buffer.layout, buffer.offset))
+            elif id(cell) in changed and id(cell) not in self._argument_of:
+                self._replaced.append((slot, cell))
+        viewed = {self._positions[view.slot] for view in self._views}  # memory that has a second reader stays
+        self._replaced = [entry for entry in self._replaced if self._positions[entry[0]] not in viewed]
+        self._replaced_cells = [cell for _, cell in self._replaced]
+        self._all_replaced = frozenset([slot for slot, _ in self._replaced])
 
     def keep(self, objects: Sequence[object]) -> None:
         """Keeps what guards know by identity alive, so that no other object takes its place."""
@@ -229,16 +200,18 @@ class Variant:
             assert isinstance(self.device, CompilingDevice)
             kernels = tuple(kernel.name for kernel in self.executable.kernels)
             arena = self.executable.memory(self.device, self._all_replaced).arena
-        state = {id(leaf.cell): leaf.cell for leaf in self.leaves if leaf.cell is not None}
+        outside = self._outside.cells
+        read = {position: outside[position] for position in self._positions if position < len(outside)}
+        state = [cell.node for cell in read.values() if cell is not None]
         sizes = [size_of(shape) * dtype.itemsize for shape, dtype in self.shapes]
         made = [size for size, target in zip(sizes, self.targets, strict=True) if not isinstance(target, (Cell, int))]
         return VariantReport(
             why,
-            tuple(guard.what for guard in self.guards),
+            tuple(guard.what for guard in self._guards.guards),
             kernels,
             arena,
             sum(made),
-            sum(size_of(cell.node.shape) * cell.node.dtype.itemsize for cell in state.values()),
+            sum(size_of(node.shape) * node.dtype.itemsize for node in state),
             kept,
         )
 
@@ -263,17 +236,7 @@ class Variant:
 
     def difference(self, arguments: Sequence[Tensor]) -> str | None:
         """None when this variant is right for a call, else what is different."""
-        for guard in self.guards:
-            found = guard.difference()
-            if found is not None:
-                return found
-        for cell, layout, is_window, number in self._layouts:
-            now = cell if number is None else arguments[number]._cell
-            buffer = now.node.result or actual(now)
-            if (buffer.layout is not layout and buffer.layout != layout) or buffer.is_window is not is_window:
-                what = "a tensor from outside" if number is None else f"argument {number}"
-                return f"{what} lies in memory in another way, or is a part of a larger tensor"
-        return None
+        return self._guards.difference() or self._outside.difference(arguments)
 
     def replay(self, arguments: Sequence[Tensor], acted: bool = False) -> Any:
         """The function's result. ``acted``: numbers and counters of the host are those of this call already."""
@@ -320,7 +283,7 @@ class Variant:
         kept: frozenset[int],
         is_interrupting: bool,
     ) -> list[Buffer]:
-        buffers = [self._buffer(leaf, arguments) for leaf in self.leaves]
+        buffers = self._leaves(arguments)
         numbers = [handle.value for handle in self.structure.arguments]
         with undivided:
             if self.executable is not None:
@@ -343,31 +306,28 @@ class Variant:
             self._bind(results, arguments)
         return results
 
-    def _buffer(self, leaf: Leaf, arguments: Sequence[Tensor]) -> Buffer:
-        if leaf.constant is not None:
-            return leaf.constant
-        cell: Cell = arguments[leaf.argument]._cell if leaf.argument is not None else leaf.cell  # type: ignore[assignment]
-        whole = cell.node.result or actual(cell)
-        if leaf.view is None:
-            return whole
-        shape, layout, offset = leaf.view
-        return Buffer(whole.allocation, shape, whole.dtype, whole.device, layout, whole.offset + offset, is_window=True)
+    def _leaves(self, arguments: Sequence[Tensor]) -> list[Buffer]:
+        found = self._outside.buffers(arguments)
+        found += self._constants
+        leaves = [found[position] for position in self._positions]
+        for slot, shape, layout, offset in self._views:
+            whole = leaves[slot]
+            leaves[slot] = Buffer(
+                whole.allocation, shape, whole.dtype, whole.device, layout, whole.offset + offset, is_window=True
+            )
+        return leaves
 
     def _replaceable(self) -> tuple[frozenset[int], frozenset[int]]:
         """The leaves of state that may be overwritten; and of these the ones that nobody but their tensor holds."""
         if self.executable is None:
             return frozenset(), frozenset()
-        alone = []
-        shared = []
-        of_node, of_buffer = _own_references()
-        for slot, cell in self.replaced:
-            references = _references(cell)
-            if references[0] <= of_node and references[1] <= of_buffer and cell.node.op is BUFFER:
-                alone.append(slot)
-            else:
-                shared.append((slot, cell))
-        if not shared:
-            return self._all_replaced if len(alone) == len(self.replaced) else frozenset(alone), frozenset(alone)
+        own = own_references()
+        counts = references(self._replaced_cells)
+        if counts.count(own) == len(counts):
+            return self._all_replaced, self._all_replaced
+        is_alone = [count == own for count in counts]
+        alone = [slot for (slot, _), is_it in zip(self._replaced, is_alone, strict=True) if is_it]
+        shared = [entry for entry, is_it in zip(self._replaced, is_alone, strict=True) if not is_it]
         cells = [cell for _, cell in shared]
         free, readers = expendable((), {cell.node.result for cell in cells}, cells)
         if readers:
@@ -378,16 +338,18 @@ class Variant:
     def _replaced_gradients(self, leaves: Sequence[Buffer]) -> dict[int, Buffer]:
         """By slot of a new gradient the one of the last step, where nobody needs that: the new one takes its place."""
         found: dict[int, Buffer] = {}
+        before = [known for known in self._gradients if _is_computed(known[2]._grad)]
+        # The list is the one reference to a gradient besides its tensor's.
+        counts = gradient_references([of._grad for _, _, of in before])
+        own = own_gradient_references()
         read = set(map(id, leaves))
-        own = _own_gradient_references()
-        for slot, declared, of in self._gradients:
-            if of._grad is None or of._grad._cell.node.op is not BUFFER or _gradient_references(of) != own:
-                continue
-            buffer = of._grad._cell.node.result
+        for (slot, declared, of), count in zip(before, counts, strict=True):
+            gradient = of._grad
+            buffer = gradient._cell.node.result
             is_like = buffer.layout == declared.layout and buffer.shape == declared.shape
             is_whole = buffer.dtype is declared.dtype and not buffer.is_window
-            is_bare = of._grad._hooks is None and not of._grad._requires_grad
-            if is_like and is_whole and is_bare and id(buffer) not in read:
+            is_bare = gradient._hooks is None and not gradient._requires_grad
+            if count == own and is_like and is_whole and is_bare and id(buffer) not in read:
                 found[slot] = buffer
         return found
 
@@ -407,3 +369,7 @@ class Variant:
             if cell.node.result is buffer:
                 continue  # updated in place
             cell.node, cell.history, cell.depth, cell.name = ops.buffer(buffer), False, 0, None
+
+
+def _is_computed(gradient: Tensor | None) -> bool:
+    return gradient is not None and gradient._cell.node.op is BUFFER

@@ -177,11 +177,12 @@ class Optimizer:
             if name not in ("params", "param_names", "initial_lr")
         ]
         params, names = group["params"], self._state_names(group)
-        states = map(self.state.get, params)
-        values = [self._state_value(p, state, name) for p, state in zip(params, states, strict=True) for name in names]
+        states = list(map(self.state.get, params))
+        values = [self._state_value(p, state, name) for name in names for p, state in zip(params, states, strict=True)]
         return (
             tuple(options),
-            tuple([(id(p), p._requires_grad) for p in params]),
+            tuple(map(id, params)),
+            tuple([p._requires_grad for p in params]),
             tuple([id(value._cell) for value in values if isinstance(value, Tensor)]),
         )
 

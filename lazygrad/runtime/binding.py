@@ -2,13 +2,13 @@
 
 In: a batch of launches, then at each run the leaves' buffers, the arguments' values, and memory for the rest. The batch
 hears only of what is different from the last time: steps of a loop use the same memory again and again, since the arena
-comes back from the pool and updates are in place.
+comes back from the pool and updates are in place. So all memory is compared at once, by functions that run in C.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from operator import is_not
+from operator import attrgetter, is_not
 from typing import TYPE_CHECKING, Any
 
 from lazygrad.ir.value import Number
@@ -19,6 +19,8 @@ from lazygrad.schedule.memory import MemoryPlan
 
 if TYPE_CHECKING:
     from lazygrad.runtime.device import CompilingDevice
+
+_MEMORY = attrgetter("allocation.memory")
 
 
 class Binding:
@@ -34,7 +36,7 @@ class Binding:
         self._inside = [(slot, offset, made.size) for slot, (made, offset, _) in declared if offset is not None]
         self._arena: Any = None
         self._leaves: list[Any] = [None] * schedule.leaves
-        self._memories: dict[int, Any] = {}  # by fresh slot
+        self._fresh_memories: list[Any] = [None] * len(self.fresh)
         self._numbers: Sequence[Number] = ()
         # Which launch uses a slot, an offset or a number, and as which of its own.
         self._places: list[list[tuple[int, int]]] = [[] for _ in range(schedule.leaves + len(schedule.slots))]
@@ -55,7 +57,7 @@ class Binding:
 
     def put_leaves(self, leaves: Sequence[Buffer]) -> None:
         """Lets the leaves be where they are now, and with them what takes their memory."""
-        memories = [leaf.allocation.memory for leaf in leaves]
+        memories = list(map(_MEMORY, leaves))
         if any(map(is_not, memories, self._leaves)):
             before, self._leaves = self._leaves, memories
             for slot, (memory, old) in enumerate(zip(memories, before, strict=True)):
@@ -78,11 +80,14 @@ class Binding:
             for slot, offset, size in self._inside:
                 self._put(slot, device.region(memory, offset, size))
 
-    def put_fresh(self, slot: int, memory: Any) -> None:
-        """Lets a slot be in ``memory``."""
-        if self._memories.get(slot) is not memory:
-            self._memories[slot] = memory
-            self._put(slot, memory)
+    def put_fresh(self, buffers: Sequence[Buffer]) -> None:
+        """Lets the fresh slots be where these are."""
+        memories = list(map(_MEMORY, buffers))
+        if any(map(is_not, memories, self._fresh_memories)):
+            before, self._fresh_memories = self._fresh_memories, memories
+            for (slot, _), memory, old in zip(self.fresh, memories, before, strict=True):
+                if memory is not old:
+                    self._put(slot, memory)
 
     def _put(self, slot: int, memory: Any) -> None:
         for launch, position in self._places[slot]:

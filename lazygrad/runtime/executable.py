@@ -14,12 +14,13 @@ from lazygrad.ir.value import Number
 from lazygrad.kernel.kernel import Kernel
 from lazygrad.runtime.batch import Batch
 from lazygrad.runtime.binding import Binding
-from lazygrad.runtime.buffer import Buffer
+from lazygrad.runtime.buffer import Allocation, Buffer
 from lazygrad.runtime.device import CompilingDevice, Program
 from lazygrad.runtime.watching import Watch, watches
 from lazygrad.schedule import Schedule
 from lazygrad.schedule.memory import MemoryPlan, plan_memory
 from lazygrad.schedule.overlap import waits
+from lazygrad.schedule.schedule import SlotDeclaration
 
 NOTHING: frozenset[int] = frozenset()
 NOWHERE: Mapping[int, Buffer] = {}
@@ -65,7 +66,8 @@ class Executable:
         """Launches every kernel and returns the roots' buffers.
 
         ``donated`` leaves may be overwritten: they know afterwards that they were (see ``Buffer``), except those that
-        are ``kept``: these become the result themselves. An exception before the first launch (no memory) leaves
+        are ``kept``: these become the result themselves, if they are of its shape. An exception before the first
+        launch (no memory) leaves
         everything as it was; one of a launch leaves the leaves as they were that no launch before has overwritten.
         ``into``: by slot buffers that nobody needs, no leaves; they become results to which nothing is donated. To be
         called within ``undivided``, together with whatever makes the results known.
@@ -96,24 +98,14 @@ class Executable:
         arena = device.pool.take(binding.plan.arena, place) if binding.plan.arena else None
         if arena is not None:
             binding.put_arena(device, arena.memory)
-        results: dict[int, Buffer] = {}
-        overwritten: dict[int, Buffer] = {}  # by the slot that takes the memory
-        for slot, made, donor in binding.donated:
-            leaf = results[slot] = overwritten[slot] = leaves[donor]
-            leaf.allocation.overwrite()
-            if donor not in kept:
-                results[slot] = Buffer(leaf.allocation, made.shape, made.dtype, device.name, made.layout)
-        for slot, made in binding.fresh:
-            if slot in into:
-                result = overwritten[slot] = into[slot]
-                result.allocation.overwrite()
-            else:
-                allocation = device.pool.take(made.size, place)
-                result = Buffer(allocation, made.shape, made.dtype, device.name, made.layout)
-            results[slot] = result
-            binding.put_fresh(slot, result.allocation.memory)
+        fresh = [
+            into[slot] if slot in into else _new(device.pool.take(made.size, place), made, device)
+            for slot, made in binding.fresh
+        ]
+        binding.put_fresh(fresh)
         watching = watches(device)
         batch = binding.batch
+        # Whatever the launches do not need comes after them, while the device works.
         try:
             if watching:
                 _submit_watched(watching, device, self.schedule, batch)
@@ -121,19 +113,40 @@ class Executable:
                 batch.submit()
         except BaseException:
             touched = {slot for scheduled in self.schedule.kernels[: batch.submitted] for slot in scheduled.slots}
-            for slot, leaf in overwritten.items():
+            for slot, taken in self._taken(binding, leaves, into):
+                taken.allocation.overwrite()
                 if slot in touched:
-                    leaf.overwrite(place)
+                    taken.overwrite(place)
             raise
-        for slot, leaf in overwritten.items():
-            if results[slot] is not leaf:
+        for _, taken in self._taken(binding, leaves, into):
+            taken.allocation.overwrite()
+        results: list[Buffer | None] = [*leaves, *[None] * len(self.schedule.slots)]
+        for (slot, _), buffer in zip(binding.fresh, fresh, strict=True):
+            results[slot] = buffer
+        for slot, made, donor in binding.donated:
+            leaf = leaves[donor]
+            if donor in kept and leaf.shape == made.shape and leaf.layout == made.layout and leaf.dtype is made.dtype:
+                results[slot] = leaf
+            else:
+                results[slot] = _new(leaf.allocation, made, device)
                 leaf.overwrite(place)
-        return [results[slot] if slot in results else leaves[slot] for slot in self.schedule.roots]
+        return [results[slot] for slot in self.schedule.roots]  # type: ignore[misc]
+
+    @staticmethod
+    def _taken(binding: Binding, leaves: Sequence[Buffer], into: Mapping[int, Buffer]) -> list[tuple[int, Buffer]]:
+        """The buffers whose memory is overwritten, by the slots that take it."""
+        return [(slot, leaves[donor]) for slot, _, donor in binding.donated] + [
+            (slot, into[slot]) for slot, _ in binding.fresh if slot in into
+        ]
 
     @property
     def kernels(self) -> list[Kernel]:
         """What is launched, in order."""
         return [scheduled.kernel for scheduled in self.schedule.kernels]
+
+
+def _new(allocation: Allocation, made: SlotDeclaration, device: CompilingDevice) -> Buffer:
+    return Buffer(allocation, made.shape, made.dtype, device.name, made.layout)
 
 
 def _submit_watched(watching: Sequence[Watch], device: CompilingDevice, schedule: Schedule, batch: Batch) -> None:

@@ -280,8 +280,8 @@ class Tensor(Methods):
             )
         return bool(reduction.any(comparison.eq(self, element)).item())
 
-    def __hash__(self) -> int:
-        return id(self)
+    # By identity; defining __eq__ would take it away. Dicts of tensors ask for it without running Python code.
+    __hash__ = object.__hash__
 
     def __copy__(self) -> Tensor:
         copied = tensor_of(self._cell, self._requires_grad, type(self))
