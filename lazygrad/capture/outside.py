@@ -31,8 +31,6 @@ _RESULT = attrgetter("result")
 _OP = attrgetter("op")
 _NODES_RESULT = attrgetter("node.result")
 _ALLOCATION = attrgetter("_allocation")
-_LAYOUT = attrgetter("layout")
-_IS_WINDOW = attrgetter("is_window")
 
 
 class Outside:
@@ -43,32 +41,33 @@ class Outside:
 
     def __init__(self, known: Sequence[Before], argument_of: dict[int, int]) -> None:
         self.positions = {id(before.cell): position for position, before in enumerate(known)}
-        self._arguments = [(p, argument_of[cell]) for cell, p in self.positions.items() if cell in argument_of]
+        self._number_of = {p: argument_of[cell] for cell, p in self.positions.items() if cell in argument_of}
         self.cells: list[Cell | None] = [None if id(before.cell) in argument_of else before.cell for before in known]
         self._layouts = [before.stand_in.layout for before in known]
         self._windows = [before.stand_in.is_window for before in known]
 
-    def buffers(self, arguments: Sequence[Tensor]) -> list[Buffer]:
-        """The buffers of all cells as they are now; what is not computed yet is."""
-        cells: list[Any] = self.cells.copy()
-        for position, number in self._arguments:
-            cells[position] = arguments[number]._cell
+    def buffers(self, arguments: Sequence[Tensor], positions: Sequence[int]) -> list[Buffer]:
+        """The buffers at these positions as they are now; what is not computed yet is."""
+        cells: list[Any] = [self.cells[position] for position in positions]
+        for number, cell in enumerate(cells):
+            if cell is None:
+                cells[number] = arguments[self._number_of[positions[number]]]._cell
         found: list[Buffer | None] = list(map(_NODES_RESULT, cells))
         if None in found:
             return [actual(cell) if buffer is None else buffer for cell, buffer in zip(cells, found, strict=True)]
         return found  # type: ignore[return-value]
 
-    def difference(self, arguments: Sequence[Tensor]) -> str | None:
-        """None when all lie in memory as they did when the function was captured; else words."""
-        buffers = self.buffers(arguments)
-        layouts, windows = list(map(_LAYOUT, buffers)), list(map(_IS_WINDOW, buffers))
-        if layouts == self._layouts and windows == self._windows:
-            return None
-        number_of = dict(self._arguments)
-        now, before = zip(layouts, windows, strict=True), zip(self._layouts, self._windows, strict=True)
-        position = next(p for p, (a, b) in enumerate(zip(now, before, strict=True)) if a != b)
-        what = f"argument {number_of[position]}" if position in number_of else "a tensor from outside"
-        return f"{what} lies in memory in another way, or is a part of a larger tensor"
+    def difference(self, arguments: Sequence[Tensor], positions: Sequence[int]) -> str | None:
+        """None when these lie in memory as they did when the function was captured; else words."""
+        for position, buffer in zip(positions, self.buffers(arguments, positions), strict=True):
+            before = self._layouts[position]
+            if (buffer.layout is not before and buffer.layout != before) or buffer.is_window is not self._windows[
+                position
+            ]:
+                number = self._number_of.get(position)
+                what = "a tensor from outside" if number is None else f"argument {number}"
+                return f"{what} lies in memory in another way, or is a part of a larger tensor"
+        return None
 
 
 def references(cells: Sequence[Cell]) -> list[tuple[object, ...]]:

@@ -7,7 +7,7 @@ and binds tensors to what comes out.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lazygrad import ops, runtime
@@ -20,45 +20,38 @@ from lazygrad.capture.outside import (
     own_references,
     references,
 )
+from lazygrad.capture.part import Gradient, Leaf, Left, MadeGradient, Part, View
 from lazygrad.capture.stand_in import StandIn
 from lazygrad.capture.trace import CaptureError, Read, Trace
 from lazygrad.capture.trees import rebuild
-from lazygrad.ir.layout import Layout
 from lazygrad.ir.node import Node, Place
-from lazygrad.ir.shape import Shape, size_of
+from lazygrad.ir.shape import size_of
 from lazygrad.ops.source import BUFFER
 from lazygrad.runtime import Buffer, CompilingDevice, Device, EvaluatingDevice
+from lazygrad.runtime.binding import Known
 from lazygrad.runtime.interrupts import undivided
 from lazygrad.runtime.pool import size_class
 from lazygrad.runtime.structure import Structure, linearize, substitute
 from lazygrad.schedule.budget import Budget
 from lazygrad.schedule.memory import lines_at_peak
-from lazygrad.schedule.schedule import SlotDeclaration
 from lazygrad.tensor import Tensor
 from lazygrad.tensor.cells import Cell, expendable
+from lazygrad.tensor.deposit import Deposit
 from lazygrad.tensor.handle import compute, tensor_of
 
 if TYPE_CHECKING:
     from lazygrad.runtime.executable import Executable
 
+NOTHING: frozenset[int] = frozenset()
+# The gradients of the first replay are new tensors, those of the second lie where they did.
+FIRST_REST = 1
+# Where deposits are touched before the next call, as by a training loop that looks at its gradients, each one that
+# finds itself touched makes the next come twice as many calls later, up to this number.
+LONGEST_REST = 64
+
 
 class NeedsHistory(Exception):
     """The results can be differentiated, and the function did not differentiate them itself."""
-
-
-class View(NamedTuple):
-    """A leaf that is a part of a tensor from outside: its slot, shape, layout, and offset in the whole."""
-
-    slot: int
-    shape: Shape
-    layout: Layout
-    offset: int
-
-
-class Gradient(NamedTuple):
-    """A tensor whose ``.grad`` becomes a new tensor."""
-
-    of: Tensor
 
 
 class _Made(NamedTuple):
@@ -143,8 +136,10 @@ class Variant:
         self._outside = Outside(list(trace.known.values()), self._argument_of)
         self._describe_leaves(trace)
         self.executable: Executable | None = None
-        # The slots of results that are gradients, and whose (a Tensor) they are.
-        self._gradients: list[tuple[int, SlotDeclaration, Any]] = []
+        self._deposit = Deposit()
+        self._has_deposited = False
+        self._misses = 0  # deposits in a row that were touched before the next replay
+        self._rest = FIRST_REST  # replays until the next deposit
 
     def build(self, memory_budget: int | None = None) -> None:
         """Finds or makes schedule and programs, with a budget such that no more bytes are needed."""
@@ -156,8 +151,8 @@ class Variant:
                 self.executable = find(self.device, self.structure, budget)
             leaves, declared = self.executable.schedule.leaves, self.executable.schedule.slots
             slots = dict(zip(self.computed, self.executable.schedule.roots, strict=True))
-            self._gradients = [
-                (slots[number], declared[slots[number] - leaves], target.of)
+            self._everything.gradients[:] = [
+                MadeGradient(slots[number], declared[slots[number] - leaves], target.of)
                 for number, target in enumerate(self.targets)
                 if isinstance(target, Gradient) and slots.get(number, -1) >= leaves
             ]
@@ -168,25 +163,24 @@ class Variant:
         """Where the buffers that the program reads come from: tensors from outside, parts of them, and constants."""
         cell_of = {id(before.stand_in.allocation): before.cell for before in trace.known.values()}
         changed = {id(before.cell) for before in trace.changed()}
-        self._constants: list[Buffer] = []
-        self._positions: list[int] = []  # by slot: among the tensors from outside, and the constants behind these
-        self._views: list[View] = []
-        self._replaced: list[tuple[int, Cell]] = []  # the slots of state that the program makes anew, and its cells
+        self._constants: list[Buffer | None] = []  # by slot
+        leaves: list[Leaf] = []
+        replaced: list[tuple[int, Cell]] = []
         for slot, buffer in enumerate(self.structure.leaves):
             cell = cell_of.get(id(buffer.allocation))
+            self._constants.append(buffer if cell is None else None)
             if cell is None:
-                self._positions.append(len(trace.known) + len(self._constants))
-                self._constants.append(buffer)
                 continue
-            self._positions.append(self._outside.positions[id(cell)])
-            if not isinstance(buffer, StandIn):
-                self._views.append(View(slot, buffer.shape, buffer.layout, buffer.offset))
-            elif id(cell) in changed and id(cell) not in self._argument_of:
-                self._replaced.append((slot, cell))
-        viewed = {self._positions[view.slot] for view in self._views}  # memory that has a second reader stays
-        self._replaced = [entry for entry in self._replaced if self._positions[entry[0]] not in viewed]
-        self._replaced_cells = [cell for _, cell in self._replaced]
-        self._all_replaced = frozenset([slot for slot, _ in self._replaced])
+            is_whole = isinstance(buffer, StandIn)
+            view = None if is_whole else View(buffer.shape, buffer.layout, buffer.offset)
+            leaves.append(Leaf(slot, self._outside.positions[id(cell)], view))
+            if is_whole and id(cell) in changed and id(cell) not in self._argument_of:
+                replaced.append((slot, cell))
+        viewed = {leaf.position for leaf in leaves if leaf.view is not None}  # memory that has a second reader stays
+        replaced = [(slot, cell) for slot, cell in replaced if self._outside.positions[id(cell)] not in viewed]
+        self._all_replaced = frozenset([slot for slot, _ in replaced])
+        targets = [(number, target) for number, target in enumerate(self.targets) if target is not None]
+        self._everything = Part(list(range(len(trace.known))), leaves, replaced, [], targets)
 
     def keep(self, objects: Sequence[object]) -> None:
         """Keeps what guards know by identity alive, so that no other object takes its place."""
@@ -200,8 +194,7 @@ class Variant:
             assert isinstance(self.device, CompilingDevice)
             kernels = tuple(kernel.name for kernel in self.executable.kernels)
             arena = self.executable.memory(self.device, self._all_replaced).arena
-        outside = self._outside.cells
-        read = {position: outside[position] for position in self._positions if position < len(outside)}
+        read = {leaf.position: self._outside.cells[leaf.position] for leaf in self._everything.leaves}
         state = [cell.node for cell in read.values() if cell is not None]
         sizes = [size_of(shape) * dtype.itemsize for shape, dtype in self.shapes]
         made = [size for size, target in zip(sizes, self.targets, strict=True) if not isinstance(target, (Cell, int))]
@@ -220,7 +213,7 @@ class Variant:
         if self.executable is None or not isinstance(self.device, CompilingDevice):
             return MemoryReport(0, 0, 0, 0, ())
         executable, prepared = self.executable.standing()
-        plan = executable.memory(self.device, self._replaceable()[0])
+        plan = executable.memory(self.device, self._replaceable(self._everything)[0])
         schedule = executable.schedule
         results = [
             size_class(slot.size)
@@ -236,7 +229,9 @@ class Variant:
 
     def difference(self, arguments: Sequence[Tensor]) -> str | None:
         """None when this variant is right for a call, else what is different."""
-        return self._guards.difference() or self._outside.difference(arguments)
+        left: Left | None = self._deposit.left
+        part = self._everything if left is None else left.loose
+        return self._guards.difference() or self._outside.difference(arguments, part.positions)
 
     def replay(self, arguments: Sequence[Tensor], acted: bool = False) -> Any:
         """The function's result. ``acted``: numbers and counters of the host are those of this call already."""
@@ -260,87 +255,99 @@ class Variant:
 
         return rebuild(self._result, value, (_Made, _Given, _Outside))
 
-    def _run(self, arguments: Sequence[Tensor]) -> list[Buffer]:
+    def _run(self, arguments: Sequence[Tensor]) -> dict[int, Buffer]:
         device = self.device
         if device is None:
-            self._bind((), arguments)
-            return []
+            self._bind((), arguments, self._everything)
+            return {}
         with device.lock:
             interrupted = device.is_submitting  # by a finalizer, between launches that may need everything
-            donated, kept = (frozenset(), frozenset()) if interrupted else self._replaceable()
             device.is_submitting = True
             try:
-                results = self._submit(device, arguments, donated, kept, interrupted)
+                made, in_place = self._submit(device, arguments, interrupted)
+            except BaseException:
+                self._deposit.left = None
+                raise
             finally:
                 device.is_submitting = interrupted
-        return results
+            if in_place is not None:
+                self._put_away(in_place)
+        return made
 
     def _submit(
-        self,
-        device: Device,
-        arguments: Sequence[Tensor],
-        donated: frozenset[int],
-        kept: frozenset[int],
-        is_interrupting: bool,
-    ) -> list[Buffer]:
-        buffers = self._leaves(arguments)
+        self, device: Device, arguments: Sequence[Tensor], is_interrupting: bool
+    ) -> tuple[dict[int, Buffer], set[int] | None]:
+        """The results that nobody is bound to; and what was updated in place, unless that cannot be put away."""
+        left: Left | None = None if is_interrupting else self._deposit.left
+        part = self._everything if left is None else left.loose
+        donated, kept = (NOTHING, NOTHING) if is_interrupting else self._replaceable(part)
+        if kept != self._all_replaced:  # other results take other memory then
+            left, part = None, self._everything
+        leaves = self._leaves(part, arguments, self._constants.copy() if left is None else left.leaves)
         numbers = [handle.value for handle in self.structure.arguments]
         with undivided:
             if self.executable is not None:
                 assert isinstance(device, CompilingDevice)
-                into = {} if is_interrupting else self._replaced_gradients(buffers)
-                found = self.executable.run(device, buffers, numbers, self.place, donated, kept, into)
+                into = {} if is_interrupting else self._replaced_gradients(part, leaves)
+                if left is not None:
+                    into.update(left.into)
+                known = None if left is None else left.known
+                found = self.executable.run(device, leaves, numbers, self.place, donated, kept, into, known)
             elif self.computed:
                 assert isinstance(device, EvaluatingDevice)
-                nodes = substitute(self.structure, buffers, numbers, device.name)
+                nodes = substitute(self.structure, leaves, numbers, device.name)
                 device.evaluate(nodes)
                 found = [node.result for node in nodes]
             else:
                 found = []
             results = list(found)
             if len(results) < len(self.shapes):
-                made, results = iter(results), []
+                computed_ones, results = iter(results), []
                 computed = set(self.computed)
                 for number, (shape, dtype) in enumerate(self.shapes):
-                    results.append(next(made) if number in computed else device.empty(shape, dtype))  # type: ignore[attr-defined]
-            self._bind(results, arguments)
-        return results
+                    results.append(next(computed_ones) if number in computed else device.empty(shape, dtype))  # type: ignore[attr-defined]
+            if left is not None and any(results[number] is not buffer for number, buffer in left.results):
+                part = self._everything  # the program has other memory than before
+            in_place = self._bind(results, arguments, part)
+            made = {number: results[number] for number in self._made.values()}
+        if left is not None:
+            self._misses = 0
+            for leaf in left.loose.leaves:
+                left.leaves[leaf.slot] = None
+        can_put_away = left is None and self.executable is not None and kept == self._all_replaced
+        return made, in_place if can_put_away and not is_interrupting else None
 
-    def _leaves(self, arguments: Sequence[Tensor]) -> list[Buffer]:
-        found = self._outside.buffers(arguments)
-        found += self._constants
-        leaves = [found[position] for position in self._positions]
-        for slot, shape, layout, offset in self._views:
-            whole = leaves[slot]
-            leaves[slot] = Buffer(
-                whole.allocation, shape, whole.dtype, whole.device, layout, whole.offset + offset, is_window=True
-            )
-        return leaves
+    def _leaves(self, part: Part, arguments: Sequence[Tensor], known: list[Any]) -> list[Buffer]:
+        """The leaves by slot, of which those that are not of this part are known."""
+        found = dict(zip(part.positions, self._outside.buffers(arguments, part.positions), strict=True))
+        for leaf in part.leaves:
+            known[leaf.slot] = leaf.of(found[leaf.position])
+        return known
 
-    def _replaceable(self) -> tuple[frozenset[int], frozenset[int]]:
+    def _replaceable(self, part: Part) -> tuple[frozenset[int], frozenset[int]]:
         """The leaves of state that may be overwritten; and of these the ones that nobody but their tensor holds."""
         if self.executable is None:
-            return frozenset(), frozenset()
+            return NOTHING, NOTHING
+        cells = [cell for _, cell in part.replaced]
         own = own_references()
-        counts = references(self._replaced_cells)
-        if counts.count(own) == len(counts):
+        is_alone = [count == own for count in references(cells)]
+        if all(is_alone):
             return self._all_replaced, self._all_replaced
-        is_alone = [count == own for count in counts]
-        alone = [slot for (slot, _), is_it in zip(self._replaced, is_alone, strict=True) if is_it]
-        shared = [entry for entry, is_it in zip(self._replaced, is_alone, strict=True) if not is_it]
+        shared = [entry for entry, alone in zip(part.replaced, is_alone, strict=True) if not alone]
+        kept = self._all_replaced.difference([slot for slot, _ in shared])
         cells = [cell for _, cell in shared]
         free, readers = expendable((), {cell.node.result for cell in cells}, cells)
         if readers:
             compute(readers)
-        also = [slot for slot, cell in shared if cell.node.result in free]
-        return frozenset([*alone, *also]), frozenset(alone)
+        return kept.union([slot for slot, cell in shared if cell.node.result in free]), kept
 
-    def _replaced_gradients(self, leaves: Sequence[Buffer]) -> dict[int, Buffer]:
+    def _replaced_gradients(self, part: Part, leaves: Sequence[Buffer]) -> dict[int, Buffer]:
         """By slot of a new gradient the one of the last step, where nobody needs that: the new one takes its place."""
         found: dict[int, Buffer] = {}
-        before = [known for known in self._gradients if _is_computed(known[2]._grad)]
-        # The list is the one reference to a gradient besides its tensor's.
-        counts = gradient_references([of._grad for _, _, of in before])
+        if not part.gradients:
+            return found
+        before = [made for made in part.gradients if _is_computed(made.of._grad)]
+        counts = gradient_references([made.of._grad for made in before])
         own = own_gradient_references()
         read = set(map(id, leaves))
         for (slot, declared, of), count in zip(before, counts, strict=True):
@@ -353,22 +360,71 @@ class Variant:
                 found[slot] = buffer
         return found
 
-    def _bind(self, results: Sequence[Buffer], arguments: Sequence[Tensor]) -> None:
+    def _bind(self, results: Sequence[Buffer], arguments: Sequence[Tensor], part: Part) -> set[int]:
+        """Binds tensors to what comes out, and returns the ids of the cells that were updated in place."""
+        in_place: set[int] = set()
         for tensor in self.unset:
             tensor._grad = None
-        for target, buffer in zip(self.targets, results, strict=True):
-            if target is None:
-                continue
+        for number, target in part.targets:
+            buffer = results[number]
             if isinstance(target, Gradient):
                 gradient = target.of._grad
-                if gradient is None or gradient._cell.node.result is not buffer:
+                if gradient is not None and gradient._cell.node.result is buffer:
+                    in_place.add(id(gradient._cell))
+                else:
                     target.of._grad = tensor_of(Cell(ops.buffer(buffer)))
                 continue
             cell = arguments[target]._cell if isinstance(target, int) else target
-            assert isinstance(cell, Cell)
             if cell.node.result is buffer:
-                continue  # updated in place
+                in_place.add(id(cell))
+                continue
             cell.node, cell.history, cell.depth, cell.name = ops.buffer(buffer), False, 0, None
+        return in_place
+
+    # ---- between calls
+
+    def _put_away(self, in_place: Set[int]) -> None:
+        """Deposits what was updated in place or only read, unless deposits were touched before the next call lately."""
+        if self._has_deposited:
+            self._has_deposited = False
+            self._misses += 1
+            self._rest = min(FIRST_REST << self._misses, LONGEST_REST)
+        if self._rest:
+            self._rest -= 1
+            return
+        assert self.executable is not None
+        assert isinstance(self.device, CompilingDevice)
+        everything, outside = self._everything, self._outside
+        own = own_references()
+        counts = references([cell for _, cell in everything.replaced])
+        slots = {
+            slot
+            for (slot, cell), count in zip(everything.replaced, counts, strict=True)
+            if count == own and id(cell) in in_place
+        }
+        changing = {target for _, target in everything.targets if isinstance(target, Cell)}
+        changing.difference_update([cell for slot, cell in everything.replaced if slot in slots])
+        positions = [p for p, cell in enumerate(outside.cells) if cell is not None and cell not in changing]
+        settled = Part(positions, [leaf for leaf in everything.leaves if leaf.position in set(positions)], [], [], [])
+        leaves = self._leaves(settled, (), self._constants.copy())
+        again = [made for made in everything.gradients if _is_computed(made.of._grad)]
+        again = [made for made in again if id(made.of._grad._cell) in in_place]
+        into = self._replaced_gradients(everything._replace(gradients=again), leaves)
+        made_in = {id(made.of): into[made.slot] for made in again if made.slot in into}
+        made_in.update((id(cell), leaves[slot]) for slot, cell in everything.replaced if slot in slots)
+        bound = [(number, id(t.of if isinstance(t, Gradient) else t)) for number, t in everything.targets]
+        results = [(number, made_in[key]) for number, key in bound if key in made_in]
+        cells = {cell for cell in map(outside.cells.__getitem__, positions) if cell is not None}
+        self._deposit = Deposit()
+        for holder in (*cells, *[made.of for made in again if made.slot in into]):
+            holder._put_away(self._deposit)
+        # Where a leaf's memory is taken there is no use for the last gradient's.
+        taking = self.executable.donated_slots(self.device, self._all_replaced)
+        loose = everything.without(set(positions), slots, cells, into.keys())
+        loose = loose._replace(gradients=[made for made in loose.gradients if made.slot not in taking])
+        moving = [leaf.slot for leaf in loose.leaves], [gradient.slot for gradient in loose.gradients]
+        self._deposit.left = Left(leaves, into, results, loose, Known(object(), *moving))
+        self._has_deposited = True
 
 
 def _is_computed(gradient: Tensor | None) -> bool:

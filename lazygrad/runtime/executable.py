@@ -13,7 +13,7 @@ from lazygrad.ir.node import Place
 from lazygrad.ir.value import Number
 from lazygrad.kernel.kernel import Kernel
 from lazygrad.runtime.batch import Batch
-from lazygrad.runtime.binding import Binding
+from lazygrad.runtime.binding import Binding, Known
 from lazygrad.runtime.buffer import Allocation, Buffer
 from lazygrad.runtime.device import CompilingDevice, Program
 from lazygrad.runtime.watching import Watch, watches
@@ -43,6 +43,10 @@ class Executable:
         """Where everything lies if the leaves with the numbers ``donated`` may be overwritten."""
         return self._binding(device, donated).plan
 
+    def donated_slots(self, device: CompilingDevice, donated: Set[int]) -> Set[int]:
+        """The slots of results that take the memory of a leaf."""
+        return {slot for slot, _, _ in self._binding(device, donated).donated}
+
     def _binding(self, device: CompilingDevice, donated: Set[int]) -> Binding:
         found = self._bindings.get(donated)
         if found is None:
@@ -62,6 +66,7 @@ class Executable:
         donated: Set[int] = NOTHING,
         kept: Set[int] = NOTHING,
         into: Mapping[int, Buffer] = NOWHERE,
+        known: Known | None = None,
     ) -> list[Buffer]:
         """Launches every kernel and returns the roots' buffers.
 
@@ -69,14 +74,16 @@ class Executable:
         are ``kept``: these become the result themselves, if they are of its shape. An exception before the first
         launch (no memory) leaves
         everything as it was; one of a launch leaves the leaves as they were that no launch before has overwritten.
-        ``into``: by slot buffers that nobody needs, no leaves; they become results to which nothing is donated. To be
-        called within ``undivided``, together with whatever makes the results known.
+        ``into``: by slot buffers that nobody needs, no leaves; they become results to which nothing is donated.
+        To be called within ``undivided``, together with whatever makes the results known.
         """
         binding = self._binding(device, donated)
         # Nobody else finds it meanwhile: a finalizer, or a signal's handler, may run the same graph between launches.
         key = frozenset(donated)
         del self._bindings[key]
         try:
+            into = {slot: into[slot] for slot, _ in binding.fresh if slot in into} if into else into
+            binding.put(leaves, into, known)
             return self._run(binding, device, leaves, numbers, place, kept, into)
         finally:
             self._bindings[key] = binding
@@ -91,18 +98,18 @@ class Executable:
         kept: Set[int],
         into: Mapping[int, Buffer],
     ) -> list[Buffer]:
-        binding.put_leaves(leaves)
         binding.set_numbers(numbers)
         # Held until everything is submitted: who asks the pool afterwards comes later in the device's order.
         device.reserve_scratch(self.scratch_bytes)
         arena = device.pool.take(binding.plan.arena, place) if binding.plan.arena else None
         if arena is not None:
             binding.put_arena(device, arena.memory)
-        fresh = [
-            into[slot] if slot in into else _new(device.pool.take(made.size, place), made, device)
+        new = {
+            slot: _new(device.pool.take(made.size, place), made, device)
             for slot, made in binding.fresh
-        ]
-        binding.put_fresh(fresh)
+            if slot not in into
+        }
+        binding.put_fresh(new)
         watching = watches(device)
         batch = binding.batch
         # Whatever the launches do not need comes after them, while the device works.
@@ -121,7 +128,7 @@ class Executable:
         for _, taken in self._taken(binding, leaves, into):
             taken.allocation.overwrite()
         results: list[Buffer | None] = [*leaves, *[None] * len(self.schedule.slots)]
-        for (slot, _), buffer in zip(binding.fresh, fresh, strict=True):
+        for slot, buffer in (*into.items(), *new.items()):
             results[slot] = buffer
         for slot, made, donor in binding.donated:
             leaf = leaves[donor]
@@ -135,9 +142,7 @@ class Executable:
     @staticmethod
     def _taken(binding: Binding, leaves: Sequence[Buffer], into: Mapping[int, Buffer]) -> list[tuple[int, Buffer]]:
         """The buffers whose memory is overwritten, by the slots that take it."""
-        return [(slot, leaves[donor]) for slot, _, donor in binding.donated] + [
-            (slot, into[slot]) for slot, _ in binding.fresh if slot in into
-        ]
+        return [*[(slot, leaves[donor]) for slot, _, donor in binding.donated], *into.items()]
 
     @property
     def kernels(self) -> list[Kernel]:

@@ -145,7 +145,8 @@ class Tensor(Methods):
                 )
         if RECORDING.recorder is not None:
             RECORDING.recorder.gradient(self, read=False)
-        self._grad = value
+        if self._grad is not value:  # who has put the old one away hears of it
+            self._grad = value
 
     @grad.deleter
     def grad(self) -> None:
