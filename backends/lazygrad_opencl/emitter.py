@@ -29,6 +29,8 @@ class OpenCLEmitter(Emitter):
     (see ``lazygrad.kernel.uncached``).
     """
 
+    aligned_lanes = True
+
     def __init__(
         self, context: BodyContext, lanes: int, uncached: Mapping[int, Sequence[int]] = MappingProxyType({})
     ) -> None:

@@ -92,10 +92,12 @@ def _is_of(target: Gradient | int, owners: Set[int]) -> bool:
 class Left(NamedTuple):
     """What a replay that finds nothing touched need not look for.
 
-    ``leaves`` by slot, None where they are loose; ``into`` the gradients that new ones overwrite, by slot; ``results``
-    the numbers and buffers of those that are settled; ``loose`` is what is to be looked at.
+    ``thread`` is the one that writes it all. ``leaves`` by slot, None where they are loose; ``into`` the gradients that
+    new ones overwrite, by slot; ``results`` the numbers and buffers of those that are settled; ``loose`` is what is to
+    be looked at.
     """
 
+    thread: int
     leaves: list[Any]
     into: dict[int, Buffer]
     results: list[tuple[int, Buffer]]

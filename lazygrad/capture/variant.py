@@ -8,6 +8,7 @@ and binds tensors to what comes out.
 from __future__ import annotations
 
 from collections.abc import Sequence, Set
+from threading import get_ident
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lazygrad import ops, runtime
@@ -279,6 +280,8 @@ class Variant:
     ) -> tuple[dict[int, Buffer], set[int] | None]:
         """The results that nobody is bound to; and what was updated in place, unless that cannot be put away."""
         left: Left | None = None if is_interrupting else self._deposit.left
+        if left is not None and left.thread != get_ident():  # whose writer may be taking values at this moment
+            left = None
         part = self._everything if left is None else left.loose
         donated, kept = (NOTHING, NOTHING) if is_interrupting else self._replaceable(part)
         if kept != self._all_replaced:  # other results take other memory then
@@ -286,6 +289,8 @@ class Variant:
         leaves = self._leaves(part, arguments, self._constants.copy() if left is None else left.leaves)
         numbers = [handle.value for handle in self.structure.arguments]
         with undivided:
+            if left is not None and self._deposit.left is None:  # another thread has just asked for something
+                return self._submit(device, arguments, is_interrupting)
             if self.executable is not None:
                 assert isinstance(device, CompilingDevice)
                 into = {} if is_interrupting else self._replaced_gradients(part, leaves)
@@ -328,13 +333,20 @@ class Variant:
         """The leaves of state that may be overwritten; and of these the ones that nobody but their tensor holds."""
         if self.executable is None:
             return NOTHING, NOTHING
+        own, thread = own_references(), get_ident()
         cells = [cell for _, cell in part.replaced]
-        own = own_references()
         is_alone = [count == own for count in references(cells)]
-        if all(is_alone):
+        if all(is_alone) and all(cell.thread == thread for cell in cells):
             return self._all_replaced, self._all_replaced
-        shared = [entry for entry, alone in zip(part.replaced, is_alone, strict=True) if not alone]
-        kept = self._all_replaced.difference([slot for slot, _ in shared])
+        shared = []
+        foreign = []
+        for (slot, cell), alone in zip(part.replaced, is_alone, strict=True):
+            if cell.thread != thread:  # its writer may be taking the value at this moment
+                cell.thread = thread
+                foreign.append(slot)
+            elif not alone:
+                shared.append((slot, cell))
+        kept = self._all_replaced.difference([slot for slot, _ in shared], foreign)
         cells = [cell for _, cell in shared]
         free, readers = expendable((), {cell.node.result for cell in cells}, cells)
         if readers:
@@ -378,6 +390,7 @@ class Variant:
             if cell.node.result is buffer:
                 in_place.add(id(cell))
                 continue
+            cell.thread = get_ident()
             cell.node, cell.history, cell.depth, cell.name = ops.buffer(buffer), False, 0, None
         return in_place
 
@@ -423,7 +436,7 @@ class Variant:
         loose = everything.without(set(positions), slots, cells, into.keys())
         loose = loose._replace(gradients=[made for made in loose.gradients if made.slot not in taking])
         moving = [leaf.slot for leaf in loose.leaves], [gradient.slot for gradient in loose.gradients]
-        self._deposit.left = Left(leaves, into, results, loose, Known(object(), *moving))
+        self._deposit.left = Left(get_ident(), leaves, into, results, loose, Known(object(), *moving))
         self._has_deposited = True
 
 

@@ -45,6 +45,8 @@ class IndexEmitter(Levels):
     # Whether an index's constant is added first, where all else is still small, or last, where it costs vectors
     # nothing.
     constant_first = False
+    # Whether the first lane of an axis whose extent is a multiple of the lanes is always at such a multiple.
+    aligned_lanes = False
 
     @abstractmethod
     def integer(self, number: int, dtype: DType) -> str:
@@ -237,9 +239,33 @@ class IndexEmitter(Levels):
         found: Operand | None = self.recall(("bound", bound))
         if found is None:
             inexact = not self._exact(bound.index)
-            found = self._between(self.index(bound.index), bound.low, bound.high, inexact, bound.index)
+            same = not inexact and self.aligned_lanes and self._is_same_for_lanes(bound)
+            index = self.address(bound.index).base if same else self.index(bound.index)
+            found = self._between(index, bound.low, bound.high, inexact, bound.index)
             self.remember(("bound", bound), found, found.depth)
         return found
+
+    def _is_same_for_lanes(self, bound: Bound) -> bool:
+        """Whether the bound lies between two vectors wherever one of them starts, so that none is half inside."""
+        index, lanes = bound.index, self.lanes
+        moving = [(atom, coefficient) for atom, coefficient in index.terms if self._atom_moves(atom)]
+        if len(moving) != 1:
+            return False
+        atom, coefficient = moving[0]
+        limits = [bound.low] if index.low < bound.low else []
+        limits += [bound.high] if index.high >= bound.high else []
+        return (
+            isinstance(atom, Variable)
+            and self._binding(atom).linear
+            and coefficient == 1
+            and atom.extent % lanes == 0
+            and all(factor % lanes == 0 for other, factor in index.terms if other is not atom)
+            and all((limit - index.constant) % lanes == 0 for limit in limits)
+        )
+
+    def _atom_moves(self, atom: Atom) -> bool:
+        """Whether it differs between lanes."""
+        return bool(self._binding(atom).wide if isinstance(atom, Variable) else self._atom(atom).wide)
 
     def inside(self, mask: Mask) -> Operand | None:
         """Whether the mask holds for all lanes at once, as a uniform bool; None where that is not easily known.

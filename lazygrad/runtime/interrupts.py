@@ -25,6 +25,7 @@ class _Undivided(threading.local):
     """
 
     depth = 0
+    concerned = False  # also for what a finalizer does inside of __init__
     handler: Any = None  # the user's, while another stands in for it
     waiting: tuple[int, FrameType | None] | None = None
 

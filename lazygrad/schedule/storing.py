@@ -2,6 +2,9 @@
 
 Roots, contractions, streams, reductions, scatters and everything that the operand stage asked for are stored. Any other
 value is computed again inside each kernel that needs it, while that is cheaper than a store and its loads.
+
+Where a kernel needs the result of an expensive operation itself, and others need several values that follow from it, it
+is that result which is stored: of a gelu the tanh, when the gradient reads ``1 + tanh`` and ``1 - tanh * tanh``.
 """
 
 from __future__ import annotations
@@ -30,6 +33,17 @@ class Closure(NamedTuple):
     results: frozenset[Node] = frozenset()  # reductions, contractions, streams inside, which exist in one kernel only
 
 
+class Uses(NamedTuple):
+    """What a kernel computes a value for.
+
+    ``inside``: something that it stores in any case. ``ways_out``: values (of many at least two) through which other
+    kernels need it.
+    """
+
+    inside: bool
+    ways_out: frozenset[Node]
+
+
 def choose_stored(
     roots: Sequence[Node], required: Iterable[Node], prologues: Container[Node], grouping: Grouping, body_limit: int
 ) -> dict[Node, None]:
@@ -37,6 +51,7 @@ def choose_stored(
     readers = _readers(grouping)
     stored: dict[Node, None] = {}
     always = {*roots, *required}
+    uses = _uses(grouping, readers, always)
     closures: dict[Node, Closure] = {}
     for current in grouping.order:
         component = grouping.component(current)
@@ -46,7 +61,11 @@ def choose_stored(
         wanting = readers.get(current, ())
         if current in prologues:
             wanting = [(c, member) for c, member in wanting if member.op is not CONTRACT]
-        if current in always or _must_store(current, component, closure, wanting, body_limit):
+        if (
+            current in always
+            or _is_expensive_source(current, uses[current])
+            or _must_store(current, component, closure, wanting, body_limit)
+        ):
             stored[current] = None
             closure = Closure(0, frozenset((current,)), 0)
         elif any(c is not component for c, _ in readers.get(current, ())):
@@ -66,12 +85,41 @@ def _readers(grouping: Grouping) -> dict[Node, list[tuple[Component, Node]]]:
     return found
 
 
+def _uses(
+    grouping: Grouping, readers: dict[Node, list[tuple[Component, Node]]], always: Container[Node]
+) -> dict[Node, Uses]:
+    found: dict[Node, Uses] = {}
+    for current in reversed(grouping.order):
+        component = grouping.component(current)
+        inside, ways_out = False, frozenset[Node]()
+        for reader, member in readers.get(current, ()):
+            if reader is not component:
+                ways_out |= {current}
+            elif member in always or _is_result(member):
+                inside = True
+            else:
+                inside = inside or found[member].inside
+                if len(ways_out) < 2:
+                    ways_out |= found[member].ways_out
+        found[current] = Uses(inside, ways_out)
+    return found
+
+
+def _is_expensive_source(current: Node, uses: Uses) -> bool:
+    return current.op.cost > RECOMPUTE_LIMIT and uses.inside and len(uses.ways_out) > 1
+
+
+def _is_result(current: Node) -> bool:
+    """Whether a value exists in one kernel only."""
+    return current.op.family in (Family.REDUCE, Family.CONTRACT, Family.COMPOSITE) or current.op.name == "scatter"
+
+
 def _closure(current: Node, known: dict[Node, Closure], stored: dict[Node, None]) -> Closure:
     cost = current.op.cost
     loads: frozenset[Node] = frozenset()
     size = 1
     results: frozenset[Node] = frozenset()
-    if current.op.family in (Family.REDUCE, Family.CONTRACT, Family.COMPOSITE) or current.op.name == "scatter":
+    if _is_result(current):
         results |= {current}
     for operand in current.inputs:
         source, _ = source_of(operand)

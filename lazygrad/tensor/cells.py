@@ -7,6 +7,11 @@ An update in place leaves the old value *superseded*. When a flush computes the 
 for the new one, as in torch, unless another tensor has the same value (a clone, which costs nothing until then). Other
 tensors that would be computed from the old value later are computed in the same flush. What a graph with history might
 need it for, a second pass of ``backward``, raises an error that names the update.
+
+Each cell has one thread that writes it, the last one that did. Another thread that takes its value says so (``share``)
+before it uses it, and what is shared is never overwritten: an update in another thread, or in a finalizer that runs
+there, gets new memory. No lock is needed: who takes a value marks it, then looks whether it is still the cell's; who
+updates the cell does so first, and looks for marks afterwards.
 """
 
 from __future__ import annotations
@@ -14,6 +19,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable
 from itertools import compress, repeat
+from threading import get_ident
 from weakref import WeakSet, ref
 
 from lazygrad import ops
@@ -25,6 +31,8 @@ from lazygrad.runtime.interrupts import undivided
 from lazygrad.tensor.deposit import Depositor
 from lazygrad.tensor.recording import RECORDING
 
+# No thread has this number.
+NOBODY = 0
 # Dead entries are dropped from the list of live cells when it has this many more than after the last time.
 SWEEP_AFTER = 8192
 
@@ -34,10 +42,10 @@ class Cell(Depositor):
 
     ``depth`` is how many operations stand one behind the other before the value is known, ``name`` torch's
     name of the function that made it (for ``grad_fn``) where that is not the node's own. ``capture`` is the number of
-    the capture in which it was made, 0 for none.
+    the capture in which it was made, 0 for none. ``thread`` is the one that writes it.
     """
 
-    __slots__ = ("__weakref__", "capture", "depth", "history", "name", "node")
+    __slots__ = ("__weakref__", "capture", "depth", "history", "name", "node", "thread")
 
     _deposited = "node"
 
@@ -47,6 +55,7 @@ class Cell(Depositor):
         self.depth = depth
         self.name = name
         self.capture = RECORDING.number
+        self.thread = get_ident()
         _LIVE.append(ref(self))
         if len(_LIVE) > _next_sweep:
             _entries()
@@ -62,14 +71,24 @@ class _Superseded(threading.local):
     Another's are in the middle of steps: taking their memory would compute half of a step with this thread's.
     """
 
-    def __init__(self) -> None:
-        self.buffers: WeakSet[Buffer] = WeakSet()
+    _buffers: WeakSet[Buffer]
+
+    @property
+    def buffers(self) -> WeakSet[Buffer]:
+        # Not made in __init__: a finalizer that runs inside of that would meet this object without them.
+        try:
+            return self._buffers
+        except AttributeError:
+            made: WeakSet[Buffer] = self.__dict__.setdefault("_buffers", WeakSet())
+            return made
 
 
 _LIVE: list[ref[Cell]] = []
 _next_sweep = SWEEP_AFTER
 _sweeping = threading.Lock()
 _SUPERSEDED = _Superseded()
+# Nodes and buffers that a thread has taken from a cell which another writes.
+_SHARED: WeakSet[Node | Buffer] = WeakSet()
 
 
 def live_cells() -> list[Cell]:
@@ -110,10 +129,50 @@ def _entries() -> list[ref[Cell]]:
             _sweeping.release()
 
 
-def supersede(node: Node) -> None:
-    """The value of ``node`` was a tensor's until an update in place."""
-    if node.op is BUFFER:
-        _SUPERSEDED.buffers.add(node.result)
+def value_of(cell: Cell) -> Node:
+    """The node of a cell, for a graph: nobody overwrites its elements until that is computed."""
+    node = cell.node  # first this, then the thread: who takes the cell over writes them in the other order
+    return node if cell.thread == get_ident() else share(cell)
+
+
+def share(cell: Cell) -> Node:
+    """The node of a cell that another thread writes; its elements will not be overwritten."""
+    while True:
+        node = cell.node
+        _share(node)
+        if cell.node is node:
+            return node
+
+
+def _share(value: Node) -> None:
+    _SHARED.add(value)  # before the results are looked up: ``settle`` looks in the other order
+    order = topological([value])
+    if any(node.op.is_deferred for node in order):
+        order = topological([value], all_inputs)
+    for node in order:
+        if node.result is not None:
+            _SHARED.add(node.result)
+
+
+def settle(cell: Cell, node: Node, result: Buffer) -> None:
+    """The cell's ``node`` has been computed: it holds the buffer from now on, unless it has been updated meanwhile."""
+    if node in _SHARED:
+        _SHARED.add(result)
+    if cell.node is node:
+        cell.node = ops.buffer(result)
+
+
+def supersede(cell: Cell, node: Node) -> None:
+    """The cell is ``node`` from now on, and its old value needed no more, but for what others do with it."""
+    thread = get_ident()
+    old = cell.node  # before the thread is looked up, as in ``value_of``
+    own = cell.thread == thread
+    cell.thread = thread
+    cell.node = node
+    if cell.thread != thread:  # two threads at once: this may be the one's value with the other's name
+        cell.thread = NOBODY
+    if own and old.op is BUFFER:
+        _SUPERSEDED.buffers.add(old.result)
 
 
 def forget_superseded(buffers: Iterable[Buffer]) -> None:
@@ -141,7 +200,7 @@ def expendable(
     # There is one weak reference to a cell, however often it is asked for.
     leaving = {id(ref(cell)) for cell in replaced}
     chosen = leaving.union(id(ref(cell)) for cell in computed)
-    free = set(old)
+    free = {buffer for buffer in old if buffer not in _SHARED}
     waiting: list[tuple[ref[Cell], Node]] = []
     for entry, value in _values():
         node = value

@@ -26,7 +26,7 @@ from lazygrad.ir.node import Node
 from lazygrad.ir.op import Family
 from lazygrad.ops.identity import DETACH, LEAF
 from lazygrad.ops.source import BUFFER
-from lazygrad.tensor.cells import Cell, expendable, supersede, superseded
+from lazygrad.tensor.cells import Cell, expendable, settle, supersede, superseded, value_of
 from lazygrad.tensor.deposit import Depositor
 from lazygrad.tensor.grad_mode import SWITCH
 from lazygrad.tensor.recording import RECORDING
@@ -50,8 +50,16 @@ class _Pending(threading.local):
     By id, in order. Each thread has its own: what others have pending would give every step another graph.
     """
 
-    def __init__(self) -> None:
-        self.cells: WeakValueDictionary[int, Cell] = WeakValueDictionary()
+    _cells: WeakValueDictionary[int, Cell]
+
+    @property
+    def cells(self) -> WeakValueDictionary[int, Cell]:
+        # Not made in __init__: a finalizer that runs inside of that would meet this object without them.
+        try:
+            return self._cells
+        except AttributeError:
+            made: WeakValueDictionary[int, Cell] = self.__dict__.setdefault("_cells", WeakValueDictionary())
+            return made
 
 
 _PENDING = _Pending()
@@ -94,24 +102,25 @@ class Handle(Depositor):
         cell = self._cell
         if RECORDING.recorder is not None:
             RECORDING.recorder.enter(cell)
-        return self._leaf_node() if self._requires_grad and not cell.history else cell.node
+        return self._leaf_node() if self._requires_grad and not cell.history else value_of(cell)
 
     def _enter(self) -> Node:
         """The node under which this tensor takes part in an operation now."""
         cell = self._cell
         if RECORDING.recorder is not None:
             RECORDING.recorder.enter(cell)
-        node = cell.node
+        node = value_of(cell)
         if cell.history:
             return node if self._requires_grad and SWITCH.enabled else ops.detach(node)
         if node.result is not None and node.op is not BUFFER:
             # Computed in the meantime: the graph behind the value may die.
-            node = cell.node = ops.buffer(node.result)
+            settle(cell, node, node.result)
+            node = value_of(cell)
             cell.depth = 0
         return self._leaf_node() if self._requires_grad and SWITCH.enabled else node
 
     def _leaf_node(self) -> Node:
-        value = self._cell.node
+        value = value_of(self._cell)
         leaf = self._leaf
         if leaf is not None and leaf.inputs[0] is value:
             return leaf
@@ -123,7 +132,7 @@ class Handle(Depositor):
                 flush([self._cell])
             else:
                 compute([self._cell])
-            value = self._cell.node
+            value = value_of(self._cell)
         self._leaf = leaf = ops.leaf(value)
         LEAF_OWNERS[leaf] = ref(self)
         return leaf
@@ -140,8 +149,8 @@ class Handle(Depositor):
             self._cell = cell = Cell(node)
         if history:
             self._requires_grad = True
-        supersede(cell.node)
-        cell.node, cell.history, cell.depth, cell.name = node, history, depth, None
+        supersede(cell, node)
+        cell.history, cell.depth, cell.name = history, depth, None
         if not history and node.op.family is not Family.SOURCE:
             submit_later(cell)
 
@@ -217,9 +226,12 @@ def flush(cells: Iterable[Cell]) -> None:
         RECORDING.recorder.settle(list(cells))
         return
     chosen = list(dict.fromkeys((*cells, *pending_cells())))
-    old, readers = expendable(chosen, superseded())
+    # In this order: a finalizer or another thread may update the cells at any line.
+    replaced = superseded()
+    nodes = [value_of(cell) for cell in chosen]
+    old, readers = expendable(chosen, replaced)
     try:
-        compute([*chosen, *readers], old)
+        _compute([*chosen, *readers], [*nodes, *map(value_of, readers)], old)
     except BaseException:
         # They may be what cannot be computed, and would take every later submission with them.
         pending = _PENDING.cells
@@ -228,25 +240,29 @@ def flush(cells: Iterable[Cell]) -> None:
         raise
 
 
-def compute(cells: list[Cell], old: Set[runtime.Buffer] = frozenset()) -> None:
-    """Computes the cells in one submission. Those without history hold a buffer afterwards, and no graph.
-
-    The buffers ``old`` may be overwritten.
-    """
+def compute(cells: list[Cell]) -> None:
+    """Computes the cells in one submission. Those without history hold a buffer afterwards, and no graph."""
     if RECORDING.recorder is not None:
         RECORDING.recorder.settle(cells)
         return
-    roots = [_root(cell.node) for cell in cells]
+    _compute(cells, [value_of(cell) for cell in cells])
+
+
+def _compute(cells: list[Cell], nodes: list[Node], old: Set[runtime.Buffer] = frozenset()) -> None:
+    """Computes the nodes of the cells. The buffers ``old`` may be overwritten."""
+    roots = [_root(node) for node in nodes]
     waiting = [root for root in roots if root.result is None]
     if waiting:
         if old and len(waiting) < len(roots):  # another thread may have computed what reads them, as being the same
             old = old - {root.result for root in roots}
         runtime.realize(waiting, old)
     pending = _PENDING.cells
-    for cell, root in zip(cells, roots, strict=True):
+    for cell, node, root in zip(cells, nodes, roots, strict=True):
+        if cell.node is not node:  # updated in the meantime, by another thread or a finalizer
+            continue
         cell.depth = 0
-        if not cell.history and cell.node.op is not BUFFER:
-            cell.node = ops.buffer(root.result)
+        if not cell.history and node.op is not BUFFER:
+            settle(cell, node, root.result)
         pending.pop(id(cell), None)
 
 

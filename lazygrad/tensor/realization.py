@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy
 
 from lazygrad import runtime
-from lazygrad.tensor.cells import Cell
+from lazygrad.tensor.cells import Cell, value_of
 from lazygrad.tensor.handle import Handle, compute, flush
 from lazygrad.tensor.recording import refuse
 
@@ -60,6 +60,6 @@ def to_host(tensor: Handle) -> numpy.ndarray[Any, Any]:
     """The elements of a tensor as a new array. Runs what is needed for it, and waits."""
     refuse("read the elements of a tensor")
     cell = own_cell(tensor)
-    if cell.node.result is None:
+    while (result := value_of(cell).result) is None:  # again where it has been updated in the meantime
         compute([cell])
-    return runtime.to_host(cell.node.result)
+    return runtime.to_host(result)

@@ -345,6 +345,20 @@ def test_padding_and_masked_stores(launcher, flavour, width):
     launcher.check(kernel, [numbers(3 * (width - 3)), zeros(size), numbers(size, seed=1)], flavour)
 
 
+@pytest.mark.parametrize(("low", "high"), [(8, 24), (9, 24), (8, 27), (0, 40), (16, 48)])
+@pytest.mark.parametrize("shift", [0, 8, 4])
+def test_masks_that_cut_between_vectors_gather_no_lanes(launcher, low, high, shift):
+    """One of three parts side by side: bounds at whole vectors hold for all lanes of one, or for none."""
+    i, j = indices(axes(5, 48))
+    shifted = j + shift
+    mask = (Bound(shifted, low, high),)
+    store = Store(Access(1, i * 48 + j), load(0, i * 64 + shifted, mask=mask) + 1.0)
+    kernel = one_body("part", axes(5, 48), [Stage((), (), (store,))], (float32, 5 * 64), (float32, 5 * 48, True))
+    between = all(limit <= shift or limit >= 48 + shift or (limit - shift) % 8 == 0 for limit in (low, high))
+    assert (".s1 ?" not in text_of(kernel)) == between
+    launcher.check(kernel, [numbers(5 * 64), zeros(5 * 48)], "cpu")
+
+
 @pytest.mark.parametrize("flavour", FLAVOURS)
 def test_divided_addresses_and_integer_values(launcher, flavour):
     size = 96

@@ -9,6 +9,7 @@ from lazygrad.autodiff import vjp
 from lazygrad.ir.dtype import float32
 from lazygrad.ir.node import Node
 from lazygrad.kernel.machine import Machine
+from lazygrad.kernel.printer import print_kernel
 from lazygrad.nn.functional.window_maximum import Sliding, largest_of_windows
 from lazygrad.ops.movement import Padding, Range, Window
 from unit.schedule.interpreted import CPU, GPU, check, schedule_of
@@ -204,6 +205,21 @@ def test_dear_values_are_stored_once():
 
     made = check(build, [(30, 40)])
     assert len(made.slots) == 3
+
+
+@pytest.mark.parametrize("machine", [CPU, GPU])
+def test_of_a_gelu_the_tanh_is_stored_and_not_what_follows_from_it(machine):
+    def both(x, w1, w2, g):
+        h = ops.contract(x, (0, 1), w1, (1, 2), (0, 2))
+        curve = ops.tanh(ops.mul(ops.add(h, ops.mul(0.045, ops.mul(h, ops.mul(h, h)))), 0.8))
+        y = ops.contract(ops.mul(ops.mul(h, 0.5), ops.add(curve, 1.0)), (0, 1), w2, (1, 2), (0, 2))
+        return [y, *vjp([y], [g], [x, w1, w2])]
+
+    made = check(both, [(40, 48), (48, 64), (64, 48), (40, 48)], machine)
+    texts = [print_kernel(scheduled.kernel) for scheduled in made.kernels]
+    assert sum("tanh(" in text for text in texts) == 1
+    written = sum(slot.layout.size for slot in made.slots if slot.layout.size == 40 * 64)
+    assert written == 4 * 40 * 64  # before the gelu, the tanh, after it, the gradient
 
 
 def test_long_reductions_are_split_for_parallel_work():
