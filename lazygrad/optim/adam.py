@@ -9,8 +9,8 @@ from typing import Any, ClassVar, NamedTuple
 import lazygrad
 from lazygrad.optim.optimizer import Optimizer, ParamGroup, Params, check_not_negative, reject_differentiable
 from lazygrad.optim.step_arguments import StepArguments
-from lazygrad.optim.update import update
 from lazygrad.tensor import Tensor
+from lazygrad.tensor.deferred_update import update
 from lazygrad.tensor.recording import effect
 
 
@@ -129,9 +129,9 @@ class AdamRule(NamedTuple):
 
     eps: float
 
-    def __call__(self, values: Sequence[Tensor], gradient: Tensor, numbers: Mapping[str, Tensor]) -> Sequence[Tensor]:
+    def __call__(self, values: Sequence[Tensor], source: Tensor, numbers: Mapping[str, Tensor]) -> Sequence[Tensor]:
         """Return their new values."""
-        parameter, mean, square, *largest = values
+        gradient, (parameter, mean, square, *largest) = source, values
         decayed = numbers["kept"] * parameter if "kept" in numbers else parameter
         if "decay" in numbers:
             gradient = gradient + numbers["decay"] * parameter

@@ -8,8 +8,8 @@ from typing import ClassVar, NamedTuple
 
 from lazygrad.optim.optimizer import Optimizer, ParamGroup, Params, check_not_negative, reject_differentiable
 from lazygrad.optim.step_arguments import StepArguments
-from lazygrad.optim.update import update
 from lazygrad.tensor import Tensor
+from lazygrad.tensor.deferred_update import update
 
 
 class SGD(Optimizer):
@@ -111,10 +111,10 @@ class SGDRule(NamedTuple):
 
     nesterov: bool
 
-    def __call__(self, values: Sequence[Tensor], gradient: Tensor, numbers: Mapping[str, Tensor]) -> Sequence[Tensor]:
+    def __call__(self, values: Sequence[Tensor], source: Tensor, numbers: Mapping[str, Tensor]) -> Sequence[Tensor]:
         """Return their new values."""
         parameter, *state = values
-        direction = gradient
+        direction = source
         if "weight_decay" in numbers:
             direction = direction + numbers["weight_decay"] * parameter
         if not state:

@@ -1,35 +1,38 @@
-"""Updates that are built when they are needed: nodes that stand for new values of a parameter and of its state.
+"""Updates that are built when they are needed: nodes that stand for new values of parameters and other state.
 
-A training loop would build the same expressions for each parameter at every step, only to have them recognised. So an
-optimizer that says what it does to one parameter as a *rule*, a function without side effects, leaves nodes that name
-the rule and what it is applied to. Their composition is what the rule gives; a graph that has been computed before is
-recognised by these nodes as they stand (``runtime.recognition``), and then no rule is run.
+A training loop would build the same expressions for each parameter at every step, only to have them recognised. So who
+says what happens to one of them as a *rule*, a function without side effects, leaves nodes that name the rule and what
+it is applied to: optimizers, and batch norms with their running statistics. The nodes' composition is what the rule
+gives; a graph that has been computed before is recognised by these nodes as they stand (``runtime.recognition``), and
+then no rule is run.
 """
 
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from lazygrad.ir.node import Node, node
 from lazygrad.ir.op import Family, Op
 from lazygrad.runtime import CompilingDevice, device
-from lazygrad.tensor import Tensor
 from lazygrad.tensor.handle import leaf_tensor
 from lazygrad.tensor.operands import cast
 from lazygrad.tensor.recording import RECORDING
 
+if TYPE_CHECKING:
+    from lazygrad.tensor.tensor import Tensor
+
 
 class Rule(Hashable, Protocol):
-    """What an optimizer does to one parameter. Equal rules do the same."""
+    """What happens to a tensor and its state. Equal rules do the same."""
 
-    def __call__(self, values: Sequence[Tensor], gradient: Tensor, numbers: Mapping[str, Tensor]) -> Sequence[Tensor]:
+    def __call__(self, values: Sequence[Tensor], source: Tensor, numbers: Mapping[str, Tensor]) -> Sequence[Tensor]:
         """The new values.
 
         Args:
-            values: the parameter, and its state.
-            gradient: what to go against.
-            numbers: what changes from step to step, by role: expanded to the parameter's shape if of its dtype, else of
+            values: the old ones: a tensor, and its state.
+            source: what they are updated by, a gradient say.
+            numbers: what changes from step to step, by role: expanded to the tensor's shape if of its dtype, else of
                 shape (), since as a number it has no say in the dtype of results.
         """
 
@@ -42,17 +45,17 @@ class UpdateAttributes(NamedTuple):
 
 def _composition(attributes: UpdateAttributes, *inputs: Node) -> Node:
     rule, roles, count, output = attributes.key
-    values, gradient, *numbers = list(map(leaf_tensor, inputs[:count])), *map(leaf_tensor, inputs[count:])
-    return _applied(rule, values, gradient, dict(zip(roles, numbers, strict=True)))[output]
+    values, source, *numbers = list(map(leaf_tensor, inputs[:count])), *map(leaf_tensor, inputs[count:])
+    return _applied(rule, values, source, dict(zip(roles, numbers, strict=True)))[output]
 
 
-def _applied(rule: Rule, values: Sequence[Tensor], gradient: Tensor, numbers: Mapping[str, Tensor]) -> list[Node]:
+def _applied(rule: Rule, values: Sequence[Tensor], source: Tensor, numbers: Mapping[str, Tensor]) -> list[Node]:
     """The nodes of the new values, of the dtypes of the old ones."""
     like = values[0]
     spread = {
         role: number.expand(like.shape) if number.dtype is like.dtype else number for role, number in numbers.items()
     }
-    made = rule(values, gradient, spread)
+    made = rule(values, source, spread)
     return [cast(new._enter(), value.dtype) for new, value in zip(made, values, strict=True)]
 
 
@@ -68,18 +71,18 @@ UPDATE = Op(
 )
 
 
-def update(rule: Rule, values: Sequence[Tensor], gradient: Tensor, numbers: Mapping[str, Tensor]) -> None:
-    """Binds a parameter and its state, ``values``, to what ``rule`` makes of them.
+def update(rule: Rule, values: Sequence[Tensor], source: Tensor, numbers: Mapping[str, Tensor]) -> None:
+    """Binds ``values``, a tensor and its state, to what ``rule`` makes of them.
 
     ``numbers`` have the shape (). To be called where no gradients are recorded.
     """
-    inputs = tuple([tensor._enter() for tensor in (*values, gradient, *numbers.values())])
+    inputs = tuple([tensor._enter() for tensor in (*values, source, *numbers.values())])
     if _can_defer(inputs):
         roles, count = tuple(numbers), len(values)
         made = [node(UPDATE, inputs, UpdateAttributes((rule, roles, count, output))) for output in range(count)]
     else:
-        made = _applied(rule, values, gradient, numbers)
-    depth = 1 + max([tensor._cell.depth for tensor in (*values, gradient)])
+        made = _applied(rule, values, source, numbers)
+    depth = 1 + max([tensor._cell.depth for tensor in (*values, source)])
     for value, new in zip(values, made, strict=True):
         value._rebind(new, False, depth)
 
