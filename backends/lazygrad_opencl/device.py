@@ -33,7 +33,7 @@ from lazygrad_opencl.devices import FoundDevice
 from lazygrad_opencl.entry import MOST_ITEMS, Function, Home, can_enter
 from lazygrad_opencl.generated import GeneratedSource
 from lazygrad_opencl.loaded_code import LoadedCode
-from lazygrad_opencl.memory import Memory
+from lazygrad_opencl.memory import Memory, host_memory
 from lazygrad_opencl.prelude import prelude
 from lazygrad_opencl.profile import Profile
 from lazygrad_opencl.programs import OpenCLProgram, SharedFunction, signature
@@ -218,10 +218,15 @@ class OpenCLDevice(CompilingDevice):
         self.prepare_lists()
         return self._builder.another(self._list_function) if self._list_function else None
 
-    def list_memory(self, *sizes: int) -> list[Any]:
-        """Buffers of zeros, of these sizes."""
-        flags = pyopencl.mem_flags.READ_WRITE | pyopencl.mem_flags.COPY_HOST_PTR
-        return [pyopencl.Buffer(self._context, flags, hostbuf=numpy.zeros(size, numpy.uint8)) for size in sizes]
+    def list_memory(self, words: int) -> tuple[Any, numpy.ndarray[Any, Any]]:
+        """A buffer of so many words that are 0, and the memory of the host that it is."""
+        pages = host_memory(words * numpy.dtype(numpy.uint64).itemsize)
+        if pages is None:
+            raise MemoryError(f"no memory for a list of {words} words")
+        memory = pages.view(numpy.uint64)
+        memory[:] = 0
+        flags = pyopencl.mem_flags.READ_WRITE | pyopencl.mem_flags.USE_HOST_PTR
+        return pyopencl.Buffer(self._context, flags, hostbuf=memory), memory
 
     def copy_later(self, buffer: Any, array: numpy.ndarray[Any, Any]) -> None:
         """Submits a copy of an array, which nobody may change afterwards."""

@@ -30,7 +30,7 @@ class Memory:
     __slots__ = ("_regions", "address", "buffer", "mapped", "serial", "size")
 
     def __init__(self, context: Any, size: int, on_host: bool = False) -> None:
-        pages = _host_memory(size) if on_host else None
+        pages = host_memory(size) if on_host else None
         flags = pyopencl.mem_flags
         try:
             if pages is None:
@@ -72,7 +72,8 @@ class Memory:
         self.buffer.release()
 
 
-def _host_memory(size: int) -> numpy.ndarray[Any, Any] | None:
+def host_memory(size: int) -> numpy.ndarray[Any, Any] | None:
+    """Bytes of the host, as kernels like them aligned; None if there are none."""
     pages = huge_paged(size)
     if pages is not None:
         return pages

@@ -12,6 +12,7 @@ from functools import partial
 
 from lazygrad.kernel.expand import expand
 from lazygrad.kernel.forms import has_contraction, is_pointwise
+from lazygrad.kernel.in_place import in_place_pairs
 from lazygrad.kernel.kernel import Kernel
 from lazygrad.runtime import Capabilities
 from lazygrad_opencl import (
@@ -161,7 +162,11 @@ def _parameter(kernel: Kernel, name: str, new: str) -> str:
 
 def _buffer(kernel: Kernel, number: int, name: str) -> str:
     buffer = kernel.buffers[number]
-    return f"__global {'' if buffer.written else 'const '}{memory_type(buffer.dtype)}* restrict {name}"
+    # What is written may lie in the memory of what is read. Told otherwise, compilers make two loops of one whose
+    # where() has one condition for all points, each a copy, and the first overwrites what the second is to copy.
+    may_share = any(number in pair for pair in in_place_pairs(kernel))
+    restrict = "" if may_share else "restrict "
+    return f"__global {'' if buffer.written else 'const '}{memory_type(buffer.dtype)}* {restrict}{name}"
 
 
 def _scalar(kernel: Kernel, number: int, name: str) -> str:

@@ -39,13 +39,15 @@ if TYPE_CHECKING:
 RECORD = 8
 # Words of a cache line: what different cores write lies in different ones.
 LINE = 8
-# Lines before those of the launches: the next ticket, and how many work-groups have found no more.
+# Lines before those of the launches: the next ticket and when the first work-group began, and how many work-groups have
+# found no more tickets.
 HEAD = 2
 # How often a waiting core looks before it lets other threads of the system run: about 50 us.
 LOOKS = 1000
 # With fewer launches there is little to save.
 FEWEST_LAUNCHES = 2
 FUNCTION = "run_tasks"
+_COMPLETE = pyopencl.command_execution_status.COMPLETE
 
 # OpenCL C has no function pointers, so the call is written for the machine: by the System V convention, beyond the 128
 # bytes that belong to the function which does not know of the call.
@@ -66,7 +68,8 @@ NOT_INLINE void let_others_run() {{
     __global const ulong* list, __global ulong* state, const ulong launches, const ulong workers) {{
     if (!list) return;
     __global ulong* const done = state + {HEAD * LINE};
-    const ulong entered = __builtin_readcyclecounter();
+    if (!state[1]) state[1] = __builtin_readcyclecounter();
+    const ulong begun = state[1];
     ulong launch = 0, ended = 0;
     for (;;) {{
         const ulong ticket = __atomic_fetch_add(state, 1ul, __ATOMIC_SEQ_CST);
@@ -80,7 +83,7 @@ NOT_INLINE void let_others_run() {{
                 else let_others_run();
             }}
         }}
-        if (done[launch * {LINE} + 1] < entered) done[launch * {LINE} + 1] = __builtin_readcyclecounter();
+        if (done[launch * {LINE} + 1] < begun) done[launch * {LINE} + 1] = __builtin_readcyclecounter();
         call_runner(record[0], record[1], list + record[5], ticket - record[3]);
         const ulong before = __atomic_fetch_add(done + launch * {LINE}, 1ul, __ATOMIC_SEQ_CST);
         if (before == record[2] - 1) done[launch * {LINE} + 2] = __builtin_readcyclecounter();
@@ -89,6 +92,7 @@ NOT_INLINE void let_others_run() {{
     if (__atomic_fetch_add(state + {LINE}, 1ul, __ATOMIC_SEQ_CST) == workers - 1) {{
         for (ulong i = 0; i < launches; i++) done[i * {LINE}] = 0;
         state[{LINE}] = 0;
+        state[1] = 0;
         state[0] = 0;
     }}
 }}
@@ -190,10 +194,12 @@ class _List:
         self._words = numpy.zeros(word, numpy.uint64)
         self._words[: len(records)] = records
         self._is_changed = True
+        self._last_run: Any = None
         workers = min(device.capabilities.machine.cores, tasks)
         self._global = (workers,)
         self._state_words = LINE * (HEAD + len(programs))
-        self._memory, self._state = device.list_memory(self._words.nbytes, self._state_words * self._words.itemsize)
+        self._memory, self._written = device.list_memory(word)
+        self._state, _ = device.list_memory(self._state_words)
         pointers = (self._memory, self._state)
         for position, memory in enumerate(pointers, built.home.first_pointer):
             self._kernel.set_arg(position, memory)
@@ -225,8 +231,19 @@ class _List:
                 for word in self._scratch_words:
                     self._write(word, memory.address)
         if self._is_changed:
-            # What was submitted before may still read the list: this runs behind it.
-            device.copy_later(self._memory, self._words.copy())
+            self._renew()
             self._is_changed = False
         event = pyopencl.enqueue_nd_range_kernel(device.queue, self._kernel, self._global, (1,))
+        self._last_run = event
         device.submitted_list(self._names, event, self._state, self._state_words)
+
+    def _renew(self) -> None:
+        """Lets the list be what its words are now.
+
+        Its memory is the host's. A command that copies takes a tenth of a millisecond, in which the cores stand idle;
+        where a run that was submitted before still reads the list, they do not, and the copy has to come behind it.
+        """
+        if self._last_run is None or self._last_run.command_execution_status == _COMPLETE:
+            self._written[:] = self._words
+        else:
+            self._device.copy_later(self._memory, self._words.copy())

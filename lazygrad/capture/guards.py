@@ -5,7 +5,9 @@ In: a way to read something, when it was captured. Out: whether it reads the sam
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
+from itertools import repeat
+from operator import is_
 from typing import Any, NamedTuple
 
 from lazygrad import settings
@@ -58,28 +60,28 @@ _MISSING = object()
 class ObjectGuard:
     """The plain values and the tensors among an object's attributes are what they were.
 
-    Attributes that its class names in ``_unguarded`` do not matter. Each replay asks this of every module, so what is
-    compared is listed once.
+    Attributes that its class names in ``_unguarded`` do not matter. ``values`` are the dicts that hold attributes, with
+    the key and the value of each; ``sizes`` how many there are in a dict.
     """
 
     def __init__(self, what: str, of: Any) -> None:
         self.what = what
         unguarded = getattr(type(of), "_unguarded", ())
-        self._sizes: list[tuple[dict[Any, Any], int]] = [(vars(of), len(vars(of)))]
-        self._values: list[tuple[dict[Any, Any], Any, Any]] = []
+        self.sizes: list[tuple[dict[Any, Any], int]] = [(vars(of), len(vars(of)))]
+        self.values: list[tuple[dict[Any, Any], Any, Any]] = []
         for name, value in vars(of).items():
             if name in unguarded:
                 continue
             if isinstance(value, (*PLAIN, Tensor)):
-                self._values.append((vars(of), name, value))
+                self.values.append((vars(of), name, value))
             elif type(value) is dict and any(isinstance(item, Tensor) for item in value.values()):
-                self._sizes.append((value, len(value)))
-                self._values.append((vars(of), name, value))
-                self._values += [(value, key, item) for key, item in value.items() if isinstance(item, Tensor)]
+                self.sizes.append((value, len(value)))
+                self.values.append((vars(of), name, value))
+                self.values += [(value, key, item) for key, item in value.items() if isinstance(item, Tensor)]
 
     def difference(self) -> str | None:
         """None when they are; else words."""
-        for holder, name, value in self._values:
+        for holder, name, value in self.values:
             now = holder.get(name, _MISSING)
             if now is value:
                 continue
@@ -88,7 +90,39 @@ class ObjectGuard:
                 if by_identity or now is _MISSING:
                     return f"{self.what} changed: {name} is another object"
                 return f"{self.what} changed: {name} was {_words(value)} and is {_words(now)}"
-        for holder, size in self._sizes:
+        for holder, size in self.sizes:
             if len(holder) != size:
                 return f"{self.what} has other attributes than before"
         return None
+
+
+class Guards:
+    """All guards of a capture, in the order in which they came.
+
+    Each replay asks every module of a model, and nearly always all attributes are the very objects that they were. So
+    that is asked for all at once first, by functions that run in C; only if it is not so each object is asked.
+    """
+
+    def __init__(self, guards: Sequence[Guard | ObjectGuard]) -> None:
+        self.guards = tuple(guards)
+        objects = [guard for guard in guards if isinstance(guard, ObjectGuard)]
+        values = [entry for guard in objects for entry in guard.values]
+        self._others = [guard for guard in guards if isinstance(guard, Guard)]
+        self._holders = [holder for holder, _, _ in values]
+        self._names = [name for _, name, _ in values]
+        self._values = [value for _, _, value in values]
+        self._sized = [holder for guard in objects for holder, _ in guard.sizes]
+        self._sizes = [size for guard in objects for _, size in guard.sizes]
+
+    def difference(self) -> str | None:
+        """None when everything is as it was; else words for the first that is not."""
+        asked: Sequence[Guard | ObjectGuard] = self._others if self._are_same_objects() else self.guards
+        for guard in asked:
+            found = guard.difference()
+            if found is not None:
+                return found
+        return None
+
+    def _are_same_objects(self) -> bool:
+        now = map(dict.get, self._holders, self._names, repeat(_MISSING))
+        return all(map(is_, now, self._values)) and list(map(len, self._sized)) == self._sizes

@@ -7,94 +7,52 @@ and binds tensors to what comes out.
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Sequence
-from functools import cache
+from collections.abc import Sequence, Set
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lazygrad import ops, runtime
 from lazygrad.capture.explain import MemoryReport, VariantReport
-from lazygrad.capture.guards import Guard, ObjectGuard
+from lazygrad.capture.guards import Guards
+from lazygrad.capture.outside import (
+    Outside,
+    gradient_references,
+    own_gradient_references,
+    own_references,
+    references,
+)
+from lazygrad.capture.part import Gradient, Leaf, Left, MadeGradient, Part, View
 from lazygrad.capture.stand_in import StandIn
-from lazygrad.capture.trace import CaptureError, Read, Trace, actual
+from lazygrad.capture.trace import CaptureError, Read, Trace
 from lazygrad.capture.trees import rebuild
-from lazygrad.ir.dtype import float32
-from lazygrad.ir.layout import Layout, row_major
 from lazygrad.ir.node import Node, Place
-from lazygrad.ir.shape import Shape, size_of
+from lazygrad.ir.shape import size_of
 from lazygrad.ops.source import BUFFER
 from lazygrad.runtime import Buffer, CompilingDevice, Device, EvaluatingDevice
-from lazygrad.runtime.buffer import Allocation
+from lazygrad.runtime.binding import Known
 from lazygrad.runtime.interrupts import undivided
 from lazygrad.runtime.pool import size_class
 from lazygrad.runtime.structure import Structure, linearize, substitute
 from lazygrad.schedule.budget import Budget
 from lazygrad.schedule.memory import lines_at_peak
-from lazygrad.schedule.schedule import SlotDeclaration
 from lazygrad.tensor import Tensor
 from lazygrad.tensor.cells import Cell, expendable
+from lazygrad.tensor.deposit import Deposit
 from lazygrad.tensor.handle import compute, tensor_of
 
 if TYPE_CHECKING:
     from lazygrad.runtime.executable import Executable
 
-
-def _references(cell: Cell) -> tuple[int, int]:
-    """How many references there are to the node of a cell's value, and to its buffer."""
-    node = cell.node
-    buffer = node.result
-    return sys.getrefcount(node), sys.getrefcount(buffer)
-
-
-@cache
-def _own_references() -> tuple[int, int]:
-    """The same for a value that nobody but its cell holds; which numbers these are depends on Python's version."""
-    buffer = Buffer(Allocation(None, 0), (1,), float32, "none", row_major((1,)))
-    cell = Cell(ops.buffer(buffer))
-    del buffer
-    return _references(cell)
-
-
-def _gradient_references(of: Any) -> tuple[int, int, int, int, int]:
-    """How many references there are to a tensor's gradient, and to all that it is made of."""
-    gradient = of._grad
-    cell = gradient._cell
-    node = cell.node
-    buffer = node.result
-    allocation = buffer._allocation
-    count = sys.getrefcount
-    return count(gradient), count(cell), count(node), count(buffer), count(allocation)
-
-
-@cache
-def _own_gradient_references() -> tuple[int, int, int, int, int]:
-    """The same for a gradient that nobody but its tensor holds."""
-    of = tensor_of(Cell(ops.constant(0, (), float32, "none")))
-    of._grad = tensor_of(Cell(ops.buffer(Buffer(Allocation(None, 0), (1,), float32, "none", row_major((1,))))))
-    return _gradient_references(of)
+NOTHING: frozenset[int] = frozenset()
+# The gradients of the first replay are new tensors, those of the second lie where they did.
+FIRST_REST = 1
+# Where deposits are touched before the next call, as by a training loop that looks at its gradients, each one that
+# finds itself touched makes the next come twice as many calls later, up to this number.
+LONGEST_REST = 64
 
 
 class NeedsHistory(Exception):
     """The results can be differentiated, and the function did not differentiate them itself."""
-
-
-class Leaf(NamedTuple):
-    """Where a buffer that the program reads comes from: an argument, a tensor from outside, or a constant.
-
-    ``view``: of a part of it, shape, layout and offset.
-    """
-
-    argument: int | None
-    cell: Cell | None
-    constant: Buffer | None
-    view: tuple[Shape, Layout, int] | None
-
-
-class Gradient(NamedTuple):
-    """A tensor whose ``.grad`` becomes a new tensor."""
-
-    of: Tensor
 
 
 class _Made(NamedTuple):
@@ -119,7 +77,7 @@ class Variant:
     """One captured program. ``left`` are values that the function made and left with somebody else."""
 
     def __init__(self, trace: Trace, arguments: Sequence[Tensor], result: Any, left: Sequence[Cell]) -> None:
-        self.guards: tuple[Guard | ObjectGuard, ...] = tuple(trace.guards)
+        self._guards = Guards(trace.guards)
         self.actions = tuple(trace.actions)
         self._made: dict[int, int] = {}  # ids of the tensors that the function returned: the number of their root
         self._argument_of = {id(t._cell): number for number, t in reversed(list(enumerate(arguments)))}
@@ -176,21 +134,13 @@ class Variant:
         self.computed = [number for number, root in enumerate(roots) if size_of(root.shape) or not skips_empty]
         self.place: Place | None = roots[0].place if roots else None
         self.structure: Structure = linearize([roots[number] for number in self.computed])
-        cell_of = {id(before.stand_in.allocation): before.cell for before in trace.known.values()}
-        self._layouts = [
-            (cell, before.stand_in.layout, before.stand_in.is_window, self._argument_of.get(id(cell)))
-            for cell, before in trace.known.items()
-        ]
-        self.leaves = [self._leaf(buffer, cell_of) for buffer in self.structure.leaves]
-        changed = {id(before.cell) for before in trace.changed()}
-        self.replaced = [
-            (slot, leaf.cell)
-            for slot, leaf in enumerate(self.leaves)
-            if leaf.view is None and leaf.cell is not None and id(leaf.cell) in changed
-        ]
-        self._all_replaced = frozenset(slot for slot, _ in self.replaced)
+        self._outside = Outside(list(trace.known.values()), self._argument_of)
+        self._describe_leaves(trace)
         self.executable: Executable | None = None
-        self._gradients: list[tuple[int, SlotDeclaration, Tensor]] = []  # the slots of results that are gradients
+        self._deposit = Deposit()
+        self._has_deposited = False
+        self._misses = 0  # deposits in a row that were touched before the next replay
+        self._rest = FIRST_REST  # replays until the next deposit
 
     def build(self, memory_budget: int | None = None) -> None:
         """Finds or makes schedule and programs, with a budget such that no more bytes are needed."""
@@ -202,21 +152,36 @@ class Variant:
                 self.executable = find(self.device, self.structure, budget)
             leaves, declared = self.executable.schedule.leaves, self.executable.schedule.slots
             slots = dict(zip(self.computed, self.executable.schedule.roots, strict=True))
-            self._gradients = [
-                (slots[number], declared[slots[number] - leaves], target.of)
+            self._everything.gradients[:] = [
+                MadeGradient(slots[number], declared[slots[number] - leaves], target.of)
                 for number, target in enumerate(self.targets)
                 if isinstance(target, Gradient) and slots.get(number, -1) >= leaves
             ]
             # The graph has done its part; the arguments' numbers are all that is read again.
             self.structure = self.structure._replace(order=[], steps=(), leaves=[])
 
-    def _leaf(self, buffer: Buffer, cell_of: dict[int, Cell]) -> Leaf:
-        cell = cell_of.get(id(buffer.allocation))
-        if cell is None:
-            return Leaf(None, None, buffer, None)
-        view = None if isinstance(buffer, StandIn) else (buffer.shape, buffer.layout, buffer.offset)
-        number = self._argument_of.get(id(cell))
-        return Leaf(number, None if number is not None else cell, None, view)
+    def _describe_leaves(self, trace: Trace) -> None:
+        """Where the buffers that the program reads come from: tensors from outside, parts of them, and constants."""
+        cell_of = {id(before.stand_in.allocation): before.cell for before in trace.known.values()}
+        changed = {id(before.cell) for before in trace.changed()}
+        self._constants: list[Buffer | None] = []  # by slot
+        leaves: list[Leaf] = []
+        replaced: list[tuple[int, Cell]] = []
+        for slot, buffer in enumerate(self.structure.leaves):
+            cell = cell_of.get(id(buffer.allocation))
+            self._constants.append(buffer if cell is None else None)
+            if cell is None:
+                continue
+            is_whole = isinstance(buffer, StandIn)
+            view = None if is_whole else View(buffer.shape, buffer.layout, buffer.offset)
+            leaves.append(Leaf(slot, self._outside.positions[id(cell)], view))
+            if is_whole and id(cell) in changed and id(cell) not in self._argument_of:
+                replaced.append((slot, cell))
+        viewed = {leaf.position for leaf in leaves if leaf.view is not None}  # memory that has a second reader stays
+        replaced = [(slot, cell) for slot, cell in replaced if self._outside.positions[id(cell)] not in viewed]
+        self._all_replaced = frozenset([slot for slot, _ in replaced])
+        targets = [(number, target) for number, target in enumerate(self.targets) if target is not None]
+        self._everything = Part(list(range(len(trace.known))), leaves, replaced, [], targets)
 
     def keep(self, objects: Sequence[object]) -> None:
         """Keeps what guards know by identity alive, so that no other object takes its place."""
@@ -230,16 +195,17 @@ class Variant:
             assert isinstance(self.device, CompilingDevice)
             kernels = tuple(kernel.name for kernel in self.executable.kernels)
             arena = self.executable.memory(self.device, self._all_replaced).arena
-        state = {id(leaf.cell): leaf.cell for leaf in self.leaves if leaf.cell is not None}
+        read = {leaf.position: self._outside.cells[leaf.position] for leaf in self._everything.leaves}
+        state = [cell.node for cell in read.values() if cell is not None]
         sizes = [size_of(shape) * dtype.itemsize for shape, dtype in self.shapes]
         made = [size for size, target in zip(sizes, self.targets, strict=True) if not isinstance(target, (Cell, int))]
         return VariantReport(
             why,
-            tuple(guard.what for guard in self.guards),
+            tuple(guard.what for guard in self._guards.guards),
             kernels,
             arena,
             sum(made),
-            sum(size_of(cell.node.shape) * cell.node.dtype.itemsize for cell in state.values()),
+            sum(size_of(node.shape) * node.dtype.itemsize for node in state),
             kept,
         )
 
@@ -248,7 +214,7 @@ class Variant:
         if self.executable is None or not isinstance(self.device, CompilingDevice):
             return MemoryReport(0, 0, 0, 0, ())
         executable, prepared = self.executable.standing()
-        plan = executable.memory(self.device, self._replaceable()[0])
+        plan = executable.memory(self.device, self._replaceable(self._everything)[0])
         schedule = executable.schedule
         results = [
             size_class(slot.size)
@@ -264,17 +230,9 @@ class Variant:
 
     def difference(self, arguments: Sequence[Tensor]) -> str | None:
         """None when this variant is right for a call, else what is different."""
-        for guard in self.guards:
-            found = guard.difference()
-            if found is not None:
-                return found
-        for cell, layout, is_window, number in self._layouts:
-            now = cell if number is None else arguments[number]._cell
-            buffer = now.node.result or actual(now)
-            if (buffer.layout is not layout and buffer.layout != layout) or buffer.is_window is not is_window:
-                what = "a tensor from outside" if number is None else f"argument {number}"
-                return f"{what} lies in memory in another way, or is a part of a larger tensor"
-        return None
+        left: Left | None = self._deposit.left
+        part = self._everything if left is None else left.loose
+        return self._guards.difference() or self._outside.difference(arguments, part.positions)
 
     def replay(self, arguments: Sequence[Tensor], acted: bool = False) -> Any:
         """The function's result. ``acted``: numbers and counters of the host are those of this call already."""
@@ -298,118 +256,189 @@ class Variant:
 
         return rebuild(self._result, value, (_Made, _Given, _Outside))
 
-    def _run(self, arguments: Sequence[Tensor]) -> list[Buffer]:
+    def _run(self, arguments: Sequence[Tensor]) -> dict[int, Buffer]:
         device = self.device
         if device is None:
-            self._bind((), arguments)
-            return []
+            self._bind((), arguments, self._everything)
+            return {}
         with device.lock:
             interrupted = device.is_submitting  # by a finalizer, between launches that may need everything
-            donated, kept = (frozenset(), frozenset()) if interrupted else self._replaceable()
             device.is_submitting = True
             try:
-                results = self._submit(device, arguments, donated, kept, interrupted)
+                made, in_place = self._submit(device, arguments, interrupted)
+            except BaseException:
+                self._deposit.left = None
+                raise
             finally:
                 device.is_submitting = interrupted
-        return results
+            if in_place is not None:
+                self._put_away(in_place)
+        return made
 
     def _submit(
-        self,
-        device: Device,
-        arguments: Sequence[Tensor],
-        donated: frozenset[int],
-        kept: frozenset[int],
-        is_interrupting: bool,
-    ) -> list[Buffer]:
-        buffers = [self._buffer(leaf, arguments) for leaf in self.leaves]
+        self, device: Device, arguments: Sequence[Tensor], is_interrupting: bool
+    ) -> tuple[dict[int, Buffer], set[int] | None]:
+        """The results that nobody is bound to; and what was updated in place, unless that cannot be put away."""
+        left: Left | None = None if is_interrupting else self._deposit.left
+        if left is not None and left.thread != get_ident():  # whose writer may be taking values at this moment
+            left = None
+        part = self._everything if left is None else left.loose
+        donated, kept = (NOTHING, NOTHING) if is_interrupting else self._replaceable(part)
+        if kept != self._all_replaced:  # other results take other memory then
+            left, part = None, self._everything
+        leaves = self._leaves(part, arguments, self._constants.copy() if left is None else left.leaves)
         numbers = [handle.value for handle in self.structure.arguments]
         with undivided:
+            if left is not None and self._deposit.left is None:  # another thread has just asked for something
+                return self._submit(device, arguments, is_interrupting)
             if self.executable is not None:
                 assert isinstance(device, CompilingDevice)
-                into = {} if is_interrupting else self._replaced_gradients(buffers)
-                found = self.executable.run(device, buffers, numbers, self.place, donated, kept, into)
+                into = {} if is_interrupting else self._replaced_gradients(part, leaves)
+                if left is not None:
+                    into.update(left.into)
+                known = None if left is None else left.known
+                found = self.executable.run(device, leaves, numbers, self.place, donated, kept, into, known)
             elif self.computed:
                 assert isinstance(device, EvaluatingDevice)
-                nodes = substitute(self.structure, buffers, numbers, device.name)
+                nodes = substitute(self.structure, leaves, numbers, device.name)
                 device.evaluate(nodes)
                 found = [node.result for node in nodes]
             else:
                 found = []
             results = list(found)
             if len(results) < len(self.shapes):
-                made, results = iter(results), []
+                computed_ones, results = iter(results), []
                 computed = set(self.computed)
                 for number, (shape, dtype) in enumerate(self.shapes):
-                    results.append(next(made) if number in computed else device.empty(shape, dtype))  # type: ignore[attr-defined]
-            self._bind(results, arguments)
-        return results
+                    results.append(next(computed_ones) if number in computed else device.empty(shape, dtype))  # type: ignore[attr-defined]
+            if left is not None and any(results[number] is not buffer for number, buffer in left.results):
+                part = self._everything  # the program has other memory than before
+            in_place = self._bind(results, arguments, part)
+            made = {number: results[number] for number in self._made.values()}
+        if left is not None:
+            self._misses = 0
+            for leaf in left.loose.leaves:
+                left.leaves[leaf.slot] = None
+        can_put_away = left is None and self.executable is not None and kept == self._all_replaced
+        return made, in_place if can_put_away and not is_interrupting else None
 
-    def _buffer(self, leaf: Leaf, arguments: Sequence[Tensor]) -> Buffer:
-        if leaf.constant is not None:
-            return leaf.constant
-        cell: Cell = arguments[leaf.argument]._cell if leaf.argument is not None else leaf.cell  # type: ignore[assignment]
-        whole = cell.node.result or actual(cell)
-        if leaf.view is None:
-            return whole
-        shape, layout, offset = leaf.view
-        return Buffer(whole.allocation, shape, whole.dtype, whole.device, layout, whole.offset + offset, is_window=True)
+    def _leaves(self, part: Part, arguments: Sequence[Tensor], known: list[Any]) -> list[Buffer]:
+        """The leaves by slot, of which those that are not of this part are known."""
+        found = dict(zip(part.positions, self._outside.buffers(arguments, part.positions), strict=True))
+        for leaf in part.leaves:
+            known[leaf.slot] = leaf.of(found[leaf.position])
+        return known
 
-    def _replaceable(self) -> tuple[frozenset[int], frozenset[int]]:
+    def _replaceable(self, part: Part) -> tuple[frozenset[int], frozenset[int]]:
         """The leaves of state that may be overwritten; and of these the ones that nobody but their tensor holds."""
         if self.executable is None:
-            return frozenset(), frozenset()
-        alone = []
+            return NOTHING, NOTHING
+        own, thread = own_references(), get_ident()
+        cells = [cell for _, cell in part.replaced]
+        is_alone = [count == own for count in references(cells)]
+        if all(is_alone) and all(cell.thread == thread for cell in cells):
+            return self._all_replaced, self._all_replaced
         shared = []
-        of_node, of_buffer = _own_references()
-        thread = get_ident()
-        for slot, cell in self.replaced:
+        foreign = []
+        for (slot, cell), alone in zip(part.replaced, is_alone, strict=True):
             if cell.thread != thread:  # its writer may be taking the value at this moment
                 cell.thread = thread
-                continue
-            references = _references(cell)
-            if references[0] <= of_node and references[1] <= of_buffer and cell.node.op is BUFFER:
-                alone.append(slot)
-            else:
+                foreign.append(slot)
+            elif not alone:
                 shared.append((slot, cell))
-        if not shared:
-            return self._all_replaced if len(alone) == len(self.replaced) else frozenset(alone), frozenset(alone)
+        kept = self._all_replaced.difference([slot for slot, _ in shared], foreign)
         cells = [cell for _, cell in shared]
         free, readers = expendable((), {cell.node.result for cell in cells}, cells)
         if readers:
             compute(readers)
-        also = [slot for slot, cell in shared if cell.node.result in free]
-        return frozenset([*alone, *also]), frozenset(alone)
+        return kept.union([slot for slot, cell in shared if cell.node.result in free]), kept
 
-    def _replaced_gradients(self, leaves: Sequence[Buffer]) -> dict[int, Buffer]:
+    def _replaced_gradients(self, part: Part, leaves: Sequence[Buffer]) -> dict[int, Buffer]:
         """By slot of a new gradient the one of the last step, where nobody needs that: the new one takes its place."""
         found: dict[int, Buffer] = {}
+        if not part.gradients:
+            return found
+        before = [made for made in part.gradients if _is_computed(made.of._grad)]
+        counts = gradient_references([made.of._grad for made in before])
+        own = own_gradient_references()
         read = set(map(id, leaves))
-        own = _own_gradient_references()
-        for slot, declared, of in self._gradients:
-            if of._grad is None or of._grad._cell.node.op is not BUFFER or _gradient_references(of) != own:
-                continue
-            buffer = of._grad._cell.node.result
+        for (slot, declared, of), count in zip(before, counts, strict=True):
+            gradient = of._grad
+            buffer = gradient._cell.node.result
             is_like = buffer.layout == declared.layout and buffer.shape == declared.shape
             is_whole = buffer.dtype is declared.dtype and not buffer.is_window
-            is_bare = of._grad._hooks is None and not of._grad._requires_grad
-            if is_like and is_whole and is_bare and id(buffer) not in read:
+            is_bare = gradient._hooks is None and not gradient._requires_grad
+            if count == own and is_like and is_whole and is_bare and id(buffer) not in read:
                 found[slot] = buffer
         return found
 
-    def _bind(self, results: Sequence[Buffer], arguments: Sequence[Tensor]) -> None:
+    def _bind(self, results: Sequence[Buffer], arguments: Sequence[Tensor], part: Part) -> set[int]:
+        """Binds tensors to what comes out, and returns the ids of the cells that were updated in place."""
+        in_place: set[int] = set()
         for tensor in self.unset:
             tensor._grad = None
-        for target, buffer in zip(self.targets, results, strict=True):
-            if target is None:
-                continue
+        for number, target in part.targets:
+            buffer = results[number]
             if isinstance(target, Gradient):
                 gradient = target.of._grad
-                if gradient is None or gradient._cell.node.result is not buffer:
+                if gradient is not None and gradient._cell.node.result is buffer:
+                    in_place.add(id(gradient._cell))
+                else:
                     target.of._grad = tensor_of(Cell(ops.buffer(buffer)))
                 continue
             cell = arguments[target]._cell if isinstance(target, int) else target
-            assert isinstance(cell, Cell)
             if cell.node.result is buffer:
-                continue  # updated in place
+                in_place.add(id(cell))
+                continue
             cell.thread = get_ident()
             cell.node, cell.history, cell.depth, cell.name = ops.buffer(buffer), False, 0, None
+        return in_place
+
+    # ---- between calls
+
+    def _put_away(self, in_place: Set[int]) -> None:
+        """Deposits what was updated in place or only read, unless deposits were touched before the next call lately."""
+        if self._has_deposited:
+            self._has_deposited = False
+            self._misses += 1
+            self._rest = min(FIRST_REST << self._misses, LONGEST_REST)
+        if self._rest:
+            self._rest -= 1
+            return
+        assert self.executable is not None
+        assert isinstance(self.device, CompilingDevice)
+        everything, outside = self._everything, self._outside
+        own = own_references()
+        counts = references([cell for _, cell in everything.replaced])
+        slots = {
+            slot
+            for (slot, cell), count in zip(everything.replaced, counts, strict=True)
+            if count == own and id(cell) in in_place
+        }
+        changing = {target for _, target in everything.targets if isinstance(target, Cell)}
+        changing.difference_update([cell for slot, cell in everything.replaced if slot in slots])
+        positions = [p for p, cell in enumerate(outside.cells) if cell is not None and cell not in changing]
+        settled = Part(positions, [leaf for leaf in everything.leaves if leaf.position in set(positions)], [], [], [])
+        leaves = self._leaves(settled, (), self._constants.copy())
+        again = [made for made in everything.gradients if _is_computed(made.of._grad)]
+        again = [made for made in again if id(made.of._grad._cell) in in_place]
+        into = self._replaced_gradients(everything._replace(gradients=again), leaves)
+        made_in = {id(made.of): into[made.slot] for made in again if made.slot in into}
+        made_in.update((id(cell), leaves[slot]) for slot, cell in everything.replaced if slot in slots)
+        bound = [(number, id(t.of if isinstance(t, Gradient) else t)) for number, t in everything.targets]
+        results = [(number, made_in[key]) for number, key in bound if key in made_in]
+        cells = {cell for cell in map(outside.cells.__getitem__, positions) if cell is not None}
+        self._deposit = Deposit()
+        for holder in (*cells, *[made.of for made in again if made.slot in into]):
+            holder._put_away(self._deposit)
+        # Where a leaf's memory is taken there is no use for the last gradient's.
+        taking = self.executable.donated_slots(self.device, self._all_replaced)
+        loose = everything.without(set(positions), slots, cells, into.keys())
+        loose = loose._replace(gradients=[made for made in loose.gradients if made.slot not in taking])
+        moving = [leaf.slot for leaf in loose.leaves], [gradient.slot for gradient in loose.gradients]
+        self._deposit.left = Left(get_ident(), leaves, into, results, loose, Known(object(), *moving))
+        self._has_deposited = True
+
+
+def _is_computed(gradient: Tensor | None) -> bool:
+    return gradient is not None and gradient._cell.node.op is BUFFER

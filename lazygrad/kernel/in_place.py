@@ -2,8 +2,9 @@
 
 In: a kernel. Out: pairs of positions. What holds for each pair: at every point of one pointwise body, or of the
 epilogue of a contraction, the element that is stored is at the address of the one element that is loaded, and depends
-on it, so that no order of the points and no compiler can store it before it is loaded. A code generator must visit
-each point of a pointwise body once if it ``replaces``, and each of an epilogue in any case.
+on it, so that no order of the points can store it before it is loaded. A code generator must visit each point of a
+pointwise body once if it ``replaces``, and each of an epilogue in any case. It must not tell its compiler that these
+buffers lie apart, which may then store elements before it loads those of another pair.
 """
 
 from __future__ import annotations

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Any, ClassVar
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, NamedTuple
 
 import lazygrad
 from lazygrad.optim.optimizer import Optimizer, ParamGroup, Params, check_not_negative, reject_differentiable
 from lazygrad.optim.step_arguments import StepArguments
 from lazygrad.tensor import Tensor
+from lazygrad.tensor.deferred_update import update
 from lazygrad.tensor.recording import effect
 
 
@@ -92,8 +93,12 @@ class Adam(Optimizer):
         else:
             self._count(counted, 1)  # on the device
         self._ensure_zeros(group, gradients)
+        rule = AdamRule(group["eps"])
+        names = self._state_names(group)
         for parameter, gradient in gradients.items():
-            self._update_one(group, parameter, gradient, self.state[parameter], arguments)
+            state = self.state[parameter]
+            numbers = _numbers(group, parameter, state, arguments)
+            update(rule, [parameter, *[state[name] for name in names]], gradient, numbers)
 
     def _count(self, params: Sequence[Tensor], steps: int) -> None:
         """Counts steps: on the host or, while steps may be skipped, on the device."""
@@ -101,37 +106,40 @@ class Adam(Optimizer):
             state = self.state[parameter]
             state["step"] = state.get("step", 0.0) + steps
 
-    def _update_one(
-        self,
-        group: ParamGroup,
-        parameter: Tensor,
-        gradient: Tensor,
-        state: dict[str, Any],
-        arguments: StepArguments,
-    ) -> None:
-        decayed: Tensor = parameter
-        if group["weight_decay"] != 0 and group["decoupled_weight_decay"]:
-            kept = arguments(lambda: 1 - group["lr"] * group["weight_decay"], parameter, "kept")
-            decayed = kept * parameter
-        elif group["weight_decay"] != 0:
-            decay = arguments(lambda: group["weight_decay"], parameter, "weight_decay")
-            gradient = gradient + decay * parameter
 
-        mean: Tensor = state["exp_avg"]
-        square: Tensor = state["exp_avg_sq"]
-        mean.copy_(mean + arguments(lambda: 1 - group["betas"][0], parameter, "1-beta1") * (gradient - mean))
-        square.copy_(
-            arguments(lambda: group["betas"][1], parameter, "beta2") * square
-            + arguments(lambda: 1 - group["betas"][1], parameter, "1-beta2") * (gradient * gradient)
-        )
-        largest = square
-        if group["amsgrad"]:
-            largest = state["max_exp_avg_sq"]
-            largest.copy_(lazygrad.maximum(largest, square))
+def _numbers(
+    group: ParamGroup, parameter: Tensor, state: dict[str, Any], arguments: StepArguments
+) -> dict[str, Tensor]:
+    """Return the numbers of AdamRule."""
+    numbers = {
+        "1-beta1": arguments.scalar(lambda: 1 - group["betas"][0], parameter, "1-beta1"),
+        "beta2": arguments.scalar(lambda: group["betas"][1], parameter, "beta2"),
+        "1-beta2": arguments.scalar(lambda: 1 - group["betas"][1], parameter, "1-beta2"),
+    }
+    if group["weight_decay"] != 0 and group["decoupled_weight_decay"]:
+        numbers["kept"] = arguments.scalar(lambda: 1 - group["lr"] * group["weight_decay"], parameter, "kept")
+    elif group["weight_decay"] != 0:
+        numbers["decay"] = arguments.scalar(lambda: group["weight_decay"], parameter, "weight_decay")
+    numbers["step_size"], numbers["deviation"] = _corrections(group, state, parameter, arguments)
+    return numbers
 
-        step_size, deviation_scale = _corrections(group, state, parameter, arguments)
-        change = mean / (largest.sqrt() * deviation_scale + group["eps"])
-        parameter.copy_(decayed - step_size * change)
+
+class AdamRule(NamedTuple):
+    """What a step does to a parameter, to m and v, and with AMSGrad to the largest v."""
+
+    eps: float
+
+    def __call__(self, values: Sequence[Tensor], source: Tensor, numbers: Mapping[str, Tensor]) -> Sequence[Tensor]:
+        """Return their new values."""
+        gradient, (parameter, mean, square, *largest) = source, values
+        decayed = numbers["kept"] * parameter if "kept" in numbers else parameter
+        if "decay" in numbers:
+            gradient = gradient + numbers["decay"] * parameter
+        mean = (mean + numbers["1-beta1"] * (gradient - mean)).to(mean.dtype)
+        square = (numbers["beta2"] * square + numbers["1-beta2"] * (gradient * gradient)).to(square.dtype)
+        largest = [lazygrad.maximum(before, square) for before in largest]
+        deviation = (largest or [square])[0].sqrt() * numbers["deviation"]
+        return [decayed - numbers["step_size"] * (mean / (deviation + self.eps)), mean, square, *largest]
 
 
 def _corrections(
@@ -144,8 +152,12 @@ def _corrections(
     step = state["step"]
     if not isinstance(step, Tensor):
         return (
-            arguments(lambda: group["lr"] / (1 - group["betas"][0] ** state["step"]), parameter, "step_size", step),
-            arguments(lambda: 1 / math.sqrt(1 - group["betas"][1] ** state["step"]), parameter, "deviation", step),
+            arguments.scalar(
+                lambda: group["lr"] / (1 - group["betas"][0] ** state["step"]), parameter, "step_size", step
+            ),
+            arguments.scalar(
+                lambda: 1 / math.sqrt(1 - group["betas"][1] ** state["step"]), parameter, "deviation", step
+            ),
         )
 
     def unbiased(number: int, role: str) -> Tensor:

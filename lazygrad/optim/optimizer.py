@@ -16,6 +16,8 @@ from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from copy import deepcopy
 from functools import partial
+from itertools import repeat
+from operator import attrgetter, is_not
 from typing import Any, ClassVar, TypeAlias
 
 import lazygrad
@@ -29,6 +31,8 @@ from lazygrad.tensor.gradient import clear_gradients
 from lazygrad.tensor.recording import RECORDING, effect, guard
 
 ParamGroup: TypeAlias = dict[str, Any]
+_CELL = attrgetter("_cell")
+_REQUIRES_GRAD = attrgetter("_requires_grad")
 Params: TypeAlias = Iterable[Tensor] | Iterable[ParamGroup] | Iterable[tuple[str, Tensor]]
 
 
@@ -176,19 +180,22 @@ class Optimizer:
             for name, value in group.items()
             if name not in ("params", "param_names", "initial_lr")
         ]
-        params, names = group["params"], self._state_names(group)
-        states = map(self.state.get, params)
-        values = [self._state_value(p, state, name) for p, state in zip(params, states, strict=True) for name in names]
+        params = group["params"]
+        states = list(map(self.state.get, params))
         return (
             tuple(options),
-            tuple([(id(p), p._requires_grad) for p in params]),
-            tuple([id(value._cell) for value in values if isinstance(value, Tensor)]),
+            tuple(map(id, params)),
+            tuple(map(_REQUIRES_GRAD, params)),
+            *[self._identities(params, states, name) for name in self._state_names(group)],
         )
 
-    def _state_value(self, parameter: Tensor, state: Mapping[str, Any] | None, name: str) -> Any:
-        """Return a part of the state of a parameter, or what it will start with."""
-        value = state.get(name) if state is not None else None
-        return self._prepared.get((id(parameter), name)) if value is None else value
+    def _identities(self, params: list[Tensor], states: list[Any], name: str) -> tuple[int, ...]:
+        """Return what tells one state tensor of each parameter from all others. Asked at each replay: mostly in C."""
+        values = list(map(dict.get, states, repeat(name))) if all(states) else [None] * len(params)
+        if not all(map(is_not, values, repeat(None))):
+            found = [(self.state.get(p) or {}).get(name, self._prepared.get((id(p), name))) for p in params]
+            values = [value for value in found if value is not None]
+        return tuple(map(id, map(_CELL, values)))
 
     def _updated(self) -> list[Tensor]:
         """Rebind parameters and state to their new values, and return what the device is to compute."""

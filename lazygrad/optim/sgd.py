@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import ClassVar, NamedTuple
 
 from lazygrad.optim.optimizer import Optimizer, ParamGroup, Params, check_not_negative, reject_differentiable
 from lazygrad.optim.step_arguments import StepArguments
 from lazygrad.tensor import Tensor
+from lazygrad.tensor.deferred_update import update
 
 
 class SGD(Optimizer):
@@ -82,28 +85,42 @@ class SGD(Optimizer):
 
     def _update(self, group: ParamGroup, gradients: dict[Tensor, Tensor], arguments: StepArguments) -> None:
         fresh = self._ensure_zeros(group, gradients)
-        for parameter, direction in gradients.items():
-            if group["weight_decay"] != 0:
-                decay = arguments(lambda: group["weight_decay"], parameter, "weight_decay")
-                direction = direction + decay * parameter
+        roles = [role for role in ("weight_decay", "momentum") if group[role] != 0]
+        rule = SGDRule(group["nesterov"])
+        for parameter, gradient in gradients.items():
+            numbers = {role: arguments.scalar(partial(group.__getitem__, role), parameter, role) for role in roles}
+            numbers["lr"] = arguments.scalar(lambda: group["lr"], parameter, "lr")
+            values = [parameter]
             if group["momentum"] != 0:
-                direction = self._with_momentum(group, parameter, direction, arguments, id(parameter) in fresh)
-            parameter.copy_(parameter - arguments(lambda: group["lr"], parameter, "lr") * direction)
+                values.append(self.state[parameter]["momentum_buffer"])
+                if group["dampening"] != 0:
+                    numbers["share"] = _share(group, parameter, arguments, id(parameter) in fresh)
+            update(rule, values, gradient, numbers)
 
-    def _with_momentum(
-        self,
-        group: ParamGroup,
-        parameter: Tensor,
-        gradient: Tensor,
-        arguments: StepArguments,
-        is_first: bool,
-    ) -> Tensor:
-        momentum = arguments(lambda: group["momentum"], parameter, "momentum")
-        entering = gradient
-        if group["dampening"] != 0:
-            # The first step's b = g is the same expression with other numbers: b starts at zero.
-            share = arguments(lambda: 1.0 if is_first else 1.0 - group["dampening"], parameter, "share", is_first)
-            entering = share * gradient
-        buffer: Tensor = self.state[parameter]["momentum_buffer"]
-        buffer.copy_(momentum * buffer + entering)
-        return gradient + momentum * buffer if group["nesterov"] else buffer
+
+def _share(group: ParamGroup, parameter: Tensor, arguments: StepArguments, is_first: bool) -> Tensor:
+    """Return the part of the gradient that enters b.
+
+    The first step's b = g is the same expression with other numbers: b starts at zero.
+    """
+    return arguments.scalar(lambda: 1.0 if is_first else 1.0 - group["dampening"], parameter, "share", is_first)
+
+
+class SGDRule(NamedTuple):
+    """What a step does to a parameter, and to b if there is a momentum."""
+
+    nesterov: bool
+
+    def __call__(self, values: Sequence[Tensor], source: Tensor, numbers: Mapping[str, Tensor]) -> Sequence[Tensor]:
+        """Return their new values."""
+        parameter, *state = values
+        direction = source
+        if "weight_decay" in numbers:
+            direction = direction + numbers["weight_decay"] * parameter
+        if not state:
+            return [parameter - numbers["lr"] * direction]
+        momentum, (buffer,) = numbers["momentum"], state
+        entering = numbers["share"] * direction if "share" in numbers else direction
+        buffer = (momentum * buffer + entering).to(buffer.dtype)
+        direction = direction + momentum * buffer if self.nesterov else buffer
+        return [parameter - numbers["lr"] * direction, buffer]

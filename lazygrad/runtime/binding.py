@@ -2,14 +2,14 @@
 
 In: a batch of launches, then at each run the leaves' buffers, the arguments' values, and memory for the rest. The batch
 hears only of what is different from the last time: steps of a loop use the same memory again and again, since the arena
-comes back from the pool and updates are in place.
+comes back from the pool and updates are in place. So all memory is compared at once, by functions that run in C.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from operator import is_not
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lazygrad.ir.value import Number
 from lazygrad.runtime.batch import Batch
@@ -19,6 +19,18 @@ from lazygrad.schedule.memory import MemoryPlan
 
 if TYPE_CHECKING:
     from lazygrad.runtime.device import CompilingDevice
+
+_MEMORY = attrgetter("allocation.memory")
+
+
+class Known(NamedTuple):
+    """What whoever runs a schedule again knows: with the same ``token`` as the last time nothing is elsewhere but these
+    leaves, and these fresh slots among those for which there are buffers.
+    """
+
+    token: object
+    leaves: Sequence[int]
+    fresh: Sequence[int]
 
 
 class Binding:
@@ -34,6 +46,8 @@ class Binding:
         self._inside = [(slot, offset, made.size) for slot, (made, offset, _) in declared if offset is not None]
         self._arena: Any = None
         self._leaves: list[Any] = [None] * schedule.leaves
+        self._takers = {donor: slot for slot, _, donor in self.donated}
+        self._token: object = None
         self._memories: dict[int, Any] = {}  # by fresh slot
         self._numbers: Sequence[Number] = ()
         # Which launch uses a slot, an offset or a number, and as which of its own.
@@ -53,17 +67,22 @@ class Binding:
             for position, number in enumerate(scheduled.scalars, start=movable):
                 self._number_places.append((number, launch, position))
 
-    def put_leaves(self, leaves: Sequence[Buffer]) -> None:
-        """Lets the leaves be where they are now, and with them what takes their memory."""
-        memories = [leaf.allocation.memory for leaf in leaves]
-        if any(map(is_not, memories, self._leaves)):
-            before, self._leaves = self._leaves, memories
-            for slot, (memory, old) in enumerate(zip(memories, before, strict=True)):
-                if memory is not old:
-                    self._put(slot, memory)
-            for slot, _, donor in self.donated:
-                if memories[donor] is not before[donor]:
-                    self._put(slot, memories[donor])
+    def put(self, leaves: Sequence[Buffer], into: Mapping[int, Buffer], known: Known | None) -> None:
+        """Lets the leaves be where they are now, with what takes their memory; and so the fresh slots of ``into``."""
+        if known is not None and known.token is self._token:
+            memories = [(slot, leaves[slot].allocation.memory) for slot in known.leaves]
+            changed = [(slot, memory) for slot, memory in memories if memory is not self._leaves[slot]]
+            into = {slot: into[slot] for slot in known.fresh if slot in into}
+        else:
+            self._token = None if known is None else known.token
+            pairs = zip(map(_MEMORY, leaves), self._leaves, strict=True)
+            changed = [(slot, memory) for slot, (memory, old) in enumerate(pairs) if memory is not old]
+        self.put_fresh(into)
+        for slot, memory in changed:
+            self._leaves[slot] = memory
+            self._put(slot, memory)
+            if slot in self._takers:
+                self._put(self._takers[slot], memory)
         for slot, offset in self._offsets.items():
             now = leaves[slot].offset
             if now != offset:
@@ -78,11 +97,13 @@ class Binding:
             for slot, offset, size in self._inside:
                 self._put(slot, device.region(memory, offset, size))
 
-    def put_fresh(self, slot: int, memory: Any) -> None:
-        """Lets a slot be in ``memory``."""
-        if self._memories.get(slot) is not memory:
-            self._memories[slot] = memory
-            self._put(slot, memory)
+    def put_fresh(self, buffers: Mapping[int, Buffer]) -> None:
+        """Lets these fresh slots be where these are."""
+        for slot, buffer in buffers.items():
+            memory = buffer.allocation.memory
+            if self._memories.get(slot) is not memory:
+                self._memories[slot] = memory
+                self._put(slot, memory)
 
     def _put(self, slot: int, memory: Any) -> None:
         for launch, position in self._places[slot]:

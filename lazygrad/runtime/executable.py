@@ -13,13 +13,14 @@ from lazygrad.ir.node import Place
 from lazygrad.ir.value import Number
 from lazygrad.kernel.kernel import Kernel
 from lazygrad.runtime.batch import Batch
-from lazygrad.runtime.binding import Binding
-from lazygrad.runtime.buffer import Buffer
+from lazygrad.runtime.binding import Binding, Known
+from lazygrad.runtime.buffer import Allocation, Buffer
 from lazygrad.runtime.device import CompilingDevice, Program
 from lazygrad.runtime.watching import Watch, watches
 from lazygrad.schedule import Schedule
 from lazygrad.schedule.memory import MemoryPlan, plan_memory
 from lazygrad.schedule.overlap import waits
+from lazygrad.schedule.schedule import SlotDeclaration
 
 NOTHING: frozenset[int] = frozenset()
 NOWHERE: Mapping[int, Buffer] = {}
@@ -42,6 +43,10 @@ class Executable:
         """Where everything lies if the leaves with the numbers ``donated`` may be overwritten."""
         return self._binding(device, donated).plan
 
+    def donated_slots(self, device: CompilingDevice, donated: Set[int]) -> Set[int]:
+        """The slots of results that take the memory of a leaf."""
+        return {slot for slot, _, _ in self._binding(device, donated).donated}
+
     def _binding(self, device: CompilingDevice, donated: Set[int]) -> Binding:
         found = self._bindings.get(donated)
         if found is None:
@@ -61,20 +66,24 @@ class Executable:
         donated: Set[int] = NOTHING,
         kept: Set[int] = NOTHING,
         into: Mapping[int, Buffer] = NOWHERE,
+        known: Known | None = None,
     ) -> list[Buffer]:
         """Launches every kernel and returns the roots' buffers.
 
         ``donated`` leaves may be overwritten: they know afterwards that they were (see ``Buffer``), except those that
-        are ``kept``: these become the result themselves. An exception before the first launch (no memory) leaves
+        are ``kept``: these become the result themselves, if they are of its shape. An exception before the first
+        launch (no memory) leaves
         everything as it was; one of a launch leaves the leaves as they were that no launch before has overwritten.
-        ``into``: by slot buffers that nobody needs, no leaves; they become results to which nothing is donated. To be
-        called within ``undivided``, together with whatever makes the results known.
+        ``into``: by slot buffers that nobody needs, no leaves; they become results to which nothing is donated.
+        To be called within ``undivided``, together with whatever makes the results known.
         """
         binding = self._binding(device, donated)
         # Nobody else finds it meanwhile: a finalizer, or a signal's handler, may run the same graph between launches.
         key = frozenset(donated)
         del self._bindings[key]
         try:
+            into = {slot: into[slot] for slot, _ in binding.fresh if slot in into} if into else into
+            binding.put(leaves, into, known)
             return self._run(binding, device, leaves, numbers, place, kept, into)
         finally:
             self._bindings[key] = binding
@@ -89,31 +98,21 @@ class Executable:
         kept: Set[int],
         into: Mapping[int, Buffer],
     ) -> list[Buffer]:
-        binding.put_leaves(leaves)
         binding.set_numbers(numbers)
         # Held until everything is submitted: who asks the pool afterwards comes later in the device's order.
         device.reserve_scratch(self.scratch_bytes)
         arena = device.pool.take(binding.plan.arena, place) if binding.plan.arena else None
         if arena is not None:
             binding.put_arena(device, arena.memory)
-        results: dict[int, Buffer] = {}
-        overwritten: dict[int, Buffer] = {}  # by the slot that takes the memory
-        for slot, made, donor in binding.donated:
-            leaf = results[slot] = overwritten[slot] = leaves[donor]
-            leaf.allocation.overwrite()
-            if donor not in kept:
-                results[slot] = Buffer(leaf.allocation, made.shape, made.dtype, device.name, made.layout)
-        for slot, made in binding.fresh:
-            if slot in into:
-                result = overwritten[slot] = into[slot]
-                result.allocation.overwrite()
-            else:
-                allocation = device.pool.take(made.size, place)
-                result = Buffer(allocation, made.shape, made.dtype, device.name, made.layout)
-            results[slot] = result
-            binding.put_fresh(slot, result.allocation.memory)
+        new = {
+            slot: _new(device.pool.take(made.size, place), made, device)
+            for slot, made in binding.fresh
+            if slot not in into
+        }
+        binding.put_fresh(new)
         watching = watches(device)
         batch = binding.batch
+        # Whatever the launches do not need comes after them, while the device works.
         try:
             if watching:
                 _submit_watched(watching, device, self.schedule, batch)
@@ -121,19 +120,38 @@ class Executable:
                 batch.submit()
         except BaseException:
             touched = {slot for scheduled in self.schedule.kernels[: batch.submitted] for slot in scheduled.slots}
-            for slot, leaf in overwritten.items():
+            for slot, taken in self._taken(binding, leaves, into):
+                taken.allocation.overwrite()
                 if slot in touched:
-                    leaf.overwrite(place)
+                    taken.overwrite(place)
             raise
-        for slot, leaf in overwritten.items():
-            if results[slot] is not leaf:
+        for _, taken in self._taken(binding, leaves, into):
+            taken.allocation.overwrite()
+        results: list[Buffer | None] = [*leaves, *[None] * len(self.schedule.slots)]
+        for slot, buffer in (*into.items(), *new.items()):
+            results[slot] = buffer
+        for slot, made, donor in binding.donated:
+            leaf = leaves[donor]
+            if donor in kept and leaf.shape == made.shape and leaf.layout == made.layout and leaf.dtype is made.dtype:
+                results[slot] = leaf
+            else:
+                results[slot] = _new(leaf.allocation, made, device)
                 leaf.overwrite(place)
-        return [results[slot] if slot in results else leaves[slot] for slot in self.schedule.roots]
+        return [results[slot] for slot in self.schedule.roots]  # type: ignore[misc]
+
+    @staticmethod
+    def _taken(binding: Binding, leaves: Sequence[Buffer], into: Mapping[int, Buffer]) -> list[tuple[int, Buffer]]:
+        """The buffers whose memory is overwritten, by the slots that take it."""
+        return [*[(slot, leaves[donor]) for slot, _, donor in binding.donated], *into.items()]
 
     @property
     def kernels(self) -> list[Kernel]:
         """What is launched, in order."""
         return [scheduled.kernel for scheduled in self.schedule.kernels]
+
+
+def _new(allocation: Allocation, made: SlotDeclaration, device: CompilingDevice) -> Buffer:
+    return Buffer(allocation, made.shape, made.dtype, device.name, made.layout)
 
 
 def _submit_watched(watching: Sequence[Watch], device: CompilingDevice, schedule: Schedule, batch: Batch) -> None:

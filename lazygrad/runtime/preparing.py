@@ -18,6 +18,7 @@ from itertools import count
 from typing import Any, NamedTuple, TypeAlias
 
 from lazygrad.ir.node import Place
+from lazygrad.runtime.binding import Known
 from lazygrad.runtime.buffer import Buffer
 from lazygrad.runtime.device import CompilingDevice, Program
 from lazygrad.runtime.errors import OutOfMemoryError
@@ -68,6 +69,7 @@ class PreparingExecutable(Executable):
         donated: Set[int] = NOTHING,
         kept: Set[int] = NOTHING,
         into: Mapping[int, Buffer] = NOWHERE,
+        known: Known | None = None,
     ) -> list[Buffer]:
         if self._rest:
             self._rest -= 1
@@ -77,7 +79,7 @@ class PreparingExecutable(Executable):
                 divided, values = found
                 into = {slot: into[root] for root, slot in divided.root_slots if root in into}
                 return divided.rest.run(device, [*leaves, *values], numbers, place, donated, kept, into)
-        return super().run(device, leaves, numbers, place, donated, kept, into)
+        return super().run(device, leaves, numbers, place, donated, kept, into, known)
 
     def standing(self) -> tuple[Executable, int]:
         """The programs that a run like the last one launches; and the bytes of prepared values that they read."""

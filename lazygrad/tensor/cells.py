@@ -28,6 +28,7 @@ from lazygrad.ops.identity import DETACH, LEAF
 from lazygrad.ops.source import BUFFER
 from lazygrad.runtime import Buffer
 from lazygrad.runtime.interrupts import undivided
+from lazygrad.tensor.deposit import Depositor
 from lazygrad.tensor.recording import RECORDING
 
 # No thread has this number.
@@ -36,7 +37,7 @@ NOBODY = 0
 SWEEP_AFTER = 8192
 
 
-class Cell:
+class Cell(Depositor):
     """What a tensor and its detached twins share.
 
     ``depth`` is how many operations stand one behind the other before the value is known, ``name`` torch's
@@ -45,6 +46,8 @@ class Cell:
     """
 
     __slots__ = ("__weakref__", "capture", "depth", "history", "name", "node", "thread")
+
+    _deposited = "node"
 
     def __init__(self, node: Node, history: bool = False, depth: int = 0, name: str | None = None) -> None:
         self.node = node

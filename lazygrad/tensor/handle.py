@@ -27,6 +27,7 @@ from lazygrad.ir.op import Family
 from lazygrad.ops.identity import DETACH, LEAF
 from lazygrad.ops.source import BUFFER
 from lazygrad.tensor.cells import Cell, expendable, settle, supersede, superseded, value_of
+from lazygrad.tensor.deposit import Depositor
 from lazygrad.tensor.grad_mode import SWITCH
 from lazygrad.tensor.recording import RECORDING
 
@@ -64,7 +65,7 @@ class _Pending(threading.local):
 _PENDING = _Pending()
 
 
-class Handle:
+class Handle(Depositor):
     """The part of Tensor that owns the node; Tensor is its one subclass."""
 
     __slots__ = (
@@ -78,6 +79,7 @@ class Handle:
         "_retains_grad",
     )
 
+    _deposited = "_grad"
     tensor_class: ClassVar[type[Tensor]]
 
     _cell: Cell

@@ -145,7 +145,8 @@ class Tensor(Methods):
                 )
         if RECORDING.recorder is not None:
             RECORDING.recorder.gradient(self, read=False)
-        self._grad = value
+        if self._grad is not value:  # who has put the old one away hears of it
+            self._grad = value
 
     @grad.deleter
     def grad(self) -> None:
@@ -280,8 +281,8 @@ class Tensor(Methods):
             )
         return bool(reduction.any(comparison.eq(self, element)).item())
 
-    def __hash__(self) -> int:
-        return id(self)
+    # By identity; defining __eq__ would take it away. Dicts of tensors ask for it without running Python code.
+    __hash__ = object.__hash__
 
     def __copy__(self) -> Tensor:
         copied = tensor_of(self._cell, self._requires_grad, type(self))

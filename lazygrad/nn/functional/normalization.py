@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 from lazygrad import ops
 from lazygrad.ir.dtype import accumulator
 from lazygrad.ir.node import Node
 from lazygrad.nn.functional.channels import per_channel
+from lazygrad.tensor.deferred_update import update
 from lazygrad.tensor.grad_mode import SWITCH
 from lazygrad.tensor.handle import Handle, wrap
-from lazygrad.tensor.inplace import rebind_node
 from lazygrad.tensor.operands import cast, spread
 from lazygrad.tensor.reduction import kept, mean_node
 from lazygrad.tensor.statistics import variance_node
@@ -94,15 +94,26 @@ def _move(running: Tensor | None, value: Node, momentum: float | Tensor, factor:
         return
     outer, SWITCH.enabled = SWITCH.enabled, False
     try:
-        old = running._enter()
-        fresh = ops.cast(ops.mul(ops.detach(value), factor) if factor != 1 else ops.detach(value), old.dtype)
+        found = wrap(ops.detach(value))
         if isinstance(momentum, Handle):
-            running.copy_(running * (1 - momentum) + wrap(fresh) * momentum)
-        else:  # the same, for every layer of every step
-            moved = ops.add(ops.mul(old, 1 - momentum), ops.mul(fresh, momentum))
-            rebind_node(running, moved, wrap(moved, running))
+            running.copy_(MovingAverage(momentum, factor)([running], found, {})[0])
+        else:
+            update(MovingAverage(momentum, factor), [running], found, {})
     finally:
         SWITCH.enabled = outer
+
+
+class MovingAverage(NamedTuple):
+    """How running statistics follow those of a batch, which are multiplied with ``factor``."""
+
+    momentum: float | Tensor
+    factor: float
+
+    def __call__(self, values: Sequence[Tensor], source: Tensor, numbers: Mapping[str, Tensor]) -> Sequence[Tensor]:
+        """The new running statistics."""
+        (running,) = values
+        fresh = (source if self.factor == 1 else source * self.factor).to(running.dtype)
+        return [running * (1 - self.momentum) + fresh * self.momentum]
 
 
 def layer_norm(

@@ -523,3 +523,27 @@ def test_gradients_that_somebody_holds_stay(how):
         found.append([each.numpy() for each in held])
     for want, got in zip(*found, strict=True):
         assert numpy.allclose(want, got, atol=1e-5)
+
+
+def test_what_takes_the_memory_of_another_tensor_keeps_its_shape():
+    wide, high = lg.rand(4, 8), lg.rand(8, 4)
+    lg.realize(wide, high)
+
+    def mix():
+        total = (wide * 2).sum(dim=0)
+        weights = lg.nn.functional.softmax(high, dim=0)
+        mixed = weights @ weights.T
+        high.copy_(mixed @ high + total.sum() / 100)  # where wide was
+        wide.copy_(wide * total.sum() / 100 + mixed.sum())
+
+    start = wide.clone(), high.clone()
+    found = []
+    for function in (mix, lg.compile(mix)):
+        wide.copy_(start[0])
+        high.copy_(start[1])
+        for _ in range(3):
+            function()
+        found.append((wide.numpy(), high.numpy()))
+    assert [value.shape for value in found[1]] == [(4, 8), (8, 4)]
+    for plain, compiled in zip(*found, strict=True):
+        numpy.testing.assert_allclose(compiled, plain, rtol=1e-5)
