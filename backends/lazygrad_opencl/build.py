@@ -313,15 +313,14 @@ class ProgramBuilder:
                 f"{f'in {path}' if path is not None else 'below'}. The compiler says:\n{log}"
                 + ("" if path is not None else f"\n{source}")
             ) from error
-        binary = self._binary(program, group[0].name)
-        loaded = self._from_binary(binary) if binary is not None else None
         homes = {
             each.name: Home(name, each.name)
             if merged is None
             else Home(name, merged.kernel, number, merged.pointers, merged.words)
             for number, each in enumerate(group)
         }
-        if binary is not None and loaded is not None:
+        binary, loaded = self._reloaded(program, homes[group[0].name])
+        if binary is not None:
             # As other processes do; the driver may have files for this form alone.
             self.store.write(f"{name}.binary", binary)
             self._keep(loaded, homes)
@@ -329,20 +328,28 @@ class ProgramBuilder:
             self._programs[name] = program
             self._homes.update(homes)
 
-    def _binary(self, program: Any, function: str) -> bytes | None:
-        """What the driver loads instead of the source; None when there is no such thing.
+    def _reloaded(self, program: Any, home: Home) -> tuple[bytes | None, Any]:
+        """What the driver loads instead of the source of a program, and the program as loaded from that; or None, None.
+
+        None where there is no such thing, the driver refuses it, or keeps what it makes of it where nothing is checked.
+        """
+        for binary in self._binaries(program, home.kernel):
+            loaded = load_program(self._context, self._handle, binary)
+            if loaded is None or not self._keeps():
+                return None, None
+            if home.kernel in loaded.get_info(pyopencl.program_info.KERNEL_NAMES).split(";"):
+                return binary, loaded
+        return None, None
+
+    def _binaries(self, program: Any, kernel: str) -> Iterator[bytes]:
+        """Candidates for a program of this kernel.
 
         PoCL is not asked for it: its answer has machine code of every function, which takes 200 ms each.
         """
         if self._driver_cache is not None:
-            return driver_cache.bitcode(function)
-        binary: bytes = program.get_info(pyopencl.program_info.BINARIES)[0]
-        return binary
-
-    def _from_binary(self, binary: bytes) -> Any:
-        """The program; None when the driver refuses it, or keeps what it makes of it where nothing is checked."""
-        program = load_program(self._context, self._handle, binary)
-        return program if program is not None and self._keeps() else None
+            yield from driver_cache.bitcodes(kernel)
+        else:
+            yield program.get_info(pyopencl.program_info.BINARIES)[0]
 
     def _keeps(self) -> bool:
         """Whether what the driver makes of a binary is kept where it is checked."""

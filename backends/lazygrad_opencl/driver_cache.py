@@ -147,8 +147,11 @@ def _has_files() -> bool:
     return any(path.name not in (_LOCK, WORKERS) for path in folder().iterdir())
 
 
-def bitcode(kernel: str) -> bytes | None:
-    """The bitcode that PoCL has made of the program, just built from source, that has this kernel; None without one."""
+def bitcodes(kernel: str) -> Iterator[bytes]:
+    """The bitcode of the programs in PoCL's folder that mention a kernel.
+
+    Of the one that was just built from source, and perhaps of others, which have it as a function that they call.
+    """
     wanted = kernel.encode()
     for path in folder().glob("*/*/program.bc"):
         try:
@@ -156,8 +159,7 @@ def bitcode(kernel: str) -> bytes | None:
         except OSError:
             continue
         if wanted in data:
-            return data
-    return None
+            yield data
 
 
 class DriverCache:
