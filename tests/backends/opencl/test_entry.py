@@ -103,6 +103,20 @@ def test_one_file_a_program(monkeypatch, cache):
         assert not [name for name in names if name.endswith((".binary", ".machine"))]
 
 
+@pytest.mark.skipif(not is_pocl, reason="others are asked for their binaries")
+def test_the_bitcode_of_another_program_is_not_taken(monkeypatch, cache):
+    """It mentions the same functions, where it calls them."""
+    monkeypatch.setattr(driver_cache, "place", lambda *arguments: (_ for _ in ()).throw(OSError))
+    kernels, texts = times_kernels(3)
+    assert_multiplied(run(own_code(monkeypatch, texts), kernels, [()] * 3))
+    others = [path.read_bytes() for path in driver_cache.folder().glob("*/*/program.bc")]
+    found = driver_cache.bitcodes
+    assert others
+    monkeypatch.setattr(driver_cache, "bitcodes", lambda kernel: iter([*others, *found(kernel)]))
+    kernels, texts = times_kernels(3, LOOP.replace("b1[i] =", "b1[i] = 0 +"))
+    assert_multiplied(run(own_code(monkeypatch, texts), kernels, [()] * 3))
+
+
 @pytest.mark.skipif(not is_pocl, reason="only PoCL's machine code is kept beside a stub")
 @pytest.mark.parametrize("why", ["not found", "no room", "elsewhere"])
 def test_machine_code_that_the_driver_does_not_run_is_not_needed(monkeypatch, cache, why):
@@ -119,8 +133,6 @@ def test_machine_code_that_the_driver_does_not_run_is_not_needed(monkeypatch, ca
         monkeypatch.setattr("lazygrad_opencl.build.compile_job", lambda *arguments: (_ for _ in ()).throw(RuntimeError))
         monkeypatch.setattr(parallel, "FEW_FUNCTIONS", 100)
     device = own_code(monkeypatch, texts)
-    if why == "no room":  # then a worker's program has the same functions, but not as kernels
-        parallel._workers.start(device._builder._parallel._program, 1)
     assert_multiplied(run(device, kernels, [()] * 3))
     assert not list(cache.glob("opencl/*/*.code"))
     assert (device._builder.is_kept) == (why != "not found")
