@@ -107,7 +107,7 @@ def test_one_file_a_program(monkeypatch, cache):
 def test_the_bitcode_of_another_program_is_not_taken(monkeypatch, cache):
     """It mentions the same functions, where it calls them."""
     monkeypatch.setattr(driver_cache, "place", lambda *arguments: (_ for _ in ()).throw(OSError))
-    kernels, texts = times_kernels(3)
+    kernels, texts = times_kernels(3, LOOP.replace("b1[i] =", "b1[i] = 1 * "))
     assert_multiplied(run(own_code(monkeypatch, texts), kernels, [()] * 3))
     others = [path.read_bytes() for path in driver_cache.folder().glob("*/*/program.bc")]
     found = driver_cache.bitcodes
