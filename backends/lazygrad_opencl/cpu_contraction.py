@@ -26,7 +26,7 @@ from lazygrad_opencl.cpu_contraction_scratch import Scratch
 from lazygrad_opencl.cpu_contraction_text import ContractionText
 from lazygrad_opencl.cpu_winograd import generate_places
 from lazygrad_opencl.cpu_winograd_gradient import generate_taps
-from lazygrad_opencl.register_tiles import declare_sums, packed_product
+from lazygrad_opencl.register_tiles import begin_sums, declare_sums, end_sums, packed_product, write_step
 from lazygrad_opencl.skeleton import BodyCode, BodyContext
 from lazygrad_opencl.sum_loops import Step, Walk, merged, write_loops
 
@@ -315,27 +315,22 @@ class _Tiled(ContractionText):
                 text.line(f"__global const {self.type}* const a{r} = {base} + row_offsets[row - row_begin + {r}];")
         sums = declare_sums(text, self.type, tiling.lanes, tiling.vectors, tiling.tile_rows)
         if self.blocked:
-            loads = " ".join(f"{name} = partial[{number}];" for number, name in enumerate(sums))
-            text.line(f"if (!first_block) {{ {loads} }}")
+            begin_sums(text, sums, "first_block")
 
         def multiply(step: Step) -> None:
-            text.open("{")
-            for v in range(tiling.vectors):
-                at = step.offset(1, v * tiling.lanes)
-                text.line(f"const {self.vector} w{v} = *(__global const {self.unaligned}*)(b + {at});")
-            for r in range(tiling.tile_rows):
-                value = f"a[{step.offset(0, r)}]" if tiling.packs_rows else f"a{r}[{step.offset(0)}]"
-                updates = " ".join(f"c{r}_{v} = x * w{v} + c{r}_{v};" for v in range(tiling.vectors))
-                text.line(f"{{ const {self.type} x = {value}; {updates} }}")
-            text.close()
+            places = [f"b + {step.offset(1, v * tiling.lanes)}" for v in range(tiling.vectors)]
+            values = [
+                f"a[{step.offset(0, r)}]" if tiling.packs_rows else f"a{r}[{step.offset(0)}]"
+                for r in range(tiling.tile_rows)
+            ]
+            write_step(text, self.type, tiling.lanes, places, values)
 
         write_loops(text, walks, multiply)
-        targets = (("if (last_block) {", "tile"), ("else {", "partial")) if self.blocked else (("{", "tile"),)
-        for condition, target in targets:
-            text.open(condition)
+        if self.blocked:
+            end_sums(text, sums, "last_block")
+        else:
             for number, name in enumerate(sums):
-                text.line(f"{target}[{number}] = {name};")
-            text.close()
+                text.line(f"tile[{number}] = {name};")
 
     # ---- epilogue
 

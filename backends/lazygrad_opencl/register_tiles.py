@@ -30,21 +30,45 @@ def declare_sums(text: Text, type_: str, lanes: int, vectors: int, height: int) 
     return names
 
 
+def begin_sums(text: Text, sums: Sequence[str], is_first: str) -> None:
+    """They begin at what ``partial`` holds, unless ``is_first``."""
+    text.open(f"if (!{is_first}) {{")
+    for number, name in enumerate(sums):
+        text.line(f"{name} = partial[{number}];")
+    text.close()
+
+
+def end_sums(text: Text, sums: Sequence[str], is_last: str) -> None:
+    """They go to ``tile``, or unless ``is_last`` to ``partial``."""
+    for condition, target in ((f"if ({is_last}) {{", "tile"), ("else {", "partial")):
+        text.open(condition)
+        for number, name in enumerate(sums):
+            text.line(f"{target}[{number}] = {name};")
+        text.close()
+
+
+def write_step(text: Text, type_: str, lanes: int, places: Sequence[str], values: Sequence[str]) -> None:
+    """Adds one step's products: of the vectors at ``places``, and a value for each row."""
+    vector = f"{type_}{lanes}"
+    text.open("{")
+    for v, place in enumerate(places):
+        text.line(f"const {vector} w{v} = *(__global const unaligned_{vector}*)({place});")
+    for r, value in enumerate(values):
+        updates = " ".join(f"c{r}_{v} = x * w{v} + c{r}_{v};" for v in range(len(places)))
+        text.line(f"{{ const {type_} x = {value}; {updates} }}")
+    text.close()
+
+
 def write_product(
     text: Text, type_: str, lanes: int, vectors: int, length: str, rows: Sequence[Row], row_step: int | str
 ) -> None:
     """Adds the products of ``length`` steps, each ``row_step`` elements further in the rows, a panel in ``columns``."""
-    vector, width = f"{type_}{lanes}", lanes * vectors
+    width = lanes * vectors
 
     def step(number: int) -> None:
-        text.open("{")
-        for v in range(vectors):
-            at = number * width + v * lanes
-            text.line(f"const {vector} w{v} = *(__global const unaligned_{vector}*)(columns + k * {width} + {at});")
-        for r, row in enumerate(rows):
-            updates = " ".join(f"c{r}_{v} = x * w{v} + c{r}_{v};" for v in range(vectors))
-            text.line(f"{{ const {type_} x = {row.pointer}[(k + {number}) * {row_step} + {row.behind}]; {updates} }}")
-        text.close()
+        places = [f"columns + k * {width} + {number * width + v * lanes}" for v in range(vectors)]
+        values = [f"{row.pointer}[(k + {number}) * {row_step} + {row.behind}]" for row in rows]
+        write_step(text, type_, lanes, places, values)
 
     text.line("long k = 0;")
     text.open(f"for (; k < {length} - {UNROLLED - 1}; k += {UNROLLED}) {{")
@@ -63,16 +87,9 @@ def packed_product(type_: str, lanes: int, vectors: int, height: int) -> SharedF
     """
     text, vector = Text(), f"{type_}{lanes}"
     sums = declare_sums(text, type_, lanes, vectors, height)
-    text.open("if (!is_first) {")
-    for number, name in enumerate(sums):
-        text.line(f"{name} = partial[{number}];")
-    text.close()
+    begin_sums(text, sums, "is_first")
     write_product(text, type_, lanes, vectors, "steps", [Row("a", r) for r in range(height)], height)
-    for condition, target in (("if (is_last) {", "tile"), ("else {", "partial")):
-        text.open(condition)
-        for number, name in enumerate(sums):
-            text.line(f"{target}[{number}] = {name};")
-        text.close()
+    end_sums(text, sums, "is_last")
     parameters = [
         f"__global const {type_}* restrict a",
         f"__global const {type_}* restrict columns",

@@ -29,6 +29,7 @@ from lazygrad.ops.source import BUFFER
 from lazygrad.runtime import Buffer
 from lazygrad.runtime.interrupts import undivided
 from lazygrad.tensor.deposit import Depositor
+from lazygrad.tensor.per_thread import PerThread
 from lazygrad.tensor.recording import RECORDING
 
 # No thread has this number.
@@ -65,28 +66,12 @@ class Cell(Depositor):
         return Cell(ops.detach(self.node), depth=self.depth) if self.history else self
 
 
-class _Superseded(threading.local):
-    """What updates in place have superseded in this thread.
-
-    Another's are in the middle of steps: taking their memory would compute half of a step with this thread's.
-    """
-
-    _buffers: WeakSet[Buffer]
-
-    @property
-    def buffers(self) -> WeakSet[Buffer]:
-        # Not made in __init__: a finalizer that runs inside of that would meet this object without them.
-        try:
-            return self._buffers
-        except AttributeError:
-            made: WeakSet[Buffer] = self.__dict__.setdefault("_buffers", WeakSet())
-            return made
-
-
 _LIVE: list[ref[Cell]] = []
 _next_sweep = SWEEP_AFTER
 _sweeping = threading.Lock()
-_SUPERSEDED = _Superseded()
+# What updates in place have superseded in this thread. Another's are in the middle of steps: taking their memory would
+# compute half of a step with this thread's.
+_SUPERSEDED: PerThread[WeakSet[Buffer]] = PerThread(WeakSet)
 # Nodes and buffers that a thread has taken from a cell which another writes.
 _SHARED: WeakSet[Node | Buffer] = WeakSet()
 
@@ -172,19 +157,19 @@ def supersede(cell: Cell, node: Node) -> None:
     if cell.thread != thread:  # two threads at once: this may be the one's value with the other's name
         cell.thread = NOBODY
     if own and old.op is BUFFER:
-        _SUPERSEDED.buffers.add(old.result)
+        _SUPERSEDED.own.add(old.result)
 
 
 def forget_superseded(buffers: Iterable[Buffer]) -> None:
     """Takes ``supersede`` back."""
     for buffer in buffers:
-        _SUPERSEDED.buffers.discard(buffer)
+        _SUPERSEDED.own.discard(buffer)
 
 
 def superseded() -> set[Buffer]:
     """The values that updates in place have replaced since they were asked for the last time."""
-    found = set(_SUPERSEDED.buffers)
-    _SUPERSEDED.buffers.clear()
+    found = set(_SUPERSEDED.own)
+    _SUPERSEDED.own.clear()
     return found
 
 

@@ -16,7 +16,6 @@ the other. What is held afterwards:
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable, Set
 from typing import TYPE_CHECKING, Any, ClassVar, TypeGuard
 from weakref import WeakKeyDictionary, WeakValueDictionary, ref
@@ -29,6 +28,7 @@ from lazygrad.ops.source import BUFFER
 from lazygrad.tensor.cells import Cell, expendable, settle, supersede, superseded, value_of
 from lazygrad.tensor.deposit import Depositor
 from lazygrad.tensor.grad_mode import SWITCH
+from lazygrad.tensor.per_thread import PerThread
 from lazygrad.tensor.recording import RECORDING
 
 if TYPE_CHECKING:
@@ -44,25 +44,9 @@ DEPTH_LIMIT = 10_000
 LEAF_OWNERS: WeakKeyDictionary[Node, ref[Handle]] = WeakKeyDictionary()
 
 
-class _Pending(threading.local):
-    """Cells that in-place methods or backward() left to be computed with the thread's next submission.
-
-    By id, in order. Each thread has its own: what others have pending would give every step another graph.
-    """
-
-    _cells: WeakValueDictionary[int, Cell]
-
-    @property
-    def cells(self) -> WeakValueDictionary[int, Cell]:
-        # Not made in __init__: a finalizer that runs inside of that would meet this object without them.
-        try:
-            return self._cells
-        except AttributeError:
-            made: WeakValueDictionary[int, Cell] = self.__dict__.setdefault("_cells", WeakValueDictionary())
-            return made
-
-
-_PENDING = _Pending()
+# Cells that in-place methods or backward() left to be computed with the thread's next submission, by id, in order. Each
+# thread has its own: what others have pending would give every step another graph.
+_PENDING: PerThread[WeakValueDictionary[int, Cell]] = PerThread(WeakValueDictionary)
 
 
 class Handle(Depositor):
@@ -207,17 +191,17 @@ def named(tensor: Tensor, name: str) -> Tensor:
 
 def submit_later(cell: Cell) -> None:
     """Has ``cell`` computed with the next submission, if somebody still holds it then."""
-    _PENDING.cells[id(cell)] = cell
+    _PENDING.own[id(cell)] = cell
 
 
 def pending_cells() -> list[Cell]:
     """The cells that wait for the next submission, in the order in which they came to wait."""
-    return list(_PENDING.cells.values())
+    return list(_PENDING.own.values())
 
 
 def forget_pending(cell: Cell) -> None:
     """Takes ``submit_later`` back."""
-    _PENDING.cells.pop(id(cell), None)
+    _PENDING.own.pop(id(cell), None)
 
 
 def flush(cells: Iterable[Cell]) -> None:
@@ -234,7 +218,7 @@ def flush(cells: Iterable[Cell]) -> None:
         _compute([*chosen, *readers], [*nodes, *map(value_of, readers)], old)
     except BaseException:
         # They may be what cannot be computed, and would take every later submission with them.
-        pending = _PENDING.cells
+        pending = _PENDING.own
         for cell in chosen:
             pending.pop(id(cell), None)
         raise
@@ -256,7 +240,7 @@ def _compute(cells: list[Cell], nodes: list[Node], old: Set[runtime.Buffer] = fr
         if old and len(waiting) < len(roots):  # another thread may have computed what reads them, as being the same
             old = old - {root.result for root in roots}
         runtime.realize(waiting, old)
-    pending = _PENDING.cells
+    pending = _PENDING.own
     for cell, node, root in zip(cells, nodes, roots, strict=True):
         if cell.node is not node:  # updated in the meantime, by another thread or a finalizer
             continue
