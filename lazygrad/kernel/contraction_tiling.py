@@ -21,11 +21,6 @@ OTHER_REGISTERS = 4
 TASK_OPERATIONS = 1 << 18
 # More tasks than cores even out what other processes take away.
 TASKS_PER_CORE = 4
-# There may be more where each has this many multiply-adds, some 0.2 ms. What they save: at the end of a product, each
-# core waits for this part of a task.
-LARGE_TASK = 1 << 23
-MORE_TASKS_PER_CORE = (8, 16)
-WAITING = 0.5
 # The part of the first-level cache that a block of a panel takes, the rest is for rows, results and the next panel; and
 # the part of the second-level cache for a group of rows.
 PANEL_SHARE = 3 / 4
@@ -34,10 +29,8 @@ GROUP_SHARE = 1 / 4
 COLUMNS_SHARE = 1 / 2
 # An operand that is read with long steps is copied into the order of the sum if that many tiles use the copy.
 PACKED_USES = 2
-# What reading an element of an operand into the nearer caches costs, beside a multiply-add of one: 16 of these take a
-# cycle, in which the last-level cache gives two numbers. An operand that is packed costs as much again.
-MOVE_COST = 8.0
-PACKED_COST = 2.0
+# What moving an element costs beside a multiply-add of one: packing loads and stores, a vector at a time.
+MOVE_COST = 2.0
 
 
 @dataclass(frozen=True)
@@ -88,7 +81,7 @@ def choose_tiling(form: Form, machine: Machine) -> Tiling:
         lanes=lanes,
         task_rows=task_tiles * tile_rows,
         task_panels=task_panels,
-        most_groups=2 * machine.cores * MORE_TASKS_PER_CORE[-1],
+        most_groups=2 * machine.cores * TASKS_PER_CORE,
         block_axis=block_axis,
         block_extent=block_extent,
         group_rows=max(tile_rows, min(group_rows, task_tiles * tile_rows)),
@@ -129,26 +122,19 @@ def _share(
     row_tiles = -(-form.row_count // tile_rows)
     panels, batches, width = form.panel_count, point_count(form.batch), form.lane.extent
     operations = row_tiles * tile_rows * panels * width * form.sum_length
-    rows_moved = form.row_count * form.sum_length * (PACKED_COST if scattered_rows else 1.0)
-    columns_moved = panels * width * form.sum_length * (PACKED_COST if scattered_columns else 1.0)
+    wanted = max(1, min(machine.cores * TASKS_PER_CORE, batches * operations // TASK_OPERATIONS))
+    parts = -(-wanted // batches)
+    rows_moved = form.row_count * form.sum_length * (MOVE_COST if scattered_rows else 1.0)
+    columns_moved = panels * width * form.sum_length * (MOVE_COST if scattered_columns else 1.0)
     best: tuple[float, int, int] | None = None
-    for parts in _numbers_of_parts(operations, batches, machine):
-        for column_parts in range(1, min(panels, parts) + 1):
-            task_panels = -(-panels // column_parts)
-            task_tiles = -(-row_tiles // min(row_tiles, -(-parts // column_parts)))
-            row_parts = -(-row_tiles // task_tiles)
-            rounds = -(-batches * row_parts * -(-panels // task_panels) // machine.cores)
-            task = task_tiles * tile_rows * task_panels * width * form.sum_length
-            cost = (rounds + WAITING) * machine.cores * task
-            cost += batches * MOVE_COST * (row_parts * columns_moved + column_parts * rows_moved)
-            if best is None or cost < best[0]:
-                best = cost, task_tiles, task_panels
+    for column_parts in range(1, min(panels, parts) + 1):
+        task_panels = -(-panels // column_parts)
+        task_tiles = -(-row_tiles // min(row_tiles, -(-parts // column_parts)))
+        row_parts = -(-row_tiles // task_tiles)
+        rounds = -(-batches * row_parts * -(-panels // task_panels) // machine.cores)
+        cost = float(rounds * machine.cores * task_tiles * tile_rows * task_panels * width * form.sum_length)
+        cost += batches * MOVE_COST * (row_parts * columns_moved + column_parts * rows_moved)
+        if best is None or cost < best[0]:
+            best = cost, task_tiles, task_panels
     assert best is not None
     return best[1], best[2]
-
-
-def _numbers_of_parts(operations: int, batches: int, machine: Machine) -> list[int]:
-    """Into how many tasks each batch may be cut."""
-    numbers = [max(1, min(machine.cores * TASKS_PER_CORE, batches * operations // TASK_OPERATIONS))]
-    numbers += [n for n in (machine.cores * t for t in MORE_TASKS_PER_CORE) if batches * operations >= n * LARGE_TASK]
-    return [-(-number // batches) for number in numbers]

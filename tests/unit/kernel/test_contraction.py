@@ -61,13 +61,3 @@ def test_tasks_cover_everything_and_are_even(rows, columns):
     work = row_parts * tiling.task_rows * panel_parts * tiling.task_panels * tiling.width
     assert rows * columns <= work <= 1.15 * rows * columns
     assert tiling.task_rows % tiling.tile_rows == tiling.group_rows % tiling.tile_rows == 0
-
-
-@pytest.mark.parametrize(
-    ("rows", "columns", "depth", "least", "most"),
-    [(2048, 2048, 2048, 16, 64), (128, 512, 512, 2, 8), (48, 32, 16, 1, 1)],
-)
-def test_large_products_have_more_tasks_than_small_ones(rows, columns, depth, least, most):
-    """Their work hides what each task reads anew, and a core that lags behind has less to finish."""
-    form, tiling = tiled(rows, columns, depth, Machine("cpu", cores=2, vector_bytes=32))
-    assert least <= -(-rows // tiling.task_rows) * -(-form.panel_count // tiling.task_panels) <= most
