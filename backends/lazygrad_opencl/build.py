@@ -115,8 +115,11 @@ class ProgramBuilder:
     def build_beside(self, function: Function) -> None:
         """Builds a function that belongs to no schedule, unless it is known: statistics do not count it."""
         with self._lock:
-            if not self._is_known(function.name):
-                self._build_group([function])
+            if self._is_known(function.name):
+                return
+            for group, compiled in self._compiled(iter([function])):
+                if compiled is None or not self._adopt(group, compiled):
+                    self._build_group(group)
 
     def another(self, function: str) -> Built:
         """One more PyOpenCL kernel of a function that was built or loaded before."""

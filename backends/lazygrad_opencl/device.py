@@ -2,6 +2,9 @@
 
 Work is submitted and not waited for; only ``to_host`` and ``synchronize`` wait. In-order execution is what makes
 it safe to hand memory out again while submitted work still uses it.
+
+On PoCL, work that comes again is run by a team of threads beside the queue (``team.py``). Either begins only when
+the other has nothing left: ``queue`` waits for the team, ``post`` for the queue.
 """
 
 from __future__ import annotations
@@ -9,6 +12,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from ctypes import memmove
 from dataclasses import replace
 from threading import RLock
 from typing import Any, cast
@@ -33,13 +37,13 @@ from lazygrad_opencl.devices import FoundDevice
 from lazygrad_opencl.entry import MOST_ITEMS, Function, Home, can_enter
 from lazygrad_opencl.generated import GeneratedSource
 from lazygrad_opencl.loaded_code import LoadedCode
-from lazygrad_opencl.memory import Memory, host_memory
+from lazygrad_opencl.memory import Memory
 from lazygrad_opencl.prelude import prelude
 from lazygrad_opencl.profile import Profile
 from lazygrad_opencl.programs import OpenCLProgram, SharedFunction, signature
 from lazygrad_opencl.task_list import TaskList
+from lazygrad_opencl.team import Poster, Runner, Team
 
-_COMPLETE = pyopencl.command_execution_status.COMPLETE
 # Some drivers hold work back until they are told to start, so they are told after so many launches.
 LAUNCHES_BETWEEN_FLUSHES = 32
 logger = logging.getLogger("lazygrad")
@@ -66,20 +70,23 @@ class OpenCLDevice(CompilingDevice):
         self.profile = Profile() if profile.is_wanted() else None
         self._generator = generator
         self._context = pyopencl.Context([found.handle])
-        self.queue = pyopencl.CommandQueue(self._context, found.handle)
+        timed = pyopencl.command_queue_properties.PROFILING_ENABLE if self.profile is not None else 0
+        self._queue = pyopencl.CommandQueue(self._context, found.handle, timed)
         if self.profile is not None:
-            timed = pyopencl.command_queue_properties.PROFILING_ENABLE
-            self.queue = pyopencl.CommandQueue(self._context, found.handle, timed)
             profile.at_exit(self.name, self._runs)
         # Only code of our own, for processors, is known to bear a launch without buffers.
         self._is_own_code = generator is None and self.capabilities.machine.flavour == "cpu"
         self._builder = ProgramBuilder(self._context, found.handle, prelude(self.capabilities), self._is_own_code)
         is_pocl = found.handle.platform.name == driver_cache.PLATFORM_NAME
         self.loaded_code = LoadedCode(driver_cache.folder()) if is_pocl else None
+        # PoCL's processors have no memory but the host's.
+        self._shares_memory = is_pocl and self.capabilities.machine.flavour == "cpu"
         # A script may end while kernels still run; neither their memory nor their programs may go first.
-        forking.at_exit(self.queue.finish)
-        self._has_task_lists = is_pocl and self._is_own_code and task_list.is_possible()
-        self._list_function: str | None = None  # "" where the driver refuses it
+        forking.at_exit(self._queue.finish)
+        self._may_have_team = is_pocl and self._is_own_code and task_list.is_possible()
+        self._team: Team | None = None
+        self._team_function: str | None = None  # "" where the driver refuses it
+        self._has_queued = False  # since the queue was last waited for
         self._runners: dict[str, int] = {}  # by kernel; 0 where there is none that can be called
         self._programs: dict[Kernel, OpenCLProgram] = {}
         self._functions: dict[str, SharedFunction] = {}  # by names that are unique to their texts
@@ -88,6 +95,20 @@ class OpenCLDevice(CompilingDevice):
         self._unflushed = 0
         self._uploads: deque[tuple[Any, Any]] = deque()  # event, and the host memory it reads
         self._scratch: Any = None
+
+    @property
+    def queue(self) -> Any:
+        """PyOpenCL's queue, for who will use it at once: all that the team was given has ended."""
+        if self._team is not None:
+            self._team.join()
+        self._has_queued = True
+        return self._queue
+
+    @property
+    def _is_idle(self) -> bool:
+        """Whether all that was submitted has ended."""
+        is_queue_idle = not self._has_queued or self._last_event is None or _has_ended(self._last_event)
+        return is_queue_idle and (self._team is None or self._team.is_idle)
 
     # ---- memory
 
@@ -132,8 +153,8 @@ class OpenCLDevice(CompilingDevice):
         if missing:
             common = prelude(self.capabilities)
             sources: list[GeneratedSource] = []
-            has_list = self._has_task_lists and len(missing) >= task_list.FEWEST_LAUNCHES
-            beside = [task_list.list_function(common)] if has_list else []
+            has_team = self._may_have_team and len(missing) >= task_list.FEW_LAUNCHES
+            beside = [task_list.team_function(common)] if has_team else []
             built = self._builder.build(self._functions_of(missing, common, sources), beside)
             for kernel, source in zip(missing, sources, strict=True):
                 self._programs[kernel] = self._program(kernel, built[source.function], source)
@@ -185,13 +206,12 @@ class OpenCLDevice(CompilingDevice):
     # ---- launches
 
     def batch(self, programs: Sequence[Program], waits: Sequence[int]) -> Batch:
-        if self._has_task_lists:
+        if self._may_have_team:
             return TaskList(self, cast("Sequence[OpenCLProgram]", programs), waits)
         return super().batch(programs, waits)
 
-    def runner(self, program: OpenCLProgram) -> int:
-        """The address of what runs a work-group of a program from a list of tasks; 0 where there is none."""
-        home = program.home
+    def runner(self, home: Home) -> int:
+        """The address of what runs a work-group of a function from a list of tasks; 0 where there is none."""
         found = self._runners.get(home.kernel)
         if found is None:
             found = self._builder.runner(home)
@@ -201,67 +221,65 @@ class OpenCLDevice(CompilingDevice):
             self._runners[home.kernel] = found
         return found
 
-    def prepare_lists(self) -> None:
-        """Builds what runs lists of tasks, unless that was done: in a loop's first step, as all else is built then."""
-        if self._list_function is None:
-            function = task_list.list_function(prelude(self.capabilities))
-            self._list_function = ""
+    def prepare_team(self) -> None:
+        """Builds what a team runs, unless that was done: in a loop's first step, as all else is built then."""
+        if self._team_function is None:
+            function = task_list.team_function(prelude(self.capabilities))
+            self._team_function = ""
             try:
                 self._builder.build_beside(function)
             except CompileError as error:
                 logger.debug("kernels are launched one by one: %s", error)
             else:
-                self._list_function = function.name
+                self._team_function = function.name
 
-    def list_kernel(self) -> Built | None:
-        """A new kernel object that runs a list of tasks; None where the driver refuses it."""
-        self.prepare_lists()
-        return self._builder.another(self._list_function) if self._list_function else None
+    def team(self) -> Team | None:
+        """The threads that run lists of tasks; None where the driver refuses what they would run."""
+        self.prepare_team()
+        if self._team is None and self._team_function:
+            with self._lock:
+                home = self._builder.home(self._team_function)
+                address = self.runner(home)
+                if self._team is None and address:
+                    self._team = Team(Runner(address, home.number or 0), self.capabilities.machine.cores)
+        return self._team
 
-    def list_memory(self, words: int) -> tuple[Any, numpy.ndarray[Any, Any]]:
-        """A buffer of so many words that are 0, and the memory of the host that it is."""
-        pages = host_memory(words * numpy.dtype(numpy.uint64).itemsize)
-        if pages is None:
-            raise MemoryError(f"no memory for a list of {words} words")
-        memory = pages.view(numpy.uint64)
-        memory[:] = 0
-        flags = pyopencl.mem_flags.READ_WRITE | pyopencl.mem_flags.USE_HOST_PTR
-        return pyopencl.Buffer(self._context, flags, hostbuf=memory), memory
-
-    def copy_later(self, buffer: Any, array: numpy.ndarray[Any, Any]) -> None:
-        """Submits a copy of an array, which nobody may change afterwards."""
-        with self._lock:
-            self._forget_uploads()
-            event = pyopencl.enqueue_copy(self.queue, buffer, array, is_blocking=False)
-            self._last_event = event
-            self._uploads.append((event, array))
-
-    def submitted_list(self, names: Sequence[str], event: Any, state: Any, words: int) -> None:
-        """Called by lists of tasks after each launch; ``words`` of their state tell when each task ran."""
-        self._last_event = event
-        self.queue.flush()
-        self._unflushed = 0
+    def post(self, poster: Poster, names: Sequence[str]) -> None:
+        """Has the team run a list of launches of programs with these names."""
+        assert self._team is not None
+        if self._has_queued:
+            self._has_queued = False  # before the wait: what others submit meanwhile has to be waited for again
+            self._queue.finish()
         if self.profile is not None:
-            ticks = numpy.zeros(words, numpy.uint64)
-            copied = pyopencl.enqueue_copy(self.queue, ticks, state, is_blocking=False)
-            self.profile.add_list(names, event, copied, ticks.reshape(-1, task_list.LINE)[task_list.HEAD :, 1:])
+            self.profile.collect()
+        self._team.post(poster)
+        if self.profile is not None:
+            self.profile.add_list(names, poster.memory, self._team)
 
     def submitted(self, name: str, event: Any) -> None:
         """Called by programs after each launch."""
         self._last_event = event
+        self._has_queued = True
         self._unflushed += 1
         if self._unflushed >= LAUNCHES_BETWEEN_FLUSHES:
             self._unflushed = 0
-            self.queue.flush()
+            self._queue.flush()
         if self.profile is not None:
             self.profile.add(name, event)
 
     def synchronize(self) -> None:
-        self.queue.finish()
-        self._unflushed = 0
-        with self._lock:
-            self._forget_uploads()
+        self._wait()
         self._keep_code()
+
+    def _wait(self) -> None:
+        if self._team is not None:
+            self._team.join()
+        if self._has_queued:
+            self._has_queued = False
+            self._queue.finish()
+            self._unflushed = 0
+            with self._lock:
+                self._forget_uploads()
 
     def _keep_code(self) -> None:
         """To be called after a wait: what the driver has compiled and loaded stays there."""
@@ -279,34 +297,53 @@ class OpenCLDevice(CompilingDevice):
         flat = numpy.ascontiguousarray(array, dtype.numpy).reshape(-1).view(numpy.uint8)
         allocation = self.pool.take(flat.nbytes, user_place())
         if flat.nbytes:
-            self._upload(allocation.memory.buffer, flat)
+            self._upload(allocation.memory, flat)
             total.host_to_device_transfers += 1
             total.host_to_device_bytes += flat.nbytes
         return Buffer(allocation, array.shape, dtype, self.name, row_major(array.shape))
 
-    def _upload(self, buffer: Any, flat: numpy.ndarray[Any, Any]) -> None:
+    def _upload(self, memory: Memory, flat: numpy.ndarray[Any, Any]) -> None:
         """Copies at once when the device is idle; else submits the copy of a copy and does not wait."""
         with self._lock:
             self._forget_uploads()
-            idle = self._last_event is None or self._last_event.command_execution_status == _COMPLETE
-            if idle:
-                pyopencl.enqueue_copy(self.queue, buffer, flat, is_blocking=True)
+            if self._is_idle:
+                if self._shares_memory:
+                    memmove(memory.address, flat.ctypes.data, flat.nbytes)
+                else:
+                    pyopencl.enqueue_copy(self.queue, memory.buffer, flat, is_blocking=True)
+            elif self._team is not None and not self._team.is_idle:
+                self._team.copy(memory.address, flat.copy())
             else:
-                self.copy_later(buffer, flat.copy())
+                self._copy_later(memory.buffer, flat.copy())
+
+    def _copy_later(self, buffer: Any, array: numpy.ndarray[Any, Any]) -> None:
+        """Submits a copy of an array, which nobody may change afterwards."""
+        event = pyopencl.enqueue_copy(self.queue, buffer, array, is_blocking=False)
+        self._last_event = event
+        self._has_queued = True
+        self._uploads.append((event, array))
 
     def _forget_uploads(self) -> None:
-        while self._uploads and self._uploads[0][0].command_execution_status <= _COMPLETE:
+        while self._uploads and _has_ended(self._uploads[0][0]):
             self._uploads.popleft()
 
     def to_host(self, buffer: Buffer) -> numpy.ndarray[Any, Any]:
         layout = buffer.layout
         flat = numpy.empty(layout.size, buffer.dtype.numpy)
         if flat.nbytes:
-            start = buffer.offset * flat.itemsize
-            pyopencl.enqueue_copy(
-                self.queue, flat.view(numpy.uint8), buffer.allocation.memory.buffer, src_offset=start, is_blocking=True
-            )
+            memory, start = buffer.allocation.memory, buffer.offset * flat.itemsize
+            if self._shares_memory:
+                self._wait()
+                memmove(flat.ctypes.data, memory.address + start, flat.nbytes)
+            else:
+                data = flat.view(numpy.uint8)
+                pyopencl.enqueue_copy(self.queue, data, memory.buffer, src_offset=start, is_blocking=True)
             total.device_to_host_transfers += 1
             total.device_to_host_bytes += flat.nbytes
             self._keep_code()
         return row_major_array(flat, layout)
+
+
+def _has_ended(event: Any) -> bool:
+    """Whether a command has ended, well or not."""
+    return cast("bool", event.command_execution_status <= pyopencl.command_execution_status.COMPLETE)

@@ -1,28 +1,57 @@
-"""The times of kernels, from OpenCL's events."""
+"""The times of kernels, from OpenCL's events and from what teams write down."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-import numpy
 import pyopencl
 
 from lazygrad.runtime.profile import Run
+from lazygrad_opencl.team import TaskMemory, Team
 
 # Events cost driver memory: when more than this many wait for their times, those of finished runs are read.
 WAITING_LIMIT = 4096
 _COMPLETE = pyopencl.command_execution_status.COMPLETE
 
 
-class _Submitted(NamedTuple):
-    """What was submitted, and the event after which all is known about it."""
+class _Queued(NamedTuple):
+    """A run of one kernel, and its event."""
+
+    kernel: str
+    event: Any
+
+    @property
+    def has_ended(self) -> bool:
+        """Well or not."""
+        return bool(self.event.command_execution_status <= _COMPLETE)
+
+    def runs(self) -> Iterable[Run]:
+        """When it ran."""
+        if self.event.command_execution_status == _COMPLETE:
+            info = pyopencl.profiling_info
+            yield Run(self.kernel, self.event.get_profiling_info(info.START), self.event.get_profiling_info(info.END))
+
+
+class _Posted(NamedTuple):
+    """A run of a list by a team."""
 
     kernels: Sequence[str]
-    event: Any
-    last: Any
-    ticks: numpy.ndarray[Any, Any] | None = None
+    memory: TaskMemory
+    post: int
+    team: Team
+
+    @property
+    def has_ended(self) -> bool:
+        """All launches."""
+        return self.team.ended >= self.post
+
+    def runs(self) -> Iterable[Run]:
+        """From each kernel's first task to its last."""
+        nanoseconds = self.team.nanoseconds(self.memory.cycles)
+        for kernel, (first, last) in zip(self.kernels, nanoseconds.tolist(), strict=True):
+            yield Run(kernel, first, last)
 
 
 class Profile:
@@ -30,7 +59,7 @@ class Profile:
 
     def __init__(self) -> None:
         self._runs: list[Run] = []
-        self._waiting: deque[_Submitted] = deque()
+        self._waiting: deque[_Queued | _Posted] = deque()
 
     @property
     def runs(self) -> list[Run]:
@@ -40,37 +69,18 @@ class Profile:
 
     def add(self, kernel: str, event: Any) -> None:
         """A run was submitted."""
-        self._add(_Submitted((kernel,), event, event))
+        self._add(_Queued(kernel, event))
 
-    def add_list(self, kernels: Sequence[str], event: Any, copied: Any, ticks: numpy.ndarray[Any, Any]) -> None:
-        """A run of a list was submitted.
+    def add_list(self, kernels: Sequence[str], memory: TaskMemory, team: Team) -> None:
+        """A list was posted. Before it is posted again, ``collect`` has to be called."""
+        self._add(_Posted(kernels, memory, memory.post, team))
 
-        After the event ``copied``, ``ticks`` has when each kernel's first task began and its last ended, by a clock
-        of which only is known that it goes evenly.
-        """
-        self._add(_Submitted(kernels, event, copied, ticks))
-
-    def _add(self, submitted: _Submitted) -> None:
+    def _add(self, submitted: _Queued | _Posted) -> None:
         self._waiting.append(submitted)
         if len(self._waiting) > WAITING_LIMIT:
             self.collect()
 
     def collect(self) -> None:
         """Reads the times of runs that have ended."""
-        info = pyopencl.profiling_info
-        while self._waiting and self._waiting[0].last.command_execution_status <= _COMPLETE:
-            kernels, event, last, ticks = self._waiting.popleft()
-            if last.command_execution_status == _COMPLETE:
-                start, end = event.get_profiling_info(info.START), event.get_profiling_info(info.END)
-                if ticks is None:
-                    self._runs.append(Run(kernels[0], start, end))
-                else:
-                    self._runs += _runs_of(kernels, start, end, ticks)
-
-
-def _runs_of(kernels: Sequence[str], start: int, end: int, ticks: numpy.ndarray[Any, Any]) -> Iterator[Run]:
-    """The runs of a list that ran from ``start`` to ``end``: from its first task to its last."""
-    since = (ticks[:, :2] - ticks[:, 0].min()).astype(numpy.float64)
-    nanoseconds = start + since * ((end - start) / max(since.max(), 1.0))
-    for kernel, (first, last) in zip(kernels, nanoseconds.round().astype(numpy.int64).tolist(), strict=True):
-        yield Run(kernel, first, last)
+        while self._waiting and self._waiting[0].has_ended:
+            self._runs += self._waiting.popleft().runs()

@@ -110,10 +110,8 @@ def test_one_launch_for_all(opened, monkeypatch):
     chain.result(X)
     submitted = []
     monkeypatch.setattr(opened, "submitted", lambda *arguments: pytest.fail("a launch of its own"))
-    finished = opened.submitted_list
-    monkeypatch.setattr(
-        opened, "submitted_list", lambda names, *rest: submitted.append(names) or finished(names, *rest)
-    )
+    post = opened.post
+    monkeypatch.setattr(opened, "post", lambda poster, names: submitted.append(names) or post(poster, names))
     with statistics.counting() as counted:
         chain.result(X)
         chain.result(X)
@@ -164,7 +162,7 @@ def test_launches_one_by_one_where_it_cannot_be(opened, monkeypatch, why):
         monkeypatch.setattr(opened.loaded_code, "keep", lambda kernel: False)
     else:
         monkeypatch.setattr(task_list, "SOURCE", "not a kernel")
-    monkeypatch.setattr(opened, "submitted_list", lambda *arguments: pytest.fail("a list"))
+    monkeypatch.setattr(opened, "post", lambda *arguments: pytest.fail("a list"))
     chain = Chain(opened)
     for _ in range(3):
         numpy.testing.assert_array_equal(chain.result(X), X + 10)
@@ -242,4 +240,5 @@ def test_what_runs_lists_is_compiled_with_the_kernels(opened, monkeypatch):
         opened.compile(KERNELS)
     assert (counted.programs_built, counted.kernels_built) == (1, 2)
     monkeypatch.setattr(opened._builder, "_build_group", lambda group: pytest.fail("compiled by itself"))
-    assert opened.list_kernel().home.number == 2
+    opened.team()
+    assert opened._builder.home(opened._team_function).number == 2
