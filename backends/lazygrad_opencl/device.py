@@ -70,9 +70,10 @@ class OpenCLDevice(CompilingDevice):
         self.profile = Profile() if profile.is_wanted() else None
         self._generator = generator
         self._context = pyopencl.Context([found.handle])
-        timed = pyopencl.command_queue_properties.PROFILING_ENABLE if self.profile is not None else 0
-        self._queue = pyopencl.CommandQueue(self._context, found.handle, timed)
+        self._queue = pyopencl.CommandQueue(self._context, found.handle)
         if self.profile is not None:
+            timed = pyopencl.command_queue_properties.PROFILING_ENABLE
+            self._queue = pyopencl.CommandQueue(self._context, found.handle, timed)
             profile.at_exit(self.name, self._runs)
         # Only code of our own, for processors, is known to bear a launch without buffers.
         self._is_own_code = generator is None and self.capabilities.machine.flavour == "cpu"

@@ -137,7 +137,7 @@ class _List:
                 word += 1
         self._words = numpy.zeros(word, numpy.uint64)
         self._words[: len(records)] = records
-        self._view = memoryview(self._words)  # whose single words are found faster
+        self._view = self._words.data  # whose single words are found faster
         self._posters = [team.poster(TaskMemory(word, len(programs)), tasks) for _ in range(COPIES)]
         self._is_changed = [True] * COPIES
         self._submissions = 0

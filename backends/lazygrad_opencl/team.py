@@ -218,4 +218,4 @@ def zeros(words: int) -> numpy.ndarray[Any, Any]:
 
 def _word(memory: numpy.ndarray[Any, Any], position: int) -> ctypes.c_uint64:
     """A word of memory that others write, to be read without an array's overhead; it holds the memory."""
-    return ctypes.c_uint64.from_buffer(memory, position * WORD)
+    return ctypes.c_uint64.from_buffer(memory.data, position * WORD)

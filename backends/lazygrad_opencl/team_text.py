@@ -45,9 +45,9 @@ TICKET, BEGUN, EARLY, NUMBER = range(4)
 HEAD = LINE
 # How often who waits for a task looks before letting other threads of the system run: about 50 us.
 LOOKS = 1000
-# Cycles. Helping threads stay awake for so long after their last task, about 2 ms: waking one takes up to 0.1 ms, more
-# on virtual machines, and a step's losses are read, and its next batch is there, sooner than that.
-AWAKE = 5_000_000
+# Cycles. Helping threads stay awake for so long after their last task, about 0.8 ms: waking one takes up to 0.1 ms,
+# more on virtual machines, and the next step of a loop comes sooner than that.
+AWAKE = 2_000_000
 # About 0.4 ms: so long the last core is left to the thread that posted, if it joined so early the last time.
 EARLIEST = 1_000_000
 

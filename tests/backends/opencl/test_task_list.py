@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import count, pairwise
+from itertools import pairwise
 
 import numpy
 import pytest
@@ -13,20 +13,16 @@ from lazygrad_opencl import backend
 if not backend.devices():
     pytest.skip("there is no OpenCL device", allow_module_level=True)
 
-from backends.opencl.handwritten import SIZE, found_devices, kernel, source
+from backends.opencl.chains import GROUPS, KERNELS, SIZE, Chain, X, scaling_device
+from backends.opencl.handwritten import found_devices
 from lazygrad.ir.dtype import float32
 from lazygrad.runtime import profile, statistics
 from lazygrad_opencl import driver_cache, task_list
-from lazygrad_opencl.device import OpenCLDevice
 from lazygrad_opencl.entry import IN_MEMORY
 from lazygrad_opencl.task_list import TaskList
 
 if found_devices()[0].handle.platform.name != driver_cache.PLATFORM_NAME or not task_list.is_possible():
     pytest.skip("only PoCL's workers are known to finish what they have begun", allow_module_level=True)
-
-GROUPS = 8
-DEVICES = count()
-X = numpy.arange(SIZE, dtype=numpy.float32)
 
 
 @pytest.fixture(autouse=True)
@@ -38,51 +34,6 @@ def cache(tmp_path, monkeypatch):
 @pytest.fixture
 def opened(monkeypatch):
     return scaling_device(monkeypatch)
-
-
-PART = SIZE // GROUPS
-# Each work-group reads what all have written before: in a wrong order, or too soon, it would read something else.
-MIXED = f"""
-if (!b0) return;
-const int g = get_group_id(0);
-for (int i = g * {PART}; i < (g + 1) * {PART}; i++) {{ b1[i] = b0[o0 + {SIZE} - 1 - i] * s0 + 1; SCRATCH }}
-"""
-
-
-def scaling_device(monkeypatch):
-    """Its kernels turn a tensor around, multiply it and add 1; half of them want scratch memory."""
-    opened = OpenCLDevice(found_devices()[0])
-    text = f"// {next(DEVICES)}: PoCL compiles no text twice in a process\n{MIXED}\n"
-
-    def generated(wanted, capabilities):
-        body = text.replace("SCRATCH", "scratch[g] = 1;" if wanted.name == "scratch" else "")
-        return source(wanted, body, scratch_bytes=128 if wanted.name == "scratch" else 0, groups=GROUPS)
-
-    monkeypatch.setattr(opened, "_generate", generated)
-    return opened
-
-
-KERNELS = [kernel(name, (float32,), movable=True) for name in ("plain", "scratch")]
-
-
-class Chain:
-    """Kernels, each of which reads what the one before it has written."""
-
-    def __init__(self, device, length=10):
-        self.device = device
-        programs = device.compile([KERNELS[number % 2] for number in range(length)])
-        self.batch = device.batch(programs, range(length))
-        self.buffers = [device.from_host(numpy.zeros(SIZE, numpy.float32), float32) for _ in range(length)]
-        for launch, (read, written) in enumerate(pairwise([None, *self.buffers])):
-            if read is not None:
-                self.batch.put(launch, 0, read.allocation.memory)
-            self.batch.put(launch, 1, written.allocation.memory)
-            self.batch.set(launch, 1, 1.0)
-
-    def result(self, x):
-        self.batch.put(0, 0, self.device.from_host(x, float32).allocation.memory)
-        self.batch.submit()
-        return self.device.to_host(self.buffers[-1])
 
 
 def test_what_changes_between_submissions_is_seen(opened):
