@@ -10,6 +10,7 @@ the other has nothing left: ``queue`` waits for the team, ``post`` for the queue
 from __future__ import annotations
 
 import logging
+import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from ctypes import memmove
@@ -242,7 +243,8 @@ class OpenCLDevice(CompilingDevice):
                 home = self._builder.home(self._team_function)
                 address = self.runner(home)
                 if self._team is None and address:
-                    self._team = Team(Runner(address, home.number or 0), self.capabilities.machine.cores)
+                    cores = min(self.capabilities.machine.cores, len(os.sched_getaffinity(0)))
+                    self._team = Team(Runner(address, home.number or 0), cores)
         return self._team
 
     def post(self, poster: Poster, names: Sequence[str]) -> None:
