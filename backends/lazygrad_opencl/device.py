@@ -88,7 +88,7 @@ class OpenCLDevice(CompilingDevice):
         self._may_have_team = is_pocl and self._is_own_code and task_list.is_possible()
         self._team: Team | None = None
         self._team_function: str | None = None  # "" where the driver refuses it
-        self._has_queued = False  # since the queue was last waited for
+        self.is_launching = False  # a batch, launch by launch
         self._runners: dict[str, int] = {}  # by kernel; 0 where there is none that can be called
         self._programs: dict[Kernel, OpenCLProgram] = {}
         self._functions: dict[str, SharedFunction] = {}  # by names that are unique to their texts
@@ -100,16 +100,15 @@ class OpenCLDevice(CompilingDevice):
 
     @property
     def queue(self) -> Any:
-        """PyOpenCL's queue, for who will use it at once: all that the team was given has ended."""
+        """PyOpenCL's queue, when all that the team was given has ended."""
         if self._team is not None:
             self._team.join()
-        self._has_queued = True
         return self._queue
 
     @property
     def _is_idle(self) -> bool:
         """Whether all that was submitted has ended."""
-        is_queue_idle = not self._has_queued or self._last_event is None or _has_ended(self._last_event)
+        is_queue_idle = self._last_event is None or _has_ended(self._last_event)
         return is_queue_idle and (self._team is None or self._team.is_idle)
 
     # ---- memory
@@ -250,9 +249,7 @@ class OpenCLDevice(CompilingDevice):
     def post(self, poster: Poster, names: Sequence[str]) -> None:
         """Has the team run a list of launches of programs with these names."""
         assert self._team is not None
-        if self._has_queued:
-            self._has_queued = False  # before the wait: what others submit meanwhile has to be waited for again
-            self._queue.finish()
+        self._queue.finish()
         if self.profile is not None:
             self.profile.collect()
         self._team.post(poster)
@@ -262,7 +259,6 @@ class OpenCLDevice(CompilingDevice):
     def submitted(self, name: str, event: Any) -> None:
         """Called by programs after each launch."""
         self._last_event = event
-        self._has_queued = True
         self._unflushed += 1
         if self._unflushed >= LAUNCHES_BETWEEN_FLUSHES:
             self._unflushed = 0
@@ -277,12 +273,10 @@ class OpenCLDevice(CompilingDevice):
     def _wait(self) -> None:
         if self._team is not None:
             self._team.join()
-        if self._has_queued:
-            self._has_queued = False
-            self._queue.finish()
-            self._unflushed = 0
-            with self._lock:
-                self._forget_uploads()
+        self._queue.finish()
+        self._unflushed = 0
+        with self._lock:
+            self._forget_uploads()
 
     def _keep_code(self) -> None:
         """To be called after a wait: what the driver has compiled and loaded stays there."""
@@ -323,7 +317,6 @@ class OpenCLDevice(CompilingDevice):
         """Submits a copy of an array, which nobody may change afterwards."""
         event = pyopencl.enqueue_copy(self.queue, buffer, array, is_blocking=False)
         self._last_event = event
-        self._has_queued = True
         self._uploads.append((event, array))
 
     def _forget_uploads(self) -> None:

@@ -55,6 +55,7 @@ class Chain:
             self.batch.set(launch, 1, 1.0)
 
     def result(self, x):
-        self.batch.put(0, 0, self.device.from_host(x, float32).allocation.memory)
-        self.batch.submit()
+        with self.device.lock:  # as the runtime does
+            self.batch.put(0, 0, self.device.from_host(x, float32).allocation.memory)
+            self.batch.submit()
         return self.device.to_host(self.buffers[-1])
