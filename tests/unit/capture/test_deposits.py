@@ -148,9 +148,10 @@ def test_results_that_lie_elsewhere_are_seen(monkeypatch):
     (captured,) = next(iter(compiled.step._variants.values()))
     run = captured.executable.run
 
-    def elsewhere(device, leaves, numbers, place, donated, kept, into, known):
+    def elsewhere(device, leaves, numbers, place, donated, kept, into):
         return run(device, leaves, numbers, place)
 
+    monkeypatch.setattr(captured.executable, "is_whole", lambda device: False)
     monkeypatch.setattr(captured.executable, "run", elsewhere)
     compiled.run(1)
     monkeypatch.undo()
@@ -179,7 +180,7 @@ def test_a_failure_leaves_what_was_put_away(monkeypatch):
     def fail(*arguments):
         raise MemoryError
 
-    monkeypatch.setattr(captured.executable, "run", fail)
+    monkeypatch.setattr(captured.executable, "launch", fail)
     with pytest.raises(MemoryError):
         compiled.run(1)
     monkeypatch.undo()
