@@ -73,14 +73,14 @@ class CompiledFunction(Generic[P, R]):
         with self._lock:
             tensors: list[Tensor] = []
             others: list[Any] = []
-            form = flatten((args, kwargs), tensors, others)
+            form = _form(args, kwargs, tensors, others)
             if True in map(_HISTORY, tensors):
                 if SWITCH.enabled:
                     self._say_plain(ARGUMENT_HAS_HISTORY)
                     return self._function(*args, **kwargs)
                 args, kwargs = rebuild((args, kwargs), _bare)
                 tensors = []
-                flatten((args, kwargs), tensors, [])
+                _form(args, kwargs, tensors, [])
             key = form, modes(), _signature(tensors)
             with TRACING:
                 if key == self._last_key and self._last_variant.difference(tensors) is None:
@@ -116,7 +116,7 @@ class CompiledFunction(Generic[P, R]):
         with self._lock:
             tensors: list[Tensor] = []
             others: list[Any] = []
-            form = flatten((args, kwargs), tensors, others)
+            form = _form(args, kwargs, tensors, others)
             if any(tensor._cell.history for tensor in tensors):
                 raise RuntimeError(f"memory: {self._name} is called without being captured: {ARGUMENT_HAS_HISTORY}")
             key = form, modes(), _signature(tensors)
@@ -214,7 +214,7 @@ class CompiledFunction(Generic[P, R]):
             if other_modes != now:
                 changed = [name for name, a, b in zip(MODES, now, other_modes, strict=True) if a != b]
                 return f"a mode changed: {', '.join(changed)}"
-            names = [*names_of(form[1][0], "argument"), *names_of(form[1][1], "keyword")]
+            names = [*names_of(form[0], "argument"), *names_of(form[1], "keyword")]
             for name, ours, theirs in zip(names, signature[0], other_signature[0], strict=True):
                 if ours != theirs:
                     return f"{name} is {_described(ours)}, it was {_described(theirs)}"
@@ -235,6 +235,10 @@ class CompiledFunction(Generic[P, R]):
             self._captures = 0
             self._plain = None
             self._reports.clear()
+
+
+def _form(args: Any, kwargs: Any, tensors: list[Tensor], others: list[Any]) -> tuple[Any, Any]:
+    return flatten(args, tensors, others), flatten(kwargs, tensors, others) if kwargs else ()
 
 
 def _signature(tensors: Sequence[Tensor]) -> tuple[tuple[Any, ...], tuple[int, ...]]:

@@ -134,5 +134,7 @@ class Guards:
         return None
 
     def _are_same_objects(self) -> bool:
+        if not self._sized:
+            return True
         now = map(dict.get, self._holders, self._names, repeat(_MISSING))
         return all(map(is_, now, self._values)) and list(map(len, self._sized)) == self._sizes

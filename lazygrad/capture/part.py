@@ -18,6 +18,7 @@ from lazygrad.tensor import Tensor
 from lazygrad.tensor.cells import Cell
 
 if TYPE_CHECKING:
+    from lazygrad.capture.outside import Places
     from lazygrad.runtime.repetition import Repetition
 
 
@@ -94,13 +95,14 @@ def _is_of(target: Gradient | int, owners: Set[int]) -> bool:
 class Left(NamedTuple):
     """What a replay that finds nothing touched need not look for.
 
-    ``thread`` is the one that writes it all. ``loose`` is what is to be looked at, ``repetition`` knows where the rest
-    is. ``asked`` are the numbers of the results that it is asked for, ``settled`` numbers and buffers of those that
-    are in place.
+    ``thread`` is the one that writes it all. ``loose`` is what is to be looked at, which comes from ``places``;
+    ``repetition`` knows where the rest is. ``asked`` are the numbers of the results that it is asked for, ``settled``
+    numbers and buffers of those that are in place.
     """
 
     thread: int
     loose: Part
+    places: Places
     repetition: Repetition
     asked: list[int]
     settled: list[tuple[int, Buffer]]

@@ -186,6 +186,7 @@ class Variant:
         self._all_replaced = frozenset([slot for slot, _ in replaced])
         targets = [(number, target) for number, target in enumerate(self.targets) if target is not None]
         self._everything = Part(list(range(len(trace.known))), leaves, replaced, [], targets)
+        self._places = self._outside.places(self._everything.positions)
 
     def keep(self, objects: Sequence[object]) -> None:
         """Keeps what guards know by identity alive, so that no other object takes its place."""
@@ -235,8 +236,8 @@ class Variant:
     def difference(self, arguments: Sequence[Tensor]) -> str | None:
         """None when this variant is right for a call, else what is different."""
         left: Left | None = self._deposit.left
-        part = self._everything if left is None else left.loose
-        return self._guards.difference() or self._outside.difference(arguments, part.positions)
+        places = self._places if left is None else left.places
+        return self._guards.difference() or places.difference(arguments)
 
     def replay(self, arguments: Sequence[Tensor], acted: bool = False) -> Any:
         """The function's result. ``acted``: numbers and counters of the host are those of this call already."""
@@ -247,6 +248,8 @@ class Variant:
                 else:
                     action()
         results = self._run(arguments)
+        if isinstance(self._result, _Made):
+            return tensor_of(Cell(ops.buffer(results[self._result.number])))
         made: dict[int, Tensor] = {}
 
         def value(of: Any) -> Any:
@@ -290,7 +293,7 @@ class Variant:
                 return again, None
         part = self._everything
         donated, kept = (NOTHING, NOTHING) if is_interrupting else self._replaceable(part)
-        leaves = self._leaves(part, arguments, self._constants.copy())
+        leaves = self._leaves(part, self._places.buffers(arguments))
         numbers = self._numbers()
         with undivided:
             if self.executable is not None:
@@ -319,10 +322,9 @@ class Variant:
         None, and nothing has happened: it is not so.
         """
         part = left.loose
-        if part.replaced and self._replaceable(part)[1] != self._all_replaced:  # results take other memory then
+        if part.replaced and self._replaceable(part)[1] != self._all_replaced:
             return None
-        buffers = self._outside.buffers(arguments, part.positions)
-        whole = dict(zip(part.positions, buffers, strict=True))
+        whole = dict(zip(part.positions, left.places.buffers(arguments), strict=True))
         moved = [leaf.of(whole[leaf.position]) for leaf in part.leaves]
         numbers = self._numbers()
         with undivided:
@@ -344,12 +346,13 @@ class Variant:
     def _numbers(self) -> list[Number]:
         return list(map(_VALUE, self._handles))
 
-    def _leaves(self, part: Part, arguments: Sequence[Tensor], known: list[Any]) -> list[Any]:
-        """The leaves by slot, of which those that are not of this part are known."""
-        found = dict(zip(part.positions, self._outside.buffers(arguments, part.positions), strict=True))
+    def _leaves(self, part: Part, buffers: Sequence[Buffer]) -> list[Any]:
+        """The leaves by slot: constants and those of a part, whose tensors lie in these buffers; None for others."""
+        found = dict(zip(part.positions, buffers, strict=True))
+        leaves: list[Any] = self._constants.copy()
         for leaf in part.leaves:
-            known[leaf.slot] = leaf.of(found[leaf.position])
-        return known
+            leaves[leaf.slot] = leaf.of(found[leaf.position])
+        return leaves
 
     def _replaceable(self, part: Part) -> tuple[frozenset[int], frozenset[int]]:
         """The leaves of state that may be overwritten; and of these the ones that nobody but their tensor holds."""
@@ -441,7 +444,7 @@ class Variant:
         changing.difference_update([cell for slot, cell in everything.replaced if slot in slots])
         positions = [p for p, cell in enumerate(outside.cells) if cell is not None and cell not in changing]
         settled = Part(positions, [leaf for leaf in everything.leaves if leaf.position in set(positions)], [], [], [])
-        leaves = self._leaves(settled, (), self._constants.copy())
+        leaves = self._leaves(settled, outside.places(positions).buffers(()))
         again = [made for made in everything.gradients if _is_computed(made.of._grad)]
         again = [made for made in again if id(made.of._grad._cell) in in_place]
         into = self._replaced_gradients(everything._replace(gradients=again), leaves)
@@ -470,7 +473,7 @@ class Variant:
         self._deposit = Deposit()
         for holder in (*cells, *[made.of for made in again if made.slot in into]):
             holder._put_away(self._deposit)
-        self._deposit.left = Left(get_ident(), loose, repetition, asked, results)
+        self._deposit.left = Left(get_ident(), loose, outside.places(loose.positions), repetition, asked, results)
         self._has_deposited = True
 
 

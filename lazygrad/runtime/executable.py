@@ -98,7 +98,7 @@ class Executable:
             binding.put(leaves, into)
             fresh = [(slot, made) for slot, made in binding.fresh if slot not in into]
             taken = [*[(slot, leaves[donor]) for slot, _, donor in binding.donated], *into.items()]
-            new = self.launch(binding, device, numbers, fresh, taken, place)
+            new = self.launch(binding, device, numbers, fresh, taken, place, watches(device))
         finally:
             self.give_back(donated, binding)
         results: list[Buffer | None] = [*leaves, *[None] * len(self.schedule.slots)]
@@ -116,20 +116,20 @@ class Executable:
         fresh: Sequence[tuple[int, SlotDeclaration]],
         taken: Sequence[tuple[int, Buffer]],
         place: Place | None,
+        watching: Sequence[Watch],
     ) -> dict[int, Buffer]:
         """Launches every kernel, where a binding has the leaves already; returns buffers of the ``fresh`` slots.
 
-        ``taken`` are the buffers whose memory is overwritten, by the slots that take it.
+        ``taken`` are the buffers whose memory is overwritten, by the slots that take it. ``watching`` see each launch.
         """
         binding.set_numbers(numbers)
         # Held until everything is submitted: who asks the pool afterwards comes later in the device's order.
         device.reserve_scratch(self.scratch_bytes)
-        arena = device.pool.take(binding.plan.arena, place) if binding.plan.arena else None
+        arena = device.pool.take_undivided(binding.plan.arena, place) if binding.plan.arena else None
         if arena is not None:
             binding.put_arena(device, arena.memory)
-        new = {slot: _new(device.pool.take(made.size, place), made, device) for slot, made in fresh}
+        new = {slot: _new(device.pool.take_undivided(made.size, place), made, device) for slot, made in fresh}
         binding.put_fresh(new)
-        watching = watches(device)
         batch = binding.batch
         # Whatever the launches do not need comes after them, while the device works.
         try:
@@ -144,7 +144,8 @@ class Executable:
                 if slot in touched:
                     buffer.overwrite(place)
             raise
-        overwrite_all([buffer.allocation for _, buffer in taken])
+        if taken:
+            overwrite_all([buffer.allocation for _, buffer in taken])
         return new
 
     @property

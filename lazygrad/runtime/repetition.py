@@ -15,6 +15,7 @@ from lazygrad.ir.value import Number
 from lazygrad.runtime.buffer import Buffer
 from lazygrad.runtime.device import CompilingDevice
 from lazygrad.runtime.executable import Executable, in_memory_of
+from lazygrad.runtime.watching import is_watched_by_program, watches
 
 
 class Repetition:
@@ -47,6 +48,8 @@ class Repetition:
         self._loose = [(slot, made, donor) for slot, made, donor in binding.donated if leaves[donor] is None]
         settled = [(slot, leaves[donor]) for slot, _, donor in binding.donated]
         self._taken = [*[(slot, leaf) for slot, leaf in settled if leaf is not None], *into.items()]
+        # Known from the run before: to read the environment takes as long as all launches.
+        self._is_watched = False
         self._token = object()  # not this object itself: a binding stays, and would keep all buffers
 
     def run(
@@ -54,7 +57,8 @@ class Repetition:
     ) -> list[Buffer] | None:
         """Launches every kernel, and returns what is asked for. Exceptions are as of ``Executable.run``.
 
-        None, and nothing has happened: the executable has to look at all leaves, so ``run_looking`` is to be called.
+        None, and nothing has happened: the executable has to look at all leaves, or somebody watches it; so
+        ``run_looking`` is to be called. What the environment says of watching counts from the next run on.
 
         Args:
             moved: the leaves of ``moving``. Where they are donated they become the result, if they are of its shape.
@@ -62,7 +66,9 @@ class Repetition:
             numbers: the arguments.
         """
         executable, device = self._executable, self._device
-        binding = executable.take_binding(self._donated) if executable.is_whole(device) else None
+        if self._is_watched or is_watched_by_program() or not executable.is_whole(device):
+            return None
+        binding = executable.take_binding(self._donated)
         if binding is None:
             return None
         try:
@@ -76,9 +82,10 @@ class Repetition:
             fresh = [entry for entry in self._fresh if entry[0] not in into] if into else self._fresh
             loose = [(slot, found[donor]) for slot, _, donor in self._loose]
             taken = [*self._taken, *loose, *into.items()] if loose or into else self._taken
-            found.update(executable.launch(binding, device, numbers, fresh, taken, self._place))
+            found.update(executable.launch(binding, device, numbers, fresh, taken, self._place, ()))
         finally:
             executable.give_back(self._donated, binding)
+        self._is_watched = bool(watches(device))
         found.update(into)
         for slot, made, donor in self._loose:
             found[slot] = in_memory_of(found[donor], made, True, device, self._place)
@@ -87,10 +94,12 @@ class Repetition:
     def run_looking(
         self, moved: Sequence[Buffer], into: Mapping[int, Buffer], numbers: Sequence[Number]
     ) -> list[Buffer]:
-        """The same for an executable that looks at all leaves; returns the buffers of all roots, wherever they are."""
+        """The same by ``Executable.run``; returns the buffers of all roots, wherever they are."""
         into = {**self._into, **into}
-        leaves, donated = self._all_leaves(moved), self._donated
-        return self._executable.run(self._device, leaves, numbers, self._place, donated, donated, into)
+        leaves, device, donated = self._all_leaves(moved), self._device, self._donated
+        found = self._executable.run(device, leaves, numbers, self._place, donated, donated, into)
+        self._is_watched = bool(watches(device))
+        return found
 
     def _all_leaves(self, moved: Sequence[Buffer]) -> list[Buffer]:
         leaves = self.leaves.copy()
