@@ -78,6 +78,17 @@ def test_a_replay_that_finds_nothing_touched_looks_at_nothing(monkeypatch):
     assert is_put_away(training.weight._cell)
 
 
+def test_a_step_moves_nothing():
+    training = Training(compiled=True)
+    training.run()
+    (captured,) = next(iter(training.step._variants.values()))
+    loose = captured._deposit.left.loose
+    assert len(loose.leaves) == 1  # the batch
+    assert not loose.replaced
+    assert not loose.gradients
+    assert not loose.targets
+
+
 ACTS = {
     "a clone": lambda t: t.weight.clone(),
     "a detached clone": lambda t: t.weight.detach().clone(),
