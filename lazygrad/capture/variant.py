@@ -291,6 +291,7 @@ class Variant:
             again = self._submit_again(left, arguments)
             if again is not None:
                 return again, None
+        left = None  # it holds buffers of which is asked now who else holds them
         part = self._everything
         donated, kept = (NOTHING, NOTHING) if is_interrupting else self._replaceable(part)
         leaves = self._leaves(part, self._places.buffers(arguments))
