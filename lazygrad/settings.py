@@ -15,21 +15,23 @@ Precision = Literal["highest", "high", "medium"]
 T = TypeVar("T")
 
 
-@dataclass
-class _Settings:
+class Bound(NamedTuple):
+    """What operations are bound to when they are called."""
+
     matmul_precision: Precision = "highest"
     deterministic: bool = False
+
+
+_DEFAULT = Bound()
+
+
+@dataclass
+class _Settings:
+    bound: Bound = _DEFAULT
     warn_only: bool = False
 
 
 _SETTINGS = _Settings()
-
-
-class Bound(NamedTuple):
-    """What operations are bound to when they are called."""
-
-    matmul_precision: Precision
-    deterministic: bool
 
 
 class _Thread(threading.local):
@@ -43,7 +45,7 @@ _THREAD = _Thread()
 
 def bound() -> Bound:
     """What an operation that is called now is bound to."""
-    return _THREAD.bound or Bound(_SETTINGS.matmul_precision, _SETTINGS.deterministic)
+    return _THREAD.bound or _SETTINGS.bound
 
 
 def under(settings: Bound, function: Callable[[], T]) -> T:
@@ -79,7 +81,7 @@ def set_float32_matmul_precision(precision: Precision) -> None:
         raise RuntimeError(
             f"set_float32_matmul_precision: expected {', '.join(map(repr, get_args(Precision)))}, got {precision!r}"
         )
-    _SETTINGS.matmul_precision = precision
+    _SETTINGS.bound = _SETTINGS.bound._replace(matmul_precision=precision)
 
 
 def get_float32_matmul_precision() -> Precision:
@@ -106,7 +108,7 @@ def use_deterministic_algorithms(mode: bool, *, warn_only: bool = False) -> None
     True
     >>> lg.use_deterministic_algorithms(False)
     """
-    _SETTINGS.deterministic, _SETTINGS.warn_only = bool(mode), bool(warn_only)
+    _SETTINGS.bound, _SETTINGS.warn_only = _SETTINGS.bound._replace(deterministic=bool(mode)), bool(warn_only)
 
 
 def are_deterministic_algorithms_enabled() -> bool:

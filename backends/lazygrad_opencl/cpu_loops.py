@@ -64,12 +64,13 @@ def _smaller(text: str, limit: int, never: bool) -> str:
     return text if never else f"{text} < {limit} ? {text} : {limit}"
 
 
-def open_loop(emitter: OpenCLEmitter, axis: Variable, span: Span | None = None) -> None:
-    """A loop over single positions."""
+def open_loop(emitter: OpenCLEmitter, axis: Variable, span: Span | None = None) -> str:
+    """A loop over single positions, whose variable it returns."""
     begin, end = span or whole(axis)
     name = emitter.fresh("i")
     emitter.open(f"for (long {name} = {begin}; {name} < {end}; {name}++) {{ // {axis} of {axis.extent}")
     emitter.bind(axis, name)
+    return name
 
 
 def open_vectors(emitter: OpenCLEmitter, axis: Variable, span: Span | None = None, exactly: bool = False) -> str:

@@ -12,11 +12,12 @@ import inspect
 import logging
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
+from operator import attrgetter
 from threading import RLock
 from typing import Any, Generic, ParamSpec, TypeVar, cast, overload
 
 from lazygrad.capture.explain import Explanation, MemoryReport, VariantReport
-from lazygrad.capture.guards import modes
+from lazygrad.capture.guards import MODES, modes
 from lazygrad.capture.surroundings import watch_surroundings
 from lazygrad.capture.trace import TRACING, Trace
 from lazygrad.capture.trees import flatten, names_of, rebuild
@@ -28,6 +29,9 @@ from lazygrad.tensor.cells import Cell, live_cells
 from lazygrad.tensor.grad_mode import SWITCH
 from lazygrad.tensor.recording import RECORDING
 
+_CELL = attrgetter("_cell")
+_HISTORY = attrgetter("_cell.history")
+_TRAITS = attrgetter("_cell.node.shape", "_cell.node.dtype", "_cell.node.device", "_requires_grad")
 P = ParamSpec("P")
 R = TypeVar("R")
 logger = logging.getLogger("lazygrad")
@@ -54,6 +58,8 @@ class CompiledFunction(Generic[P, R]):
         self._captures = 0
         self._lock = RLock()
         self._plain: str | None = None
+        self._last_key: Hashable = None  # of the call that found its variant last
+        self._last_variant: Any = None
         forking.hold(self._lock)
 
     def __get__(self, instance: object, owner: type | None = None) -> Any:
@@ -67,19 +73,22 @@ class CompiledFunction(Generic[P, R]):
         with self._lock:
             tensors: list[Tensor] = []
             others: list[Any] = []
-            form = flatten((args, kwargs), tensors, others)
-            if any(tensor._cell.history for tensor in tensors):
+            form = _form(args, kwargs, tensors, others)
+            if True in map(_HISTORY, tensors):
                 if SWITCH.enabled:
                     self._say_plain(ARGUMENT_HAS_HISTORY)
                     return self._function(*args, **kwargs)
                 args, kwargs = rebuild((args, kwargs), _bare)
                 tensors = []
-                flatten((args, kwargs), tensors, [])
+                _form(args, kwargs, tensors, [])
             key = form, modes(), _signature(tensors)
             with TRACING:
+                if key == self._last_key and self._last_variant.difference(tensors) is None:
+                    result: R = self._last_variant.replay(tensors)
+                    return result
                 variant, why = self._find(key, tensors)
                 if variant is not None:
-                    result: R = variant.replay(tensors)
+                    result = variant.replay(tensors)
                     return result
             return self._capture(args, kwargs, tensors, others, key, why)
 
@@ -90,6 +99,7 @@ class CompiledFunction(Generic[P, R]):
             difference = variant.difference(tensors)
             if difference is None:
                 self._variants.move_to_end(key)
+                self._last_key, self._last_variant = key, variant
                 return variant, ""
             why = difference
         return None, why or self._new_key(key)
@@ -106,7 +116,7 @@ class CompiledFunction(Generic[P, R]):
         with self._lock:
             tensors: list[Tensor] = []
             others: list[Any] = []
-            form = flatten((args, kwargs), tensors, others)
+            form = _form(args, kwargs, tensors, others)
             if any(tensor._cell.history for tensor in tensors):
                 raise RuntimeError(f"memory: {self._name} is called without being captured: {ARGUMENT_HAS_HISTORY}")
             key = form, modes(), _signature(tensors)
@@ -185,6 +195,7 @@ class CompiledFunction(Generic[P, R]):
             self._variants.move_to_end(key)
             if sum(map(len, self._variants.values())) > MOST_VARIANTS:
                 self._variants.popitem(last=False)
+                self._last_key = self._last_variant = None
 
     def _say_plain(self, why: str) -> None:
         if self._plain is None:
@@ -201,12 +212,13 @@ class CompiledFunction(Generic[P, R]):
             if other_form != form:
                 continue
             if other_modes != now:
-                changed = [a[0] for a, b in zip(now, other_modes, strict=True) if a != b]
+                changed = [name for name, a, b in zip(MODES, now, other_modes, strict=True) if a != b]
                 return f"a mode changed: {', '.join(changed)}"
-            names = [*names_of(form[1][0], "argument"), *names_of(form[1][1], "keyword")]
-            for name, ours, theirs in zip(names, signature, other_signature, strict=True):
+            names = [*names_of(form[0], "argument"), *names_of(form[1], "keyword")]
+            for name, ours, theirs in zip(names, signature[0], other_signature[0], strict=True):
                 if ours != theirs:
                     return f"{name} is {_described(ours)}, it was {_described(theirs)}"
+            return "other arguments are the same tensor"
         return "the arguments are of another form, or plain values among them are others"
 
     # ---- reports
@@ -219,29 +231,25 @@ class CompiledFunction(Generic[P, R]):
         """Forgets all captures."""
         with self._lock:
             self._variants.clear()
+            self._last_key = self._last_variant = None
             self._captures = 0
             self._plain = None
             self._reports.clear()
 
 
-def _signature(tensors: Sequence[Tensor]) -> Hashable:
-    first: dict[int, int] = {}
-    return tuple(
-        [
-            (
-                (node := tensor._cell.node).shape,
-                node.dtype,
-                node.device,
-                tensor._requires_grad,
-                first.setdefault(id(tensor._cell), number),
-            )
-            for number, tensor in enumerate(tensors)
-        ]
-    )
+def _form(args: Any, kwargs: Any, tensors: list[Tensor], others: list[Any]) -> tuple[Any, Any]:
+    return flatten(args, tensors, others), flatten(kwargs, tensors, others) if kwargs else ()
+
+
+def _signature(tensors: Sequence[Tensor]) -> tuple[tuple[Any, ...], tuple[int, ...]]:
+    """What each tensor is, and which of them are the same."""
+    cells = list(map(id, map(_CELL, tensors)))
+    same = () if len(set(cells)) == len(cells) else tuple(map(cells.index, cells))
+    return tuple(map(_TRAITS, tensors)), same
 
 
 def _described(signature: Any) -> str:
-    shape, dtype, device, requires_grad, _ = signature
+    shape, dtype, device, requires_grad = signature
     return f"{dtype.name}{list(shape)} on {device}{', requires grad' if requires_grad else ''}"
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Sequence
 from itertools import repeat
 from operator import is_
-from typing import Any, NamedTuple
+from typing import Any
 
 from lazygrad import settings
 from lazygrad.capture.trees import PLAIN
@@ -18,17 +18,23 @@ from lazygrad.tensor.devices import canonical
 from lazygrad.tensor.grad_mode import SWITCH
 
 
-class Guard(NamedTuple):
-    """``what`` was ``value`` when the function was captured."""
+class Guard:
+    """``what``, as ``read`` gives it, was ``value`` when the function was captured (see ``Recorder.guard``)."""
 
-    what: str
-    read: Callable[[], Hashable]
-    value: Hashable
+    def __init__(self, what: str, read: Callable[[], Hashable], is_same: Callable[[], bool] | None = None) -> None:
+        self.what = what
+        self.read = read
+        self.value = read()
+        self._is_same = is_same
+        self._held_last = True  # when it was read last
 
     def difference(self) -> str | None:
         """None when it still is; else words."""
+        if self._held_last and self._is_same is not None and self._is_same():
+            return None
         now = self.read()
-        return None if now == self.value else f"{self.what} changed{_between(self.value, now)}"
+        self._held_last = now == self.value
+        return None if self._held_last else f"{self.what} changed{_between(self.value, now)}"
 
 
 def _between(before: Hashable, now: Hashable) -> str:
@@ -43,15 +49,19 @@ def _words(value: Hashable) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def modes() -> Hashable:
+# What ``modes`` gives.
+MODES = (
+    "gradients are recorded",
+    "autocast",
+    "float32 matmul precision",
+    "deterministic algorithms",
+    "default device",
+)
+
+
+def modes() -> tuple[Hashable, ...]:
     """The modes that decide what operations record and how they compute."""
-    return (
-        ("gradients are recorded", SWITCH.enabled),
-        ("autocast", active_regions()),
-        ("float32 matmul precision", settings.get_float32_matmul_precision()),
-        ("deterministic algorithms", settings.are_deterministic_algorithms_enabled()),
-        ("default device", canonical(None)),
-    )
+    return SWITCH.enabled, active_regions(), *settings.bound(), canonical(None)
 
 
 _MISSING = object()
@@ -124,5 +134,7 @@ class Guards:
         return None
 
     def _are_same_objects(self) -> bool:
+        if not self._sized:
+            return True
         now = map(dict.get, self._holders, self._names, repeat(_MISSING))
         return all(map(is_, now, self._values)) and list(map(len, self._sized)) == self._sizes

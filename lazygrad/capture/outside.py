@@ -17,7 +17,7 @@ from typing import Any
 from lazygrad import ops
 from lazygrad.capture.trace import Before, actual
 from lazygrad.ir.dtype import float32
-from lazygrad.ir.layout import row_major
+from lazygrad.ir.layout import Layout, row_major
 from lazygrad.ops.source import BUFFER
 from lazygrad.runtime import Buffer
 from lazygrad.runtime.buffer import Allocation
@@ -31,6 +31,8 @@ _RESULT = attrgetter("result")
 _OP = attrgetter("op")
 _NODES_RESULT = attrgetter("node.result")
 _ALLOCATION = attrgetter("_allocation")
+_LAYOUT = attrgetter("layout")
+_IS_WINDOW = attrgetter("is_window")
 
 
 class Outside:
@@ -46,26 +48,54 @@ class Outside:
         self._layouts = [before.stand_in.layout for before in known]
         self._windows = [before.stand_in.is_window for before in known]
 
-    def buffers(self, arguments: Sequence[Tensor], positions: Sequence[int]) -> list[Buffer]:
-        """The buffers at these positions as they are now; what is not computed yet is."""
-        cells: list[Any] = [self.cells[position] for position in positions]
-        for number, cell in enumerate(cells):
-            if cell is None:
-                cells[number] = arguments[self._number_of[positions[number]]]._cell
-        found: list[Buffer | None] = list(map(_NODES_RESULT, cells))
+    def places(self, positions: Sequence[int]) -> Places:
+        """Those at some positions."""
+        return Places(
+            [self.cells[position] for position in positions],
+            [(number, self._number_of[p]) for number, p in enumerate(positions) if p in self._number_of],
+            [self._layouts[position] for position in positions],
+            [self._windows[position] for position in positions],
+        )
+
+
+class Places:
+    """Some cells from outside, and how they lay in memory when the function was captured.
+
+    ``arguments`` are which of them are arguments, and which argument.
+    """
+
+    def __init__(
+        self,
+        cells: list[Cell | None],
+        arguments: list[tuple[int, int]],
+        layouts: list[Layout],
+        windows: list[bool],
+    ) -> None:
+        self._cells: list[Any] = cells
+        self._arguments = arguments
+        self._layouts = layouts
+        self._windows = windows
+
+    def buffers(self, arguments: Sequence[Tensor]) -> list[Buffer]:
+        """The buffers as they are now; what is not computed yet is."""
+        cells = self._cells.copy()
+        for number, argument in self._arguments:
+            cells[number] = arguments[argument]._cell
+        found: list[Any] = list(map(_NODES_RESULT, cells))
         if None in found:
             return [actual(cell) if buffer is None else buffer for cell, buffer in zip(cells, found, strict=True)]
-        return found  # type: ignore[return-value]
+        return found
 
-    def difference(self, arguments: Sequence[Tensor], positions: Sequence[int]) -> str | None:
-        """None when these lie in memory as they did when the function was captured; else words."""
-        for position, buffer in zip(positions, self.buffers(arguments, positions), strict=True):
-            before = self._layouts[position]
-            if (buffer.layout is not before and buffer.layout != before) or buffer.is_window is not self._windows[
-                position
-            ]:
-                number = self._number_of.get(position)
-                what = "a tensor from outside" if number is None else f"argument {number}"
+    def difference(self, arguments: Sequence[Tensor]) -> str | None:
+        """None when all lie in memory as they did; else words."""
+        buffers = self.buffers(arguments)
+        layouts = list(map(_LAYOUT, buffers))
+        if layouts == self._layouts and list(map(_IS_WINDOW, buffers)) == self._windows:
+            return None
+        number_of = dict(self._arguments)
+        for number, buffer in enumerate(buffers):
+            if buffer.layout != self._layouts[number] or buffer.is_window is not self._windows[number]:
+                what = f"argument {number_of[number]}" if number in number_of else "a tensor from outside"
                 return f"{what} lies in memory in another way, or is a part of a larger tensor"
         return None
 

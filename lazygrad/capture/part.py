@@ -8,15 +8,18 @@ the rest.
 from __future__ import annotations
 
 from collections.abc import Set
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lazygrad.ir.layout import Layout
 from lazygrad.ir.shape import Shape
 from lazygrad.runtime import Buffer
-from lazygrad.runtime.binding import Known
 from lazygrad.schedule.schedule import SlotDeclaration
 from lazygrad.tensor import Tensor
 from lazygrad.tensor.cells import Cell
+
+if TYPE_CHECKING:
+    from lazygrad.capture.outside import Places
+    from lazygrad.runtime.repetition import Repetition
 
 
 class View(NamedTuple):
@@ -92,14 +95,14 @@ def _is_of(target: Gradient | int, owners: Set[int]) -> bool:
 class Left(NamedTuple):
     """What a replay that finds nothing touched need not look for.
 
-    ``thread`` is the one that writes it all. ``leaves`` by slot, None where they are loose; ``into`` the gradients that
-    new ones overwrite, by slot; ``results`` the numbers and buffers of those that are settled; ``loose`` is what is to
-    be looked at.
+    ``thread`` is the one that writes it all. ``loose`` is what is to be looked at, which comes from ``places``;
+    ``repetition`` knows where the rest is. ``asked`` are the numbers of the results that it is asked for, ``settled``
+    numbers and buffers of those that are in place.
     """
 
     thread: int
-    leaves: list[Any]
-    into: dict[int, Buffer]
-    results: list[tuple[int, Buffer]]
     loose: Part
-    known: Known
+    places: Places
+    repetition: Repetition
+    asked: list[int]
+    settled: list[tuple[int, Buffer]]

@@ -179,8 +179,8 @@ class Trace(Recorder):
         self.actions.append(act)
         self._undos.append(undo)
 
-    def guard(self, what: str, read: Callable[[], Hashable]) -> None:
-        self.guards.append(Guard(what, read, read()))
+    def guard(self, what: str, read: Callable[[], Hashable], is_same: Callable[[], bool] | None = None) -> None:
+        self.guards.append(Guard(what, read, is_same))
 
     def gradient(self, tensor: Handle, read: bool) -> None:
         if id(tensor) in self.gradients or tensor._cell.capture == self.number_of_capture:

@@ -22,19 +22,22 @@ _TENSOR = "tensor"
 
 def flatten(value: Any, tensors: list[Tensor], others: list[Any]) -> Form:
     """The form of ``value``; its tensors and its other objects are appended, in order."""
+    kind = type(value)
     if isinstance(value, Tensor):
         tensors.append(value)
         return _TENSOR
+    if kind is tuple or kind is list:  # before all questions that nearly all arguments answer with no
+        return kind, tuple([flatten(item, tensors, others) for item in value])
     if isinstance(value, PLAIN):
-        return type(value), value
+        return kind, value
     if isinstance(value, (tuple, list)):
-        return type(value), tuple([flatten(item, tensors, others) for item in value])
+        return kind, tuple([flatten(item, tensors, others) for item in value])
     if isinstance(value, dict):
-        items = tuple([(_key(key), flatten(item, tensors, others)) for key, item in value.items()])
-        return type(value), items
+        items = tuple([(_key(key), flatten(item, tensors, others)) for key, item in value.items()]) if value else ()
+        return kind, items
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         names = [field.name for field in dataclasses.fields(value)]
-        return type(value), tuple([flatten(getattr(value, name), tensors, others) for name in names])
+        return kind, tuple([flatten(getattr(value, name), tensors, others) for name in names])
     others.append(value)
     return type(value), id(value)
 

@@ -7,7 +7,8 @@ and binds tensors to what comes out.
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections.abc import Mapping, Sequence, Set
+from operator import attrgetter
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -27,9 +28,9 @@ from lazygrad.capture.trace import CaptureError, Read, Trace
 from lazygrad.capture.trees import rebuild
 from lazygrad.ir.node import Node, Place
 from lazygrad.ir.shape import size_of
+from lazygrad.ir.value import Number
 from lazygrad.ops.source import BUFFER
 from lazygrad.runtime import Buffer, CompilingDevice, Device, EvaluatingDevice
-from lazygrad.runtime.binding import Known
 from lazygrad.runtime.interrupts import undivided
 from lazygrad.runtime.pool import size_class
 from lazygrad.runtime.structure import Structure, linearize, substitute
@@ -44,6 +45,8 @@ if TYPE_CHECKING:
     from lazygrad.runtime.executable import Executable
 
 NOTHING: frozenset[int] = frozenset()
+NOWHERE: dict[int, Buffer] = {}
+_VALUE = attrgetter("value")
 # The gradients of the first replay are new tensors, those of the second lie where they did.
 FIRST_REST = 1
 # Where deposits are touched before the next call, as by a training loop that looks at its gradients, each one that
@@ -134,6 +137,7 @@ class Variant:
         self.computed = [number for number, root in enumerate(roots) if size_of(root.shape) or not skips_empty]
         self.place: Place | None = roots[0].place if roots else None
         self.structure: Structure = linearize([roots[number] for number in self.computed])
+        self._handles = self.structure.arguments
         self._outside = Outside(list(trace.known.values()), self._argument_of)
         self._describe_leaves(trace)
         self.executable: Executable | None = None
@@ -182,6 +186,7 @@ class Variant:
         self._all_replaced = frozenset([slot for slot, _ in replaced])
         targets = [(number, target) for number, target in enumerate(self.targets) if target is not None]
         self._everything = Part(list(range(len(trace.known))), leaves, replaced, [], targets)
+        self._places = self._outside.places(self._everything.positions)
 
     def keep(self, objects: Sequence[object]) -> None:
         """Keeps what guards know by identity alive, so that no other object takes its place."""
@@ -231,8 +236,8 @@ class Variant:
     def difference(self, arguments: Sequence[Tensor]) -> str | None:
         """None when this variant is right for a call, else what is different."""
         left: Left | None = self._deposit.left
-        part = self._everything if left is None else left.loose
-        return self._guards.difference() or self._outside.difference(arguments, part.positions)
+        places = self._places if left is None else left.places
+        return self._guards.difference() or places.difference(arguments)
 
     def replay(self, arguments: Sequence[Tensor], acted: bool = False) -> Any:
         """The function's result. ``acted``: numbers and counters of the host are those of this call already."""
@@ -243,6 +248,8 @@ class Variant:
                 else:
                     action()
         results = self._run(arguments)
+        if isinstance(self._result, _Made):
+            return tensor_of(Cell(ops.buffer(results[self._result.number])))
         made: dict[int, Tensor] = {}
 
         def value(of: Any) -> Any:
@@ -256,10 +263,10 @@ class Variant:
 
         return rebuild(self._result, value, (_Made, _Given, _Outside))
 
-    def _run(self, arguments: Sequence[Tensor]) -> dict[int, Buffer]:
+    def _run(self, arguments: Sequence[Tensor]) -> Mapping[int, Buffer]:
         device = self.device
         if device is None:
-            self._bind((), arguments, self._everything)
+            self._bind({}, arguments, self._everything)
             return {}
         with device.lock:
             interrupted = device.is_submitting  # by a finalizer, between launches that may need everything
@@ -277,27 +284,23 @@ class Variant:
 
     def _submit(
         self, device: Device, arguments: Sequence[Tensor], is_interrupting: bool
-    ) -> tuple[dict[int, Buffer], set[int] | None]:
+    ) -> tuple[Mapping[int, Buffer], set[int] | None]:
         """The results that nobody is bound to; and what was updated in place, unless that cannot be put away."""
         left: Left | None = None if is_interrupting else self._deposit.left
-        if left is not None and left.thread != get_ident():  # whose writer may be taking values at this moment
-            left = None
-        part = self._everything if left is None else left.loose
+        if left is not None and left.thread == get_ident():  # else its writer may be taking values at this moment
+            again = self._submit_again(left, arguments)
+            if again is not None:
+                return again, None
+        left = None  # it holds buffers of which is asked now who else holds them
+        part = self._everything
         donated, kept = (NOTHING, NOTHING) if is_interrupting else self._replaceable(part)
-        if kept != self._all_replaced:  # other results take other memory then
-            left, part = None, self._everything
-        leaves = self._leaves(part, arguments, self._constants.copy() if left is None else left.leaves)
-        numbers = [handle.value for handle in self.structure.arguments]
+        leaves = self._leaves(part, self._places.buffers(arguments))
+        numbers = self._numbers()
         with undivided:
-            if left is not None and self._deposit.left is None:  # another thread has just asked for something
-                return self._submit(device, arguments, is_interrupting)
             if self.executable is not None:
                 assert isinstance(device, CompilingDevice)
                 into = {} if is_interrupting else self._replaced_gradients(part, leaves)
-                if left is not None:
-                    into.update(left.into)
-                known = None if left is None else left.known
-                found = self.executable.run(device, leaves, numbers, self.place, donated, kept, into, known)
+                found = self.executable.run(device, leaves, numbers, self.place, donated, kept, into)
             elif self.computed:
                 assert isinstance(device, EvaluatingDevice)
                 nodes = substitute(self.structure, leaves, numbers, device.name)
@@ -305,29 +308,52 @@ class Variant:
                 found = [node.result for node in nodes]
             else:
                 found = []
-            results = list(found)
-            if len(results) < len(self.shapes):
-                computed_ones, results = iter(results), []
-                computed = set(self.computed)
-                for number, (shape, dtype) in enumerate(self.shapes):
-                    results.append(next(computed_ones) if number in computed else device.empty(shape, dtype))  # type: ignore[attr-defined]
-            if left is not None and any(results[number] is not buffer for number, buffer in left.results):
-                part = self._everything  # the program has other memory than before
+            results = dict(zip(self.computed, found, strict=True))
+            for number, (shape, dtype) in enumerate(self.shapes):
+                if number not in results:
+                    results[number] = device.empty(shape, dtype)  # type: ignore[attr-defined]
             in_place = self._bind(results, arguments, part)
-            made = {number: results[number] for number in self._made.values()}
-        if left is not None:
-            self._misses = 0
-            for leaf in left.loose.leaves:
-                left.leaves[leaf.slot] = None
-        can_put_away = left is None and self.executable is not None and kept == self._all_replaced
+        can_put_away = self.executable is not None and kept == self._all_replaced and len(found) == len(results)
+        made = {number: results[number] for number in self._made.values()}
         return made, in_place if can_put_away and not is_interrupting else None
 
-    def _leaves(self, part: Part, arguments: Sequence[Tensor], known: list[Any]) -> list[Buffer]:
-        """The leaves by slot, of which those that are not of this part are known."""
-        found = dict(zip(part.positions, self._outside.buffers(arguments, part.positions), strict=True))
+    def _submit_again(self, left: Left, arguments: Sequence[Tensor]) -> Mapping[int, Buffer] | None:
+        """The results that nobody is bound to, where everything but what is loose is as the last replay left it.
+
+        None, and nothing has happened: it is not so.
+        """
+        part = left.loose
+        if part.replaced and self._replaceable(part)[1] != self._all_replaced:
+            return None
+        whole = dict(zip(part.positions, left.places.buffers(arguments), strict=True))
+        moved = [leaf.of(whole[leaf.position]) for leaf in part.leaves]
+        numbers = self._numbers()
+        with undivided:
+            if self._deposit.left is None:  # another thread has just asked for something
+                return None
+            repetition = left.repetition
+            into = self._replaced_gradients(part, [*repetition.leaves, *moved]) if part.gradients else NOWHERE
+            found = repetition.run(moved, into, numbers)
+            if found is not None:
+                results = dict(zip(left.asked, found, strict=True))
+            else:
+                results = dict(zip(self.computed, repetition.run_looking(moved, into, numbers), strict=True))
+                if any(results[number] is not buffer for number, buffer in left.settled):
+                    part = self._everything  # the program has other memory than before
+            self._bind(results, arguments, part)
+        self._misses = 0
+        return results
+
+    def _numbers(self) -> list[Number]:
+        return list(map(_VALUE, self._handles))
+
+    def _leaves(self, part: Part, buffers: Sequence[Buffer]) -> list[Any]:
+        """The leaves by slot: constants and those of a part, whose tensors lie in these buffers; None for others."""
+        found = dict(zip(part.positions, buffers, strict=True))
+        leaves: list[Any] = self._constants.copy()
         for leaf in part.leaves:
-            known[leaf.slot] = leaf.of(found[leaf.position])
-        return known
+            leaves[leaf.slot] = leaf.of(found[leaf.position])
+        return leaves
 
     def _replaceable(self, part: Part) -> tuple[frozenset[int], frozenset[int]]:
         """The leaves of state that may be overwritten; and of these the ones that nobody but their tensor holds."""
@@ -372,7 +398,7 @@ class Variant:
                 found[slot] = buffer
         return found
 
-    def _bind(self, results: Sequence[Buffer], arguments: Sequence[Tensor], part: Part) -> set[int]:
+    def _bind(self, results: Mapping[int, Buffer], arguments: Sequence[Tensor], part: Part) -> set[int]:
         """Binds tensors to what comes out, and returns the ids of the cells that were updated in place."""
         in_place: set[int] = set()
         for tensor in self.unset:
@@ -419,24 +445,36 @@ class Variant:
         changing.difference_update([cell for slot, cell in everything.replaced if slot in slots])
         positions = [p for p, cell in enumerate(outside.cells) if cell is not None and cell not in changing]
         settled = Part(positions, [leaf for leaf in everything.leaves if leaf.position in set(positions)], [], [], [])
-        leaves = self._leaves(settled, (), self._constants.copy())
+        leaves = self._leaves(settled, outside.places(positions).buffers(()))
         again = [made for made in everything.gradients if _is_computed(made.of._grad)]
         again = [made for made in again if id(made.of._grad._cell) in in_place]
         into = self._replaced_gradients(everything._replace(gradients=again), leaves)
-        made_in = {id(made.of): into[made.slot] for made in again if made.slot in into}
-        made_in.update((id(cell), leaves[slot]) for slot, cell in everything.replaced if slot in slots)
-        bound = [(number, id(t.of if isinstance(t, Gradient) else t)) for number, t in everything.targets]
-        results = [(number, made_in[key]) for number, key in bound if key in made_in]
         cells = {cell for cell in map(outside.cells.__getitem__, positions) if cell is not None}
-        self._deposit = Deposit()
-        for holder in (*cells, *[made.of for made in again if made.slot in into]):
-            holder._put_away(self._deposit)
         # Where a leaf's memory is taken there is no use for the last gradient's.
         taking = self.executable.donated_slots(self.device, self._all_replaced)
         loose = everything.without(set(positions), slots, cells, into.keys())
         loose = loose._replace(gradients=[made for made in loose.gradients if made.slot not in taking])
-        moving = [leaf.slot for leaf in loose.leaves], [gradient.slot for gradient in loose.gradients]
-        self._deposit.left = Left(get_ident(), leaves, into, results, loose, Known(object(), *moving))
+        made_in = {id(made.of): into[made.slot] for made in again if made.slot in into}
+        made_in.update((id(cell), leaves[slot]) for slot, cell in everything.replaced if slot in slots)
+        bound = [(number, id(t.of if isinstance(t, Gradient) else t)) for number, t in everything.targets]
+        results = [(number, made_in[key]) for number, key in bound if key in made_in]
+        asked = list(dict.fromkeys((*[number for number, _ in loose.targets], *self._made.values())))
+        roots = dict(zip(self.computed, self.executable.schedule.roots, strict=True))
+        from lazygrad.runtime.repetition import Repetition  # imported by now: something has run
+
+        repetition = Repetition(
+            self.executable,
+            self.device,
+            self.place,
+            self._all_replaced,
+            leaves,
+            into,
+            [roots[number] for number in asked],
+        )
+        self._deposit = Deposit()
+        for holder in (*cells, *[made.of for made in again if made.slot in into]):
+            holder._put_away(self._deposit)
+        self._deposit.left = Left(get_ident(), loose, outside.places(loose.positions), repetition, asked, results)
         self._has_deposited = True
 
 

@@ -1,10 +1,10 @@
 """Which buffers that a kernel writes may lie in the memory of which it reads.
 
-In: a kernel. Out: pairs of positions. What holds for each pair: at every point of one pointwise body, or of the
-epilogue of a contraction, the element that is stored is at the address of the one element that is loaded, and depends
-on it, so that no order of the points can store it before it is loaded. A code generator must visit each point of a
-pointwise body once if it ``replaces``, and each of an epilogue in any case. It must not tell its compiler that these
-buffers lie apart, which may then store elements before it loads those of another pair.
+In: a kernel. Out: pairs of positions. What holds for each pair: at every point of one pointwise body, of the epilogue
+of a contraction, or of what follows sums, the element that is stored is at the address of the one element that is
+loaded, and depends on it, so that no order of the points can store it before it is loaded. A code generator must visit
+each point of a body once if it ``replaces``, and each of an epilogue in any case. It must not tell its compiler that
+these buffers lie apart, which may then store elements before it loads those of another pair.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from lazygrad.ir.value import LOAD
-from lazygrad.kernel.forms import has_contraction, is_pointwise
+from lazygrad.kernel.forms import has_contraction, is_pointwise, is_streaming
 from lazygrad.kernel.kernel import Access, Body, BufferDeclaration, Kernel, Store
 from lazygrad.kernel.walk import ordered_values
 
@@ -42,7 +42,7 @@ def in_place_pairs(kernel: Kernel) -> tuple[tuple[int, int], ...]:
             continue
         ((number, position, store),) = places
         body = kernel.bodies[number]
-        if not (is_pointwise(body) or _is_epilogue(body, position)) or store.access.mask or store.access.dynamic:
+        if not (is_pointwise(body) or _is_last(body, position)) or store.access.mask or store.access.dynamic:
             continue
         for value in ordered_values([store.value]):
             access = value.payload
@@ -53,16 +53,21 @@ def in_place_pairs(kernel: Kernel) -> tuple[tuple[int, int], ...]:
     return tuple(pairs)
 
 
-def _is_epilogue(body: Body, position: int) -> bool:
-    """Whether a stage finishes the elements of a contraction, each once."""
-    return position == 1 == len(body.stages) - 1 and has_contraction(body) and not body.stages[1].axes
+def _is_last(body: Body, position: int) -> bool:
+    """Whether a stage finishes the elements of a contraction, or of sums, each once."""
+    stage = body.stages[position]
+    if position != len(body.stages) - 1 or stage.axes or stage.accumulators:
+        return False
+    if has_contraction(body):
+        return position == 1
+    return position > 0 and not is_streaming(body) and not any(each.one_by_one for each in body.stages)
 
 
 def replaces(body: Body, buffers: Sequence[BufferDeclaration]) -> bool:
-    """Whether a pointwise body may store where it loads: then no point may be visited twice."""
+    """Whether the last stage of a body may store where it loads: then no point may be visited twice."""
     return any(
         value.op == LOAD and _fits(buffers, value.payload, store)
-        for store in body.stages[0].stores
+        for store in body.stages[-1].stores
         for value in ordered_values([store.value])
     )
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import lazygrad
 from lazygrad.optim.optimizer import Optimizer, ParamGroup, Params, check_not_negative, reject_differentiable
 from lazygrad.optim.step_arguments import StepArguments
 from lazygrad.tensor import Tensor
-from lazygrad.tensor.deferred_update import update
+from lazygrad.tensor.deferred_update import Update
 from lazygrad.tensor.recording import effect
 
 
@@ -95,10 +95,14 @@ class Adam(Optimizer):
         self._ensure_zeros(group, gradients)
         rule = AdamRule(group["eps"])
         names = self._state_names(group)
+        updates: dict[Hashable, Update] = {}
         for parameter, gradient in gradients.items():
             state = self.state[parameter]
-            numbers = _numbers(group, parameter, state, arguments)
-            update(rule, [parameter, *[state[name] for name in names]], gradient, numbers)
+            step = state["step"]
+            kind = arguments.kind(parameter), id(step) if isinstance(step, Tensor) else step
+            if kind not in updates:
+                updates[kind] = Update(rule, _numbers(group, parameter, state, arguments))
+            updates[kind]([parameter, *[state[name] for name in names]], gradient)
 
     def _count(self, params: Sequence[Tensor], steps: int) -> None:
         """Counts steps: on the host or, while steps may be skipped, on the device."""

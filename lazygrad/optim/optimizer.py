@@ -13,15 +13,14 @@ from __future__ import annotations
 
 import warnings
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from copy import deepcopy
 from functools import partial
-from itertools import repeat
-from operator import attrgetter, is_not
 from typing import Any, ClassVar, TypeAlias
 
 import lazygrad
 from lazygrad.ir.node import ORIGIN, user_place
+from lazygrad.optim.group_form import GroupForm
 from lazygrad.optim.skipping import Skippable
 from lazygrad.optim.step_arguments import StepArguments
 from lazygrad.optim.whole_step import Before
@@ -31,8 +30,6 @@ from lazygrad.tensor.gradient import clear_gradients
 from lazygrad.tensor.recording import RECORDING, effect, guard
 
 ParamGroup: TypeAlias = dict[str, Any]
-_CELL = attrgetter("_cell")
-_REQUIRES_GRAD = attrgetter("_requires_grad")
 Params: TypeAlias = Iterable[Tensor] | Iterable[ParamGroup] | Iterable[tuple[str, Tensor]]
 
 
@@ -172,36 +169,12 @@ class Optimizer:
     def _count_step(self, steps: int) -> None:
         self._step_count += steps
 
-    def _form(self, number: int) -> Hashable:
-        """Return what decides about the graph of a group's update, as opposed to the numbers in it."""
-        group = self.param_groups[number]
-        options = [
-            (name, bool(value) and name != "lr" if name in self._argument_options else value)
-            for name, value in group.items()
-            if name not in ("params", "param_names", "initial_lr")
-        ]
-        params = group["params"]
-        states = list(map(self.state.get, params))
-        return (
-            tuple(options),
-            tuple(map(id, params)),
-            tuple(map(_REQUIRES_GRAD, params)),
-            *[self._identities(params, states, name) for name in self._state_names(group)],
-        )
-
-    def _identities(self, params: list[Tensor], states: list[Any], name: str) -> tuple[int, ...]:
-        """Return what tells one state tensor of each parameter from all others. Asked at each replay: mostly in C."""
-        values = list(map(dict.get, states, repeat(name))) if all(states) else [None] * len(params)
-        if not all(map(is_not, values, repeat(None))):
-            found = [(self.state.get(p) or {}).get(name, self._prepared.get((id(p), name))) for p in params]
-            values = [value for value in found if value is not None]
-        return tuple(map(id, map(_CELL, values)))
-
     def _updated(self) -> list[Tensor]:
         """Rebind parameters and state to their new values, and return what the device is to compute."""
         submitted: list[Tensor] = []
         for number, group in enumerate(self.param_groups):
-            guard(f"the options and state of parameter group {number}", partial(self._form, number))
+            form = GroupForm(self, number)
+            guard(f"the options and state of parameter group {number}", form, form.is_same)
             gradients = self._gradients(group)
             if self.found_inf is None:
                 self._update(group, gradients, StepArguments())

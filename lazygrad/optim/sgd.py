@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from functools import partial
 from typing import ClassVar, NamedTuple
 
 from lazygrad.optim.optimizer import Optimizer, ParamGroup, Params, check_not_negative, reject_differentiable
 from lazygrad.optim.step_arguments import StepArguments
 from lazygrad.tensor import Tensor
-from lazygrad.tensor.deferred_update import update
+from lazygrad.tensor.deferred_update import Update
 
 
 class SGD(Optimizer):
@@ -87,15 +87,19 @@ class SGD(Optimizer):
         fresh = self._ensure_zeros(group, gradients)
         roles = [role for role in ("weight_decay", "momentum") if group[role] != 0]
         rule = SGDRule(group["nesterov"])
+        updates: dict[Hashable, Update] = {}
         for parameter, gradient in gradients.items():
-            numbers = {role: arguments.scalar(partial(group.__getitem__, role), parameter, role) for role in roles}
-            numbers["lr"] = arguments.scalar(lambda: group["lr"], parameter, "lr")
-            values = [parameter]
-            if group["momentum"] != 0:
-                values.append(self.state[parameter]["momentum_buffer"])
-                if group["dampening"] != 0:
-                    numbers["share"] = _share(group, parameter, arguments, id(parameter) in fresh)
-            update(rule, values, gradient, numbers)
+            is_first = id(parameter) in fresh and group["dampening"] != 0
+            kind = arguments.kind(parameter), is_first
+            if kind not in updates:
+                numbers = {role: arguments.scalar(partial(group.__getitem__, role), parameter, role) for role in roles}
+                numbers["lr"] = arguments.scalar(lambda: group["lr"], parameter, "lr")
+                if group["momentum"] != 0 and group["dampening"] != 0:
+                    numbers["share"] = _share(group, parameter, arguments, is_first)
+                updates[kind] = Update(rule, numbers)
+            has_momentum = group["momentum"] != 0
+            values = [parameter, self.state[parameter]["momentum_buffer"]] if has_momentum else [parameter]
+            updates[kind](values, gradient)
 
 
 def _share(group: ParamGroup, parameter: Tensor, arguments: StepArguments, is_first: bool) -> Tensor:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable
 
 import lazygrad
+from lazygrad.ir.dtype import DType
 from lazygrad.tensor import Tensor
 from lazygrad.tensor.recording import RECORDING
 
@@ -41,14 +42,18 @@ class StepArguments:
             self._expanded[key] = known
         return known
 
+    def kind(self, parameter: Tensor) -> tuple[DType, str]:
+        """Return the dtype and the device of numbers for `parameter`: parameters of one kind share them."""
+        value = parameter._cell.node
+        return lazygrad.float64 if value.dtype is lazygrad.float64 else lazygrad.float32, value.device
+
     def scalar(self, read: Callable[[], float], parameter: Tensor, *role: Hashable) -> Tensor:
         """Return the same with shape ()."""
-        value = parameter._cell.node
-        dtype = lazygrad.float64 if value.dtype is lazygrad.float64 else lazygrad.float32
-        key = (dtype, value.device, *role)
+        dtype, device = kind = self.kind(parameter)
+        key = (*kind, *role)
         known = self._arguments.get(key)
         if known is None:
-            known = self._arguments[key] = lazygrad.argument(float(read()), dtype=dtype, device=value.device)
+            known = self._arguments[key] = lazygrad.argument(float(read()), dtype=dtype, device=device)
             if RECORDING.recorder is not None:
                 RECORDING.recorder.number(known._cell.node, lambda: float(read()))
         return known

@@ -7,9 +7,9 @@ comes back from the pool and updates are in place. So all memory is compared at 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from lazygrad.ir.value import Number
 from lazygrad.runtime.batch import Batch
@@ -23,18 +23,11 @@ if TYPE_CHECKING:
 _MEMORY = attrgetter("allocation.memory")
 
 
-class Known(NamedTuple):
-    """What whoever runs a schedule again knows: with the same ``token`` as the last time nothing is elsewhere but these
-    leaves, and these fresh slots among those for which there are buffers.
-    """
-
-    token: object
-    leaves: Sequence[int]
-    fresh: Sequence[int]
-
-
 class Binding:
-    """``fresh`` are the slots that get memory of their own, ``donated`` those that take that of a leaf."""
+    """``fresh`` are the slots that get memory of their own, ``donated`` those that take that of a leaf.
+
+    ``token`` is that of whoever put leaves and fresh slots last, to know whether anybody else has since.
+    """
 
     def __init__(self, schedule: Schedule, plan: MemoryPlan, batch: Batch) -> None:
         self.plan = plan
@@ -47,14 +40,14 @@ class Binding:
         self._arena: Any = None
         self._leaves: list[Any] = [None] * schedule.leaves
         self._takers = {donor: slot for slot, _, donor in self.donated}
-        self._token: object = None
+        self.token: object = None
         self._memories: dict[int, Any] = {}  # by fresh slot
-        self._numbers: Sequence[Number] = ()
+        self._numbers: list[Number | None] = []
         # Which launch uses a slot, an offset or a number, and as which of its own.
         self._places: list[list[tuple[int, int]]] = [[] for _ in range(schedule.leaves + len(schedule.slots))]
         self._offsets: dict[int, int] = {}
         self._offset_places: dict[int, list[tuple[int, int]]] = {}
-        self._number_places: list[tuple[int, int, int]] = []
+        self._number_places: dict[int, list[tuple[int, int]]] = {}
         for launch, scheduled in enumerate(schedule.kernels):
             movable = 0
             buffers = zip(scheduled.slots, scheduled.kernel.buffers, strict=True)
@@ -65,30 +58,29 @@ class Binding:
                     self._offset_places.setdefault(slot, []).append((launch, movable))
                     movable += 1
             for position, number in enumerate(scheduled.scalars, start=movable):
-                self._number_places.append((number, launch, position))
+                self._number_places.setdefault(number, []).append((launch, position))
 
-    def put(self, leaves: Sequence[Buffer], into: Mapping[int, Buffer], known: Known | None) -> None:
+    def put(self, leaves: Sequence[Buffer], into: Mapping[int, Buffer], token: object = None) -> None:
         """Lets the leaves be where they are now, with what takes their memory; and so the fresh slots of ``into``."""
-        if known is not None and known.token is self._token:
-            memories = [(slot, leaves[slot].allocation.memory) for slot in known.leaves]
-            changed = [(slot, memory) for slot, memory in memories if memory is not self._leaves[slot]]
-            into = {slot: into[slot] for slot in known.fresh if slot in into}
-        else:
-            self._token = None if known is None else known.token
-            pairs = zip(map(_MEMORY, leaves), self._leaves, strict=True)
-            changed = [(slot, memory) for slot, (memory, old) in enumerate(pairs) if memory is not old]
+        self.token = token
         self.put_fresh(into)
-        for slot, memory in changed:
-            self._leaves[slot] = memory
-            self._put(slot, memory)
-            if slot in self._takers:
-                self._put(self._takers[slot], memory)
-        for slot, offset in self._offsets.items():
-            now = leaves[slot].offset
-            if now != offset:
-                self._offsets[slot] = now
+        pairs = zip(map(_MEMORY, leaves), self._leaves, strict=True)
+        changed = [slot for slot, (memory, old) in enumerate(pairs) if memory is not old]
+        self.put_leaves([(slot, leaves[slot]) for slot in dict.fromkeys((*changed, *self._offsets))])
+
+    def put_leaves(self, leaves: Iterable[tuple[int, Buffer]]) -> None:
+        """Lets these leaves be where they are now, with what takes their memory."""
+        for slot, leaf in leaves:
+            memory = leaf.allocation.memory
+            if memory is not self._leaves[slot]:
+                self._leaves[slot] = memory
+                self._put(slot, memory)
+                if slot in self._takers:
+                    self._put(self._takers[slot], memory)
+            if slot in self._offsets and leaf.offset != self._offsets[slot]:
+                self._offsets[slot] = leaf.offset
                 for launch, position in self._offset_places[slot]:
-                    self.batch.set(launch, position, now)
+                    self.batch.set(launch, position, leaf.offset)
 
     def put_arena(self, device: CompilingDevice, memory: Any) -> None:
         """Lets everything that nobody sees be in ``memory``."""
@@ -111,8 +103,9 @@ class Binding:
 
     def set_numbers(self, numbers: Sequence[Number]) -> None:
         """Lets the arguments have these values."""
-        if numbers == self._numbers and 0 not in numbers:  # which may have another sign
-            return
-        self._numbers = numbers
-        for number, launch, position in self._number_places:
-            self.batch.set(launch, position, numbers[number])
+        before = self._numbers or [None] * len(numbers)
+        self._numbers = list(numbers)
+        for number, (now, old) in enumerate(zip(numbers, before, strict=True)):
+            if now != old or not now:  # zero may have another sign
+                for launch, position in self._number_places.get(number, ()):
+                    self.batch.set(launch, position, now)

@@ -6,7 +6,9 @@ back to its device's pool when the last buffer on it dies.
 
 from __future__ import annotations
 
-from itertools import count
+from collections import deque
+from collections.abc import Sequence
+from itertools import count, repeat
 from typing import Any
 
 from lazygrad.ir.dtype import DType
@@ -46,6 +48,12 @@ class Allocation:
             if size <= most * self.size:
                 break
             size -= derived.pop(oldest).allocation.size
+
+
+def overwrite_all(allocations: Sequence[Allocation]) -> None:
+    """``overwrite`` of each. A step does this to all parameters, gradients and state, so it is done in C."""
+    deque(map(setattr, allocations, repeat("contents"), _next_contents), maxlen=0)
+    deque(map(setattr, allocations, repeat("derived"), repeat(None)), maxlen=0)
 
 
 class Buffer:

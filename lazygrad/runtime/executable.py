@@ -13,8 +13,8 @@ from lazygrad.ir.node import Place
 from lazygrad.ir.value import Number
 from lazygrad.kernel.kernel import Kernel
 from lazygrad.runtime.batch import Batch
-from lazygrad.runtime.binding import Binding, Known
-from lazygrad.runtime.buffer import Allocation, Buffer
+from lazygrad.runtime.binding import Binding
+from lazygrad.runtime.buffer import Allocation, Buffer, overwrite_all
 from lazygrad.runtime.device import CompilingDevice, Program
 from lazygrad.runtime.watching import Watch, watches
 from lazygrad.schedule import Schedule
@@ -41,13 +41,14 @@ class Executable:
 
     def memory(self, device: CompilingDevice, donated: Set[int] = NOTHING) -> MemoryPlan:
         """Where everything lies if the leaves with the numbers ``donated`` may be overwritten."""
-        return self._binding(device, donated).plan
+        return self.binding(device, donated).plan
 
     def donated_slots(self, device: CompilingDevice, donated: Set[int]) -> Set[int]:
         """The slots of results that take the memory of a leaf."""
-        return {slot for slot, _, _ in self._binding(device, donated).donated}
+        return {slot for slot, _, _ in self.binding(device, donated).donated}
 
-    def _binding(self, device: CompilingDevice, donated: Set[int]) -> Binding:
+    def binding(self, device: CompilingDevice, donated: Set[int]) -> Binding:
+        """The binding for these donated leaves."""
         found = self._bindings.get(donated)
         if found is None:
             found = self._bindings[frozenset(donated)] = self._bound(device, donated)
@@ -56,6 +57,21 @@ class Executable:
     def _bound(self, device: CompilingDevice, donated: Set[int]) -> Binding:
         plan = plan_memory(self.schedule, donated, device.region_alignment)
         return Binding(self.schedule, plan, device.batch(self.programs, waits(self.schedule, plan)))
+
+    def take_binding(self, donated: Set[int]) -> Binding | None:
+        """The binding for these donated leaves, if there is one, until it is given back.
+
+        Nobody else finds it meanwhile: a finalizer, or a signal's handler, may run the same graph between launches.
+        """
+        return self._bindings.pop(donated, None)
+
+    def give_back(self, donated: Set[int], binding: Binding) -> None:
+        """Ends what ``take_binding`` began."""
+        self._bindings[frozenset(donated)] = binding
+
+    def is_whole(self, device: CompilingDevice) -> bool:
+        """Whether the next run will launch all programs, whatever is in the leaves."""
+        return True
 
     def run(
         self,
@@ -66,7 +82,6 @@ class Executable:
         donated: Set[int] = NOTHING,
         kept: Set[int] = NOTHING,
         into: Mapping[int, Buffer] = NOWHERE,
-        known: Known | None = None,
     ) -> list[Buffer]:
         """Launches every kernel and returns the roots' buffers.
 
@@ -77,40 +92,44 @@ class Executable:
         ``into``: by slot buffers that nobody needs, no leaves; they become results to which nothing is donated.
         To be called within ``undivided``, together with whatever makes the results known.
         """
-        binding = self._binding(device, donated)
-        # Nobody else finds it meanwhile: a finalizer, or a signal's handler, may run the same graph between launches.
-        key = frozenset(donated)
-        del self._bindings[key]
+        binding = self.take_binding(donated) or self._bound(device, donated)
         try:
             into = {slot: into[slot] for slot, _ in binding.fresh if slot in into} if into else into
-            binding.put(leaves, into, known)
-            return self._run(binding, device, leaves, numbers, place, kept, into)
+            binding.put(leaves, into)
+            fresh = [(slot, made) for slot, made in binding.fresh if slot not in into]
+            taken = [*[(slot, leaves[donor]) for slot, _, donor in binding.donated], *into.items()]
+            new = self.launch(binding, device, numbers, fresh, taken, place, watches(device))
         finally:
-            self._bindings[key] = binding
+            self.give_back(donated, binding)
+        results: list[Buffer | None] = [*leaves, *[None] * len(self.schedule.slots)]
+        for slot, buffer in (*into.items(), *new.items()):
+            results[slot] = buffer
+        for slot, made, donor in binding.donated:
+            results[slot] = in_memory_of(leaves[donor], made, donor in kept, device, place)
+        return [results[slot] for slot in self.schedule.roots]  # type: ignore[misc]
 
-    def _run(
+    def launch(
         self,
         binding: Binding,
         device: CompilingDevice,
-        leaves: Sequence[Buffer],
         numbers: Sequence[Number],
+        fresh: Sequence[tuple[int, SlotDeclaration]],
+        taken: Sequence[tuple[int, Buffer]],
         place: Place | None,
-        kept: Set[int],
-        into: Mapping[int, Buffer],
-    ) -> list[Buffer]:
+        watching: Sequence[Watch],
+    ) -> dict[int, Buffer]:
+        """Launches every kernel, where a binding has the leaves already; returns buffers of the ``fresh`` slots.
+
+        ``taken`` are the buffers whose memory is overwritten, by the slots that take it. ``watching`` see each launch.
+        """
         binding.set_numbers(numbers)
         # Held until everything is submitted: who asks the pool afterwards comes later in the device's order.
         device.reserve_scratch(self.scratch_bytes)
-        arena = device.pool.take(binding.plan.arena, place) if binding.plan.arena else None
+        arena = device.pool.take_undivided(binding.plan.arena, place) if binding.plan.arena else None
         if arena is not None:
             binding.put_arena(device, arena.memory)
-        new = {
-            slot: _new(device.pool.take(made.size, place), made, device)
-            for slot, made in binding.fresh
-            if slot not in into
-        }
+        new = {slot: _new(device.pool.take_undivided(made.size, place), made, device) for slot, made in fresh}
         binding.put_fresh(new)
-        watching = watches(device)
         batch = binding.batch
         # Whatever the launches do not need comes after them, while the device works.
         try:
@@ -120,34 +139,30 @@ class Executable:
                 batch.submit()
         except BaseException:
             touched = {slot for scheduled in self.schedule.kernels[: batch.submitted] for slot in scheduled.slots}
-            for slot, taken in self._taken(binding, leaves, into):
-                taken.allocation.overwrite()
+            for slot, buffer in taken:
+                buffer.allocation.overwrite()
                 if slot in touched:
-                    taken.overwrite(place)
+                    buffer.overwrite(place)
             raise
-        for _, taken in self._taken(binding, leaves, into):
-            taken.allocation.overwrite()
-        results: list[Buffer | None] = [*leaves, *[None] * len(self.schedule.slots)]
-        for slot, buffer in (*into.items(), *new.items()):
-            results[slot] = buffer
-        for slot, made, donor in binding.donated:
-            leaf = leaves[donor]
-            if donor in kept and leaf.shape == made.shape and leaf.layout == made.layout and leaf.dtype is made.dtype:
-                results[slot] = leaf
-            else:
-                results[slot] = _new(leaf.allocation, made, device)
-                leaf.overwrite(place)
-        return [results[slot] for slot in self.schedule.roots]  # type: ignore[misc]
-
-    @staticmethod
-    def _taken(binding: Binding, leaves: Sequence[Buffer], into: Mapping[int, Buffer]) -> list[tuple[int, Buffer]]:
-        """The buffers whose memory is overwritten, by the slots that take it."""
-        return [*[(slot, leaves[donor]) for slot, _, donor in binding.donated], *into.items()]
+        if taken:
+            overwrite_all([buffer.allocation for _, buffer in taken])
+        return new
 
     @property
     def kernels(self) -> list[Kernel]:
         """What is launched, in order."""
         return [scheduled.kernel for scheduled in self.schedule.kernels]
+
+
+def in_memory_of(
+    leaf: Buffer, made: SlotDeclaration, is_kept: bool, device: CompilingDevice, place: Place | None
+) -> Buffer:
+    """A result that has been written over a leaf: the leaf itself if it may be, else another buffer."""
+    if is_kept and leaf.shape == made.shape and leaf.layout == made.layout and leaf.dtype is made.dtype:
+        return leaf
+    result = _new(leaf.allocation, made, device)
+    leaf.overwrite(place)
+    return result
 
 
 def _new(allocation: Allocation, made: SlotDeclaration, device: CompilingDevice) -> Buffer:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import gc
 from collections import deque
 from collections.abc import Iterator
+from functools import lru_cache
 from threading import RLock
 from typing import Any, NamedTuple, Protocol
 from weakref import ref
@@ -25,6 +26,8 @@ CLASSES_PER_OCTAVE = 8
 SMALLEST_CLASS = 256
 # An eighth of an arena would be much; there are few of them.
 LARGEST_STEP = 1 << 20
+# Programs ask for the same sizes again and again.
+REMEMBERED_SIZES = 4096
 # How many holders an out-of-memory message names.
 NAMED_HOLDERS = 5
 
@@ -68,6 +71,7 @@ class Holder(NamedTuple):
     buffers: int
 
 
+@lru_cache(maxsize=REMEMBERED_SIZES)
 def size_class(size: int) -> int:
     """The number of bytes that a request of ``size`` really takes.
 
@@ -100,9 +104,15 @@ class Pool:
 
     def take(self, size: int, place: Place | None = None) -> Allocation:
         """An allocation of at least ``size`` bytes, uninitialised. ``place`` is the user's line it is for."""
+        with undivided:
+            return self.take_undivided(size, place)
+
+    def take_undivided(self, size: int, place: Place | None = None) -> Allocation:
+        """The same for whoever is within ``undivided``."""
         wanted = size_class(size)
-        with self._lock, undivided:
-            self._take_in()
+        with self._lock:
+            if self._returned:
+                self._take_in()
             kept = self._free.get(wanted)
             if kept:
                 memory = kept.pop()
@@ -116,7 +126,8 @@ class Pool:
             lent.memory, lent.place, lent.requested, lent.size = memory, place, size, wanted
             self._live[id(lent)] = lent
             self._live_bytes += wanted
-            self._peak_bytes = max(self._peak_bytes, self._live_bytes)
+            if self._live_bytes > self._peak_bytes:
+                self._peak_bytes = self._live_bytes
         return allocation
 
     def empty_cache(self) -> None:

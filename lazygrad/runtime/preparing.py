@@ -18,7 +18,6 @@ from itertools import count
 from typing import Any, NamedTuple, TypeAlias
 
 from lazygrad.ir.node import Place
-from lazygrad.runtime.binding import Known
 from lazygrad.runtime.buffer import Buffer
 from lazygrad.runtime.device import CompilingDevice, Program
 from lazygrad.runtime.errors import OutOfMemoryError
@@ -69,17 +68,20 @@ class PreparingExecutable(Executable):
         donated: Set[int] = NOTHING,
         kept: Set[int] = NOTHING,
         into: Mapping[int, Buffer] = NOWHERE,
-        known: Known | None = None,
     ) -> list[Buffer]:
-        if self._rest:
-            self._rest -= 1
-        elif not device.is_recording:
+        if not self.is_whole(device):
             found = self._prepared(device, leaves, place)
             if found is not None:
                 divided, values = found
                 into = {slot: into[root] for root, slot in divided.root_slots if root in into}
                 return divided.rest.run(device, [*leaves, *values], numbers, place, donated, kept, into)
-        return super().run(device, leaves, numbers, place, donated, kept, into, known)
+        return super().run(device, leaves, numbers, place, donated, kept, into)
+
+    def is_whole(self, device: CompilingDevice) -> bool:
+        if self._rest:
+            self._rest -= 1
+            return True
+        return device.is_recording
 
     def standing(self) -> tuple[Executable, int]:
         """The programs that a run like the last one launches; and the bytes of prepared values that they read."""

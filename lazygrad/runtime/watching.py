@@ -56,6 +56,11 @@ def watched_by(watch: Watch) -> Iterator[None]:
         _added.remove(watch)
 
 
+def is_watched_by_program() -> bool:
+    """Whether this is within ``watched_by``."""
+    return bool(_added)
+
+
 def watches(device: CompilingDevice) -> list[Watch]:
     """The watches that the environment asks for, and those of ``watched_by``."""
     found = list(_added)

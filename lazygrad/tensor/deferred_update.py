@@ -71,24 +71,45 @@ UPDATE = Op(
 )
 
 
+class Update:
+    """A rule with numbers, to be applied to any tensors. The numbers, by role, have the shape ()."""
+
+    def __init__(self, rule: Rule, numbers: Mapping[str, Tensor]) -> None:
+        self._rule = rule
+        self._numbers = numbers
+        self._nodes = [number._enter() for number in numbers.values()]
+        self._roles = tuple(numbers)
+        self._attributes: list[UpdateAttributes] = []  # by output
+        self._device = ""
+        self._can_defer = False
+
+    def __call__(self, values: Sequence[Tensor], source: Tensor) -> None:
+        """Binds ``values``, a tensor and its state, to what the rule makes of them.
+
+        To be called where no gradients are recorded.
+        """
+        inputs = (*[value._enter() for value in values], source._enter(), *self._nodes)
+        if self._is_deferred(inputs):
+            count = len(values)
+            if len(self._attributes) != count:
+                key = self._rule, self._roles, count
+                self._attributes = [UpdateAttributes((*key, output)) for output in range(count)]
+            made = [node(UPDATE, inputs, attributes) for attributes in self._attributes]
+        else:
+            made = _applied(self._rule, values, source, self._numbers)
+        depth = 1 + max([tensor._cell.depth for tensor in (*values, source)])
+        for value, new in zip(values, made, strict=True):
+            value._rebind(new, False, depth)
+
+    def _is_deferred(self, inputs: Sequence[Node]) -> bool:
+        """Whether there is somebody who recognises graphs."""
+        home = inputs[0].device
+        if home != self._device:
+            self._device = home
+            self._can_defer = RECORDING.recorder is None and isinstance(device(home), CompilingDevice)
+        return self._can_defer and all(each.device == home for each in inputs)
+
+
 def update(rule: Rule, values: Sequence[Tensor], source: Tensor, numbers: Mapping[str, Tensor]) -> None:
-    """Binds ``values``, a tensor and its state, to what ``rule`` makes of them.
-
-    ``numbers`` have the shape (). To be called where no gradients are recorded.
-    """
-    inputs = tuple([tensor._enter() for tensor in (*values, source, *numbers.values())])
-    if _can_defer(inputs):
-        roles, count = tuple(numbers), len(values)
-        made = [node(UPDATE, inputs, UpdateAttributes((rule, roles, count, output))) for output in range(count)]
-    else:
-        made = _applied(rule, values, source, numbers)
-    depth = 1 + max([tensor._cell.depth for tensor in (*values, source)])
-    for value, new in zip(values, made, strict=True):
-        value._rebind(new, False, depth)
-
-
-def _can_defer(inputs: Sequence[Node]) -> bool:
-    """Whether there is somebody who recognises graphs."""
-    home = inputs[0].device
-    same = RECORDING.recorder is None and all(each.device == home for each in inputs)
-    return same and isinstance(device(home), CompilingDevice)
+    """One update (see ``Update``)."""
+    Update(rule, numbers)(values, source)

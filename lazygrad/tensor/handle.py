@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Set
 from typing import TYPE_CHECKING, Any, ClassVar, TypeGuard
-from weakref import WeakKeyDictionary, WeakValueDictionary, ref
+from weakref import WeakKeyDictionary, _remove_dead_weakref, ref  # type: ignore[attr-defined]
 
 from lazygrad import ops, runtime
 from lazygrad.ir.node import Node
@@ -46,7 +46,8 @@ LEAF_OWNERS: WeakKeyDictionary[Node, ref[Handle]] = WeakKeyDictionary()
 
 # Cells that in-place methods or backward() left to be computed with the thread's next submission, by id, in order. Each
 # thread has its own: what others have pending would give every step another graph.
-_PENDING: PerThread[WeakValueDictionary[int, Cell]] = PerThread(WeakValueDictionary)
+# Values of a WeakValueDictionary would do, which takes four times as long for what each step does with each parameter.
+_PENDING: PerThread[dict[int, ref[Cell]]] = PerThread(dict)
 
 
 class Handle(Depositor):
@@ -191,12 +192,24 @@ def named(tensor: Tensor, name: str) -> Tensor:
 
 def submit_later(cell: Cell) -> None:
     """Has ``cell`` computed with the next submission, if somebody still holds it then."""
-    _PENDING.own[id(cell)] = cell
+    pending = _PENDING.own
+    key = id(cell)
+    known = pending.get(key)
+    if known is not None:
+        if known() is cell:
+            return
+        pending.pop(key, None)  # a cell that has died had the number
+    pending[key] = ref(cell)
 
 
 def pending_cells() -> list[Cell]:
     """The cells that wait for the next submission, in the order in which they came to wait."""
-    return list(_PENDING.own.values())
+    pending = _PENDING.own
+    found = [(key, entry()) for key, entry in pending.copy().items()]
+    for key, cell in found:
+        if cell is None:
+            _remove_dead_weakref(pending, key)  # unless another cell has got the number meanwhile
+    return [cell for _, cell in found if cell is not None]
 
 
 def forget_pending(cell: Cell) -> None:

@@ -45,8 +45,11 @@ class Recorder(ABC):
         """Something has changed on the host that each replay changes again, between the numbers it stands between."""
 
     @abstractmethod
-    def guard(self, what: str, read: Callable[[], Hashable]) -> None:
-        """What was recorded holds only while ``read`` gives what it gives now; ``what`` says in words what it is."""
+    def guard(self, what: str, read: Callable[[], Hashable], is_same: Callable[[], bool] | None = None) -> None:
+        """What was recorded holds only while ``read`` gives what it gives now; ``what`` says in words what it is.
+
+        ``is_same`` is a quicker question: whether ``read`` would give what it gave last. It may say no if it would.
+        """
 
     @abstractmethod
     def watch(self, what: str, of: object) -> None:
@@ -77,10 +80,10 @@ def refuse(what: str) -> None:
         RECORDING.recorder.refuse(what)
 
 
-def guard(what: str, read: Callable[[], Hashable]) -> None:
+def guard(what: str, read: Callable[[], Hashable], is_same: Callable[[], bool] | None = None) -> None:
     """Tells the recorder, if there is one (see ``Recorder.guard``)."""
     if RECORDING.recorder is not None:
-        RECORDING.recorder.guard(what, read)
+        RECORDING.recorder.guard(what, read, is_same)
 
 
 def effect(act: Callable[[], Any], undo: Callable[[], Any]) -> None:

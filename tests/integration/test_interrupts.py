@@ -153,7 +153,7 @@ def failing(function, number, error):
 
 FAULTS = {
     "no memory": lambda patch, device, n: patch.setattr(
-        device.pool, "take", failing(device.pool.take, n, OutOfMemoryError("full"))
+        device.pool, "take_undivided", failing(device.pool.take_undivided, n, OutOfMemoryError("full"))
     ),
     "no such kernel": lambda patch, device, n: patch.setattr(
         device, "compile", failing(device.compile, 1, CompileError("refused"))

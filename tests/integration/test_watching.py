@@ -80,3 +80,33 @@ def test_verification_names_kernel_and_line(monkeypatch):
     assert "2 of 2 elements" in str(caught.value)
     monkeypatch.setattr(watching, "interpret", meant)
     assert (x * 3).tolist() == [3.0, 6.0]  # what was made before the error is still usable
+
+
+def test_replays_are_watched(monkeypatch, capfd):
+    double = lg.compile(lambda x: x * 2)
+    x = lg.rand(37)
+    for _ in range(4):
+        double(x)
+    names = []
+
+    class Noting:
+        def before(self, scheduled, memories, offsets):
+            names.append(scheduled.kernel.name)
+
+        def after(self, scheduled, memories, numbers):
+            pass
+
+    with watching.watched_by(Noting()):
+        double(x)
+    assert len(names) == 1
+    monkeypatch.setenv("LAZYGRAD_DEBUG", "1")
+    double(x)  # the environment is read after it
+    capfd.readouterr()
+    double(x)
+    assert names[0] in capfd.readouterr().err
+    monkeypatch.delenv("LAZYGRAD_DEBUG")
+    double(x)
+    capfd.readouterr()
+    double(x)
+    assert not capfd.readouterr().err
+    assert len(names) == 1

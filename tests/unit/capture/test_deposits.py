@@ -78,6 +78,17 @@ def test_a_replay_that_finds_nothing_touched_looks_at_nothing(monkeypatch):
     assert is_put_away(training.weight._cell)
 
 
+def test_a_step_moves_nothing():
+    training = Training(compiled=True)
+    training.run()
+    (captured,) = next(iter(training.step._variants.values()))
+    loose = captured._deposit.left.loose
+    assert len(loose.leaves) == 1  # the batch
+    assert not loose.replaced
+    assert not loose.gradients
+    assert not loose.targets
+
+
 ACTS = {
     "a clone": lambda t: t.weight.clone(),
     "a detached clone": lambda t: t.weight.detach().clone(),
@@ -148,9 +159,10 @@ def test_results_that_lie_elsewhere_are_seen(monkeypatch):
     (captured,) = next(iter(compiled.step._variants.values()))
     run = captured.executable.run
 
-    def elsewhere(device, leaves, numbers, place, donated, kept, into, known):
+    def elsewhere(device, leaves, numbers, place, donated, kept, into):
         return run(device, leaves, numbers, place)
 
+    monkeypatch.setattr(captured.executable, "is_whole", lambda device: False)
     monkeypatch.setattr(captured.executable, "run", elsewhere)
     compiled.run(1)
     monkeypatch.undo()
@@ -179,7 +191,7 @@ def test_a_failure_leaves_what_was_put_away(monkeypatch):
     def fail(*arguments):
         raise MemoryError
 
-    monkeypatch.setattr(captured.executable, "run", fail)
+    monkeypatch.setattr(captured.executable, "launch", fail)
     with pytest.raises(MemoryError):
         compiled.run(1)
     monkeypatch.undo()

@@ -91,3 +91,19 @@ def test_what_is_moved_is_not_in_place():
         assert not in_place_pairs(both.kernel)
     (kernel,) = schedule_of([ops.add(x, 1.0)], [x]).kernels
     assert in_place_pairs(kernel.kernel) == ((0, 1),)
+
+
+def test_an_update_behind_a_sum_takes_the_memory_of_what_it_replaces():
+    cotangent, parameter, momentum = leaf(12, 10), leaf(10), leaf(10)
+    made = schedule_of(update(parameter, momentum, ops.sum_(cotangent, (0,))), [cotangent, parameter, momentum])
+    assert len(made.kernels) == 1
+    plan = plan_memory(made, frozenset({1, 2}), ALIGNMENT)
+    assert {made.roots[0] - 3: 1, made.roots[1] - 3: 2} == dict(enumerate(plan.donors))
+    check(lambda c, p, m: update(p, m, ops.sum_(c, (0,))), [(12, 10), (10,), (10,)])
+
+
+def test_what_a_sum_reads_too_is_not_overwritten_behind_it():
+    cotangent, parameter = leaf(12, 10), leaf(10)
+    product = ops.mul(cotangent, ops.expand(ops.reshape(parameter, (1, 10)), (12, 10)))
+    made = schedule_of([ops.sub(parameter, ops.sum_(product, (0,)))], [cotangent, parameter])
+    assert plan_memory(made, frozenset({1}), ALIGNMENT).donors == (None,)
