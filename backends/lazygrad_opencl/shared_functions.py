@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from lazygrad.kernel.emit import INDENT
 from lazygrad_opencl.outer_loops import hide_outer_indices
+from lazygrad_opencl.single_runs import without_single_runs
 
 _NAME_DIGITS = 8
 
@@ -33,7 +34,7 @@ def shared_function(name: str, parameters: Sequence[str], lines: Sequence[str]) 
         f"#ifndef HAS_{unique}",
         f"#define HAS_{unique}",
         f"NOT_INLINE void {unique}({declared}) {{",
-        *(INDENT + line for line in hide_outer_indices(lines)),
+        *(INDENT + line for line in hide_outer_indices(without_single_runs(lines))),
         "}",
         "#endif",
     ]
