@@ -7,6 +7,7 @@ is an argument, so only what runs long enough for that to be free is such a func
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from hashlib import sha256
 from typing import NamedTuple
@@ -16,6 +17,7 @@ from lazygrad_opencl.outer_loops import hide_outer_indices
 from lazygrad_opencl.single_runs import without_single_runs
 
 _NAME_DIGITS = 8
+_TEXT = re.compile(r"^#ifndef HAS_\w+\n.*?^#endif$", re.MULTILINE | re.DOTALL)
 
 
 class SharedFunction(NamedTuple):
@@ -39,3 +41,8 @@ def shared_function(name: str, parameters: Sequence[str], lines: Sequence[str]) 
         "#endif",
     ]
     return SharedFunction(unique, "\n".join(text))
+
+
+def shared_texts(text: str) -> list[str]:
+    """The texts of shared functions that stand in a kernel's."""
+    return _TEXT.findall(text)
