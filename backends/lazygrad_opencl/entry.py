@@ -22,9 +22,8 @@ from typing import NamedTuple
 
 # How a kernel for one item per work-group begins.
 KERNEL = "__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void "
-# What such a kernel is where an entry calls it: a function that is told its work-group. There is one of it, for the
-# runner and for the three copies that PoCL compiles of an entry.
-_FUNCTION = "NOT_INLINE void {name}(const int work_group, "
+# What such a kernel is for the runner, which alone calls it: a function that is told its work-group.
+_FUNCTION = "INLINE void {name}(const int work_group, "
 _GROUP = "get_group_id(0)"
 IN_MEMORY = 2**63
 ADDRESS = 2**64 - 1
