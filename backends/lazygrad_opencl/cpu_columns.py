@@ -123,7 +123,8 @@ class _Panel:
         if blocked is not None:
             rows = open_block(emitter, *blocked)
         name = open_vectors(emitter, self.tiling.vector, self.span)
-        slot = f"({name} - {self.span.begin}) / {emitter.lanes}"
+        slot = emitter.fresh("n")
+        emitter.line(f"const long {slot} = ({name} - {self.span.begin}) >> {emitter.lanes.bit_length() - 1};")
         for number in sorted(_used_results(stage)):
             result = self.accumulate.result(self._at(self.totals[number], slot), emitter.depth)
             emitter.reduced[number] = emitter.declare(result, "r")
