@@ -146,7 +146,9 @@ class _Panel:
         rows: Span | None = None
         if blocked is not None:
             rows = open_block(emitter, *blocked)
-        slot = f"({self._open_columns()} - {self.span.begin}) / {self.lanes}"
+        name = self._open_columns()
+        slot = emitter.fresh("n")
+        emitter.line(f"const long {slot} = ({name} - {self.span.begin}) >> {self.lanes.bit_length() - 1};")
         for number in sorted(_used_results(stage)):
             result = self.accumulate.result(self._at(self.totals[number], slot), emitter.depth)
             emitter.reduced[number] = emitter.declare(result, "r")

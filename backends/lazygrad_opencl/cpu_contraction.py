@@ -74,8 +74,7 @@ class _Tiled(ContractionText):
             text.line(
                 f"__global {type_}* const {name} = (__global {type_}*)(scratch + group * {self.scratch.bytes}L{start});"
             )
-        text.line(f"const long last_task = (group + 1) * {tasks}L / {groups};")
-        text.open(f"for (long task = group * {tasks}L / {groups}; task < last_task; task++) {{")
+        self.open_tasks(tasks, groups)
         text.line(f"const long panel_begin = task % {panel_parts} * {tiling.task_panels};")
         self.minimum("panel_end", f"panel_begin + {tiling.task_panels}", form.panel_count)
         text.line(f"const long row_begin = task / {panel_parts} % {row_parts} * {tiling.task_rows};")
@@ -207,8 +206,12 @@ class _Tiled(ContractionText):
         text.close()
 
     def _group_loop(self) -> None:
-        """Opens the loop over groups of rows."""
+        """Opens the loop over groups of rows; a block where a task has no more rows than a group."""
         tiling, text = self.tiling, self.text
+        if tiling.task_rows <= tiling.group_rows:
+            text.open("{")
+            text.line("const long group_begin = row_begin, group_end = row_end;")
+            return
         text.open(f"for (long group_begin = row_begin; group_begin < row_end; group_begin += {tiling.group_rows}) {{")
         self.minimum("group_end", f"group_begin + {tiling.group_rows}", "row_end")
 

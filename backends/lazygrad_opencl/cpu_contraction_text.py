@@ -41,6 +41,15 @@ class ContractionText:
         self._shared[function.text] = None
         self.text.line(f"{function.name}({', '.join(map(str, arguments))});")
 
+    def open_tasks(self, tasks: int, work_groups: int) -> None:
+        """Opens the loop over the tasks of a work-group; a block where there is one for each."""
+        if tasks == work_groups:
+            self.text.open("{")
+            self.text.line("const long task = group;")
+            return
+        self.text.line(f"const long last_task = (group + 1) * {tasks}L / {work_groups};")
+        self.text.open(f"for (long task = group * {tasks}L / {work_groups}; task < last_task; task++) {{")
+
     def minimum(self, name: str, text: str, limit: int | str) -> None:
         """Declares ``name``, the smaller of the two."""
         self.text.line(f"const long {name} = {text} < {limit} ? {text} : {limit};")

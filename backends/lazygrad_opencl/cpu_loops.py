@@ -24,8 +24,12 @@ def whole(axis: Variable) -> Span:
     return Span("0", str(axis.extent))
 
 
-def open_tasks(emitter: OpenCLEmitter, partition: Partition) -> dict[Variable, Span]:
-    """This work-group's points: binds axes split into single positions, returns the spans of others."""
+def open_tasks(emitter: OpenCLEmitter, partition: Partition, alike: bool = False) -> dict[Variable, Span]:
+    """This work-group's points: binds axes split into single positions, returns the spans of others.
+
+    ``alike``: the text is the same whether or not the last block is as long as the others, for bodies that may share it
+    (``sharing.py``).
+    """
     count, chunk = partition.count, partition.chunk
     if count == 1:
         emitter.open()
@@ -54,7 +58,7 @@ def open_tasks(emitter: OpenCLEmitter, partition: Partition) -> dict[Variable, S
         begin = f"({digit}) * {block}" if digit != "0" else "0"
         emitter.line(f"const long {name} = {begin}; // {axis} of {axis.extent}, in blocks of {block}")
         end = f"{name}_end"
-        limit = _smaller(f"{name} + {block}", axis.extent, axis.extent % block == 0)
+        limit = _smaller(f"{name} + {block}", axis.extent, axis.extent % block == 0 and not alike)
         emitter.line(f"const long {end} = {limit};")
         spans[axis] = Span(name, end)
     return spans

@@ -37,7 +37,7 @@ def generate_body(context: BodyContext) -> BodyCode:
     (stage,) = body.stages
     tiling = pointwise_tiling(body, context.kernel.buffers, context.machine)
     emitter = OpenCLEmitter(replace(context, body=body), tiling.lanes, uncached_buffers(context.kernel))
-    spans = open_tasks(emitter, tiling.partition)
+    spans = open_tasks(emitter, tiling.partition, alike=len(context.kernel.bodies) > 1)
     opened = 1
     for axis in tiling.loops:
         open_loop(emitter, axis)

@@ -66,8 +66,7 @@ class _Places(WindowText):
                 "products": tiling.tile_rows * PRODUCTS * self.width,
             }
         )
-        text.line(f"const long last_task = (group + 1) * {tasks}L / {groups};")
-        text.open(f"for (long task = group * {tasks}L / {groups}; task < last_task; task++) {{")
+        self.open_tasks(tasks, groups)
         text.line(f"const long panel_begin = task % {panel_parts} * {tiling.task_panels};")
         self.minimum("panel_end", f"panel_begin + {tiling.task_panels}", form.panel_count)
         text.line(f"const long tile_begin = task / {panel_parts} % {tile_parts} * {tiling.task_tiles};")

@@ -22,9 +22,8 @@ from typing import NamedTuple
 
 # How a kernel for one item per work-group begins.
 KERNEL = "__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void "
-# What such a kernel is where an entry calls it: a function that is told its work-group. There is one of it, for the
-# runner and for the three copies that PoCL compiles of an entry.
-_FUNCTION = "NOT_INLINE void {name}(const int work_group, "
+# What such a kernel is for the runner, which alone calls it: a function that is told its work-group.
+_FUNCTION = "INLINE void {name}(const int work_group, "
 _GROUP = "get_group_id(0)"
 IN_MEMORY = 2**63
 ADDRESS = 2**64 - 1
@@ -117,13 +116,15 @@ def merge(prelude: str, group: Sequence[Function]) -> Merged | None:
     parameters += [f"const ulong w{number}" for number in range(words)]
     head = f"{KERNEL}{kernel}(\n    " + ",\n    ".join(["const ulong number", *parameters]) + ") {"
     entry = [
+        *_numbers_of_arguments(kernel, signatures),
         head,
-        "    switch (number) {",
-        *_cases(group, lambda signature, position: f"p{position}", lambda signature, number: f"w{number}"),
-        "    }",
         *_address_of(runner),
-        f"    if (number >= {IN_MEMORY}ul)",
+        f"    if (number >= {IN_MEMORY}ul) {{",
         f"        {runner}(number - {IN_MEMORY}ul, (__global const ulong*)p0, (int){_GROUP});",
+        "        return;",
+        "    }",
+        *_in_order(kernel, pointers, words),
+        f"    {runner}(number, (__global const ulong*)(ulong)words, (int){_GROUP});",
         "}\n",
     ]
     # Launched without buffers it does nothing, as the functions. That it is launched otherwise must not happen.
@@ -171,6 +172,29 @@ def _address_of(function: str) -> list[str]:
         "    }",
         "#endif",
     ]
+
+
+def _numbers_of_arguments(kernel: str, signatures: Sequence[Signature]) -> list[str]:
+    """How many buffers each function takes, and how many numbers."""
+    buffers = ", ".join(str(signature.buffers) for signature in signatures)
+    numbers = ", ".join(str(len(signature.numbers)) for signature in signatures)
+    return [
+        f"__constant uchar {kernel}_buffers[] = {{{buffers}}};",
+        f"__constant uchar {kernel}_numbers[] = {{{numbers}}};",
+    ]
+
+
+def _in_order(kernel: str, pointers: int, words: int) -> list[str]:
+    """Puts the entry's arguments where a runner finds those of the function."""
+    lines = [f"    ulong words[{pointers + words + 1}];"]
+    lines += [f"    words[{number}] = (ulong)p{number};" for number in range(pointers)]
+    lines += [
+        f"    words[{pointers}] = 0;",
+        f"    const int buffers = {kernel}_buffers[number];",
+        "    const ulong scratch = words[buffers];",
+    ]
+    lines += [f"    words[buffers + {number}] = w{number};" for number in range(words)]
+    return [*lines, f"    words[buffers + {kernel}_numbers[number]] = scratch;"]
 
 
 def _cases(

@@ -97,10 +97,9 @@ class Operations:
         if name == "abs":
             return self._absolute(dtype, inputs[0])
         if name == "sqrt" and not self.native:
-            suffix = "f" if dtype is float32 else ""
             if wide:
-                return self._by_lane(lambda x: f"__builtin_sqrt{suffix}({x})", inputs, dtype)
-            return f"__builtin_sqrt{suffix}({texts[0]})"
+                return f"square_root_{self.wide_type(dtype)}({texts[0]})"
+            return f"__builtin_sqrt{'f' if dtype is float32 else ''}({texts[0]})"
         if dtype.is_integer and name in _INTEGER_FUNCTIONS:
             function = f"{_INTEGER_FUNCTIONS[name]}_{'long' if dtype is int64 else 'int'}"
             if wide:

@@ -18,6 +18,7 @@ from lazygrad.runtime.processes import Program, Workers
 from lazygrad_opencl import driver_cache
 from lazygrad_opencl.entry import Function, can_enter, merge
 from lazygrad_opencl.machine_code import Compiled, Job
+from lazygrad_opencl.shared_functions import shared_texts
 from lazygrad_opencl.worker import DEVICE_VARIABLE, FOLDER_VARIABLE, METHOD, METHOD_VARIABLE, Refused
 
 # More processes than these use more memory (150 MB each) than a few more cores are worth.
@@ -102,17 +103,44 @@ class ParallelCompiler:
         return Job(self._platform, self._device, *merged)
 
 
+class _Group:
+    """Functions for one program, and how much there is to compile: what several of them call counts once."""
+
+    def __init__(self) -> None:
+        self.functions: list[Function] = []
+        self.characters = 0
+        self._shared: set[str] = set()
+
+    def add(self, function: Function) -> None:
+        self.functions.append(function)
+        self.characters += self._more(function)
+        self._shared.update(shared_texts(function.text))
+
+    def has_room(self, function: Function, most_functions: int, most_characters: int) -> bool:
+        """Whether the function is within the limits, and can be called by the group's entry."""
+        if len(self.functions) == most_functions or self.characters + self._more(function) > most_characters:
+            return False
+        return can_enter([each.signature for each in (*self.functions, function) if each.signature])
+
+    def _more(self, function: Function) -> int:
+        known = sum(len(text) for text in shared_texts(function.text) if text in self._shared)
+        return len(function.text) - known
+
+
 def _groups(functions: Iterable[Function], workers: int) -> Iterator[Sequence[Function]]:
-    group: list[Function] = []
-    size, number = 0, 0
+    """The functions in groups. Those that call shared functions, as contractions do, are with each other."""
     share = 1 if workers <= FEW_WORKERS else 2
+    gathering = {True: _Group(), False: _Group()}
+    number = 0
     for function in functions:
+        calls_others = bool(shared_texts(function.text))
         most = FIRST_CHARACTERS if number < workers else GROUP_CHARACTERS // share
-        is_full = len(group) == GROUP_FUNCTIONS // share or size + len(function.text) > most
-        if group and (is_full or not can_enter([each.signature for each in (*group, function) if each.signature])):
-            yield group
-            group, size, number = [], 0, number + 1
-        group.append(function)
-        size += len(function.text)
-    if group:
-        yield group
+        group = gathering[calls_others]
+        if group.functions and not group.has_room(function, GROUP_FUNCTIONS // share, most):
+            yield group.functions
+            number += 1
+            group = gathering[calls_others] = _Group()
+        group.add(function)
+    for group in gathering.values():
+        if group.functions:
+            yield group.functions

@@ -44,6 +44,11 @@ _HINTS = """\
 #endif
 """
 
+# Square roots of all lanes at once. Written lane by lane they stay so, and take LLVM ten times as long.
+_SQUARE_ROOTS = {
+    ("float", 4): "__builtin_ia32_sqrtps", ("float", 8): "__builtin_ia32_sqrtps256",
+    ("double", 2): "__builtin_ia32_sqrtpd", ("double", 4): "__builtin_ia32_sqrtpd256",
+}  # fmt: skip
 # LANES is empty or a number of lanes; all conversions between widths are written so that vectors have them too.
 _HALVES = """\
 INLINE floatLANES half_to_floatLANES(const ushortLANES half_bits) {
@@ -114,6 +119,25 @@ def _halves(lanes: int) -> str:
     return text
 
 
+def _square_roots(element: str) -> str:
+    """For all numbers of lanes: an instruction, or else those of two halves."""
+    half = {"float": "__builtin_sqrtf", "double": "__builtin_sqrt"}[element]
+    text = ""
+    for lanes in LANE_COUNTS:
+        kind = f"{element}{lanes}"
+        function = f"square_root_{kind}"
+        head = f"INLINE {kind} {function}(const {kind} x) {{ return"
+        halves = f"{head} ({kind})({half}(x.lo), {half}(x.hi)); }}\n"
+        builtin = _SQUARE_ROOTS.get((element, lanes))
+        if builtin is not None:
+            available = f"defined(__AVX__) && __has_builtin({builtin})"
+            text += f"#if {available}\n{head} {builtin}(x); }}\n#else\n{halves}#endif\n"
+        else:
+            text += halves
+        half = function
+    return text
+
+
 def _convert_calls(text: str, name: str, target: str) -> str:
     """``NAME(x)`` as ``__builtin_convertvector``: the library's convert_... is not inlined everywhere."""
     start = text.find(f"{name}(")
@@ -149,6 +173,7 @@ def prelude(capabilities: Capabilities) -> str:
     text = "\n".join(lines) + "\n"
     if vectors:
         text += _HINTS
+        text += "".join(_square_roots(element) for element, _ in elements if element in ("float", "double"))
     for lanes in (1, *LANE_COUNTS) if vectors else (1,):
         text += _halves(lanes)
     for signed in ("int", "long"):

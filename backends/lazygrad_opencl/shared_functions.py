@@ -7,14 +7,17 @@ is an argument, so only what runs long enough for that to be free is such a func
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from hashlib import sha256
 from typing import NamedTuple
 
 from lazygrad.kernel.emit import INDENT
 from lazygrad_opencl.outer_loops import hide_outer_indices
+from lazygrad_opencl.single_runs import without_single_runs
 
 _NAME_DIGITS = 8
+_TEXT = re.compile(r"^#ifndef HAS_\w+\n.*?^#endif$", re.MULTILINE | re.DOTALL)
 
 
 class SharedFunction(NamedTuple):
@@ -33,8 +36,13 @@ def shared_function(name: str, parameters: Sequence[str], lines: Sequence[str]) 
         f"#ifndef HAS_{unique}",
         f"#define HAS_{unique}",
         f"NOT_INLINE void {unique}({declared}) {{",
-        *(INDENT + line for line in hide_outer_indices(lines)),
+        *(INDENT + line for line in hide_outer_indices(without_single_runs(lines))),
         "}",
         "#endif",
     ]
     return SharedFunction(unique, "\n".join(text))
+
+
+def shared_texts(text: str) -> list[str]:
+    """The texts of shared functions that stand in a kernel's."""
+    return _TEXT.findall(text)

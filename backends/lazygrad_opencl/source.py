@@ -27,6 +27,7 @@ from lazygrad_opencl.generated import BODY, GeneratedSource
 from lazygrad_opencl.outer_loops import hide_outer_indices
 from lazygrad_opencl.prelude import prelude
 from lazygrad_opencl.sharing import Call, share
+from lazygrad_opencl.single_runs import without_single_runs
 from lazygrad_opencl.skeleton import BodyCode, BodyContext, Skeleton
 from lazygrad_opencl.types import argument_type, memory_type
 
@@ -141,7 +142,7 @@ def _body_functions(kernel: Kernel, codes: list[BodyCode]) -> tuple[list[str], l
     for function in functions:
         lines.append(f"NOT_INLINE void {_body_name(kernel, function.number)}(")
         lines.append(",\n".join(f"    {parameter}" for parameter in function.parameters) + ") {")
-        lines += [f"    {line}" for line in hide_outer_indices(function.lines)]
+        lines += [f"    {line}" for line in hide_outer_indices(without_single_runs(function.lines))]
         lines.append("}")
     return lines, calls
 

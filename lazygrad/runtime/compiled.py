@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import sys
 from collections import Counter, OrderedDict
-from collections.abc import Sequence, Set
+from collections.abc import Iterable, Sequence, Set
 from functools import partial
+
+import numpy
 
 from lazygrad import environment
 from lazygrad.ir.node import Node, topological
 from lazygrad.ir.printer import print_graph
 from lazygrad.ir.shape import size_of
+from lazygrad.ir.value import Number
+from lazygrad.ops.identity import DETACH, LEAF
+from lazygrad.ops.source import constant_value
 from lazygrad.runtime import schedule_store
 from lazygrad.runtime.buffer import Buffer
 from lazygrad.runtime.device import CompilingDevice
@@ -44,11 +49,34 @@ def realize_compiled(device: CompilingDevice, roots: Sequence[Node], expendable:
         return
     if environment.level("LAZYGRAD_DEBUG") >= GRAPH_LEVEL:
         print(print_graph(computed), file=sys.stderr)
+    numbers = [number for root in computed if (number := _number(root)) is not None]
+    if len(numbers) == len(computed) and not device.is_recording:
+        _fill(device, computed, numbers)
+        return
     call = recognise(device.name, computed, partial(find, device))
     donated = _donated(call.leaves, expendable)
     with undivided:
         results = call.executable.run(device, call.leaves, call.numbers, computed[0].place, donated)
         for root, buffer in zip(computed, results, strict=True):
+            root.result = buffer
+
+
+def _number(root: Node) -> Number | None:
+    """The number that all elements of a constant are, under another name perhaps; None where a root is no constant."""
+    while root.op is LEAF or root.op is DETACH:
+        root = root.inputs[0]
+    return constant_value(root)
+
+
+def _fill(device: CompilingDevice, roots: Sequence[Node], numbers: Iterable[Number]) -> None:
+    """Computes constants. Nothing is compiled for that: an optimizer's first state is there at once."""
+    _check_dtypes(device, roots)
+    with undivided:
+        results = [
+            device.from_host(numpy.broadcast_to(numpy.array(number, root.dtype.numpy), root.shape), root.dtype)
+            for root, number in zip(roots, numbers, strict=True)
+        ]
+        for root, buffer in zip(roots, results, strict=True):
             root.result = buffer
 
 

@@ -10,12 +10,12 @@ from lazygrad import ops
 from lazygrad.ir.dtype import accumulator
 from lazygrad.ir.node import Node
 from lazygrad.nn.functional.channels import per_channel
+from lazygrad.ops.standardization import squared_distances, standardise
 from lazygrad.tensor.deferred_update import update
 from lazygrad.tensor.grad_mode import SWITCH
 from lazygrad.tensor.handle import Handle, wrap
 from lazygrad.tensor.operands import cast, spread
-from lazygrad.tensor.reduction import kept, mean_node
-from lazygrad.tensor.statistics import variance_node
+from lazygrad.tensor.reduction import mean_node
 
 if TYPE_CHECKING:
     from lazygrad.tensor import Tensor
@@ -65,24 +65,25 @@ def batch_norm(
     ):
         if tensor is not None and tensor.numel() != x.shape[1]:
             raise RuntimeError(f"batch_norm: {name} should contain {x.shape[1]} elements not {tensor.numel()}")
+    axes = (0, *range(2, x.rank))
     if training:
         if count <= 1:
             raise ValueError(f"Expected more than 1 value per channel when training, got input size {list(x.shape)}")
-        axes = (0, *range(2, x.rank))
         mean = mean_node(values, axes)
-        distance = ops.sub(values, per_channel(mean, x.shape))
-        variance = ops.div(ops.sum_(ops.mul(distance, distance), axes), count)
+        variance = ops.div(squared_distances(values, mean, axes), count)
         _move(running_mean, mean, momentum, 1.0)
         _move(running_var, variance, momentum, count / (count - 1))
     else:
         if running_mean is None or running_var is None:
             raise RuntimeError("batch_norm: expected running_mean and running_var to be defined when training=False")
-        variance = cast(running_var._enter(), wide)
-        distance = ops.sub(values, per_channel(cast(running_mean._enter(), wide), x.shape))
+        mean, variance = cast(running_mean._enter(), wide), cast(running_var._enter(), wide)
     scale = ops.rsqrt(ops.add(variance, eps))
     if weight is not None:
         scale = ops.mul(scale, cast(weight._enter(), wide))
-    result = ops.mul(distance, per_channel(scale, x.shape))
+    if training:
+        result = standardise(values, mean, scale, axes)
+    else:
+        result = ops.mul(ops.sub(values, per_channel(mean, x.shape)), per_channel(scale, x.shape))
     if bias is not None:
         result = ops.add(result, per_channel(cast(bias._enter(), wide), x.shape))
     return wrap(ops.cast(result, x.dtype), input, weight, bias, name="NativeBatchNorm")
@@ -156,10 +157,10 @@ def layer_norm(
 
 
 def _standardised(x: Node, axes: tuple[int, ...], eps: float) -> Node:
-    mean = kept(mean_node(x, axes), x.shape, axes, True)
-    variance = kept(variance_node(x, axes, 0, mean), x.shape, axes, True)
-    scale = ops.rsqrt(ops.add(variance, eps))
-    return ops.mul(ops.sub(x, spread(mean, x.shape)), spread(scale, x.shape))
+    mean = mean_node(x, axes)
+    count = math.prod(x.shape[axis] for axis in axes)
+    scale = ops.rsqrt(ops.add(ops.div(squared_distances(x, mean, axes), count), eps))
+    return standardise(x, mean, scale, axes)
 
 
 def group_norm(

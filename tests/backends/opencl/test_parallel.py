@@ -19,6 +19,7 @@ if not backend.devices():
 from backends.opencl.handwritten import found_devices
 from lazygrad_opencl import parallel
 from lazygrad_opencl.driver_cache import PLATFORM_NAME
+from lazygrad_opencl.entry import Function, Signature
 
 if found_devices()[0].handle.platform.name != PLATFORM_NAME:
     pytest.skip("only PoCL's programs are compiled in worker processes", allow_module_level=True)
@@ -127,3 +128,25 @@ def test_workers_start_when_a_large_graph_will_be_scheduled(monkeypatch):
     assert not started
     compiler.expect(parallel.MANY_NODES)
     assert started == [parallel._workers.limit]
+
+
+def function(name: str, shared: str = "", length: int = 1_000) -> Function:
+    text = f"#ifndef HAS_{shared}\n#define HAS_{shared}\n{'s' * 60_000}\n#endif\n" if shared else ""
+    return Function(name, f"{text}{name * length}", Signature(1, (), False))
+
+
+def grouped(functions: list[Function]) -> list[list[str]]:
+    return [[each.name for each in group] for group in parallel._groups(functions, 0)]
+
+
+def test_what_several_functions_call_counts_once_and_brings_them_together():
+    functions = [function("a", "f"), function("x"), function("b", "f"), function("y"), function("c", "f")]
+    assert grouped(functions) == [["a", "b", "c"], ["x", "y"]]
+
+
+def test_groups_are_of_limited_length():
+    third = parallel.GROUP_CHARACTERS // 3
+    assert grouped([function(name, length=third) for name in "abcd"]) == [["a", "b", "c"], ["d"]]
+    assert grouped([function(name, name) for name in "abc"]) == [["a"], ["b"], ["c"]]
+    many = [function(str(number)) for number in range(parallel.GROUP_FUNCTIONS + 1)]
+    assert [len(group) for group in grouped(many)] == [parallel.GROUP_FUNCTIONS, 1]

@@ -435,6 +435,30 @@ def test_several_bodies_share_the_work_groups(launcher, flavour):
     launcher.check(kernel, [numbers(400), *(zeros(d.size) for d in written)], flavour)
 
 
+def test_bodies_share_a_function_whether_or_not_their_last_blocks_are_full(launcher):
+    sizes = (1 << 20, (1 << 20) + 8, 3 << 19)
+    bodies = tuple(
+        Body(axes(size), (Stage((), (), (Store(Access(1 + number, i), load(0, i) * 2.0),)),))
+        for number, size in enumerate(sizes)
+        for i in [variable("i0", size)]
+    )
+    written = tuple(BufferDeclaration(float32, size, True) for size in sizes)
+    kernel = Kernel("doubled", bodies, (BufferDeclaration(float32, max(sizes)), *written))
+    assert generate(kernel, capabilities("cpu")).text.count("NOT_INLINE") == 1
+    launcher.check(kernel, [numbers(max(sizes)), *(zeros(size) for size in sizes)], "cpu")
+
+
+@pytest.mark.parametrize("dtype", [float32, float64])
+def test_square_roots_of_all_lanes_at_once(launcher, dtype):
+    i = variable("i0", 64)
+    body = Body(axes(64), (Stage((), (), (Store(Access(1, i), apply("sqrt", load(0, i, dtype))),)),))
+    kernel = Kernel("roots", (body,), (BufferDeclaration(dtype, 64), BufferDeclaration(dtype, 64, True)))
+    assert "__builtin_sqrt" not in generate(kernel, capabilities("cpu")).text
+    values = abs(numbers(64)).astype(dtype.numpy)
+    values[:4] = 0, -1, numpy.inf, numpy.nan
+    launcher.check(kernel, [values, zeros(64).astype(dtype.numpy)], "cpu")
+
+
 # ---- reductions
 
 

@@ -5,7 +5,7 @@ import pytest
 
 import lazygrad as lg
 from lazygrad.nn import functional
-from unit.tensor.against_torch import agree, numbers, numpy_device, torch
+from unit.tensor.against_torch import agree, agree_to_order, numbers, numpy_device, torch
 
 __all__ = ["numpy_device"]
 
@@ -59,6 +59,26 @@ def test_group_norm_and_instance_norm():
     agree(lambda lib, x, w, b: lib.nn.functional.group_norm(x, 3, w, b), x, w, b)
     agree(lambda lib, x: lib.nn.functional.group_norm(x, 1), x)
     agree(lambda lib, x, w, b: lib.nn.functional.instance_norm(x, weight=w, bias=b), x, w, b)
+
+
+def test_derivatives_of_higher_order():
+    """The derivative by the mean that is left out is zero whatever the input is, so the next ones are complete.
+
+    torch refuses a batch norm's third derivative, and has another one of its layer norm than of what that is made of.
+    """
+
+    def standardised(x, axes):
+        distance = x - x.mean(axes, keepdim=True)
+        return distance * ((distance * distance).mean(axes, keepdim=True) + 1e-5).rsqrt()
+
+    def batch_norm(lib, x):
+        return functional.batch_norm(x, None, None, training=True) if lib is lg else standardised(x, (0, 2))
+
+    def layer_norm(lib, x):
+        return functional.layer_norm(x, (2, 3)) if lib is lg else standardised(x, (1, 2))
+
+    for normalised in (batch_norm, layer_norm):
+        agree_to_order(3, normalised, numbers(4, 2, 3))
 
 
 def test_unit_vectors():

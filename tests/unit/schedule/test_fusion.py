@@ -12,6 +12,7 @@ from lazygrad.kernel.machine import Machine
 from lazygrad.kernel.printer import print_kernel
 from lazygrad.nn.functional.window_maximum import Sliding, largest_of_windows
 from lazygrad.ops.movement import Padding, Range, Window
+from lazygrad.ops.standardization import squared_distances, standardise
 from unit.schedule.interpreted import CPU, GPU, check, schedule_of
 
 
@@ -74,6 +75,21 @@ def test_batch_norm_with_its_statistics_is_one_kernel():
         return [ops.relu(batch_norm(x, w, b)), mean]
 
     assert len(check(build, [(4, 16, 5, 5), (16,), (16,)]).kernels) == 1
+
+
+def test_the_gradient_of_batch_norm_needs_two_sums_more():
+    def gradients(x, w, b, cotangent):
+        axes = (0, 2, 3)
+        mean = ops.mul(ops.sum_(x, axes), 1 / 100)
+        variance = ops.mul(squared_distances(x, mean, axes), 1 / 100)
+        scale = ops.mul(ops.rsqrt(ops.add(variance, 1e-5)), w)
+        y = ops.add(standardise(x, mean, scale, axes), spread(b, x, axes))
+        return vjp([y], [cotangent], [x, w, b])
+
+    made = check(gradients, [(4, 16, 5, 5), (16,), (16,), (4, 16, 5, 5)], tolerance=1e-3)
+    stages = [stage for scheduled in made.kernels for body in scheduled.kernel.bodies for stage in body.stages]
+    # The mean, the variance, the cotangents' sum and that of their products with distances.
+    assert sum(len(stage.accumulators) for stage in stages) == 4
 
 
 def test_a_linear_layer_with_bias_and_relu_is_one_contraction_and_its_packing():
