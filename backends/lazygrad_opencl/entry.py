@@ -9,14 +9,15 @@ The entry's arguments are the function's number, then as many pointers as any fu
 bytes. Those a function does not take are null and 0.
 
 Beside the entry stands a *runner*, which runs one work-group of a function whose arguments lie in memory. The entry
-calls it for numbers from ``IN_MEMORY`` on, for the function whose number is what is above, with arguments where the
-first pointer points. Asked for ``ADDRESS`` instead of a function, it writes the runner's address there, so that another
-kernel can call it (``task_list.py``). On machines for which that is not written down, nothing is written.
+puts its own there, in the function's order, and calls it; there is one of it, but PoCL compiles three copies of an
+entry. For numbers from ``IN_MEMORY`` on it calls it for the function whose number is what is above, with arguments
+where the first pointer points. Asked for ``ADDRESS`` instead of a function, it writes the runner's address there, so
+that another kernel can call it (``task_list.py``). On machines for which that is not written down, nothing is written.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from hashlib import sha256
 from typing import NamedTuple
 
@@ -140,24 +141,25 @@ def _as_function(function: Function) -> str:
 
 def _runner(name: str, group: Sequence[Function]) -> list[str]:
     """A function's arguments are its buffers' addresses, its numbers, and the address of scratch memory."""
-    return [
+    lines = [
         f"NOT_INLINE void {name}(",
         "    const ulong number, __global const ulong* words, const int group) {",
         "    switch (number) {",
-        *_cases(
-            group,
-            lambda signature, position: f"(__global void*)words[{_word(signature, position)}]",
-            lambda signature, number: f"words[{signature.buffers + number}]",
-            "group",
-        ),
-        "    }",
-        "}",
     ]
+    for number, function in enumerate(group):
+        assert function.signature is not None
+        buffers, numbers, has_scratch = function.signature
+        arguments = ["group", *(_pointer(position) for position in range(buffers))]
+        for position, c_type in enumerate(numbers, buffers):
+            text = _FROM_WORD.get(c_type, f"({c_type}){{word}}")
+            arguments.append(text.format(word=f"words[{position}]"))
+        arguments += [_pointer(buffers + len(numbers))] * has_scratch
+        lines.append(f"        case {number}: {function.name}({', '.join(arguments)}); return;")
+    return [*lines, "    }", "}"]
 
 
-def _word(signature: Signature, position: int) -> int:
-    """Where a runner finds a pointer: the scratch memory's is behind the numbers."""
-    return position if position < signature.buffers else signature.buffers + len(signature.numbers)
+def _pointer(position: int) -> str:
+    return f"(__global void*)words[{position}]"
 
 
 def _address_of(function: str) -> list[str]:
@@ -195,23 +197,3 @@ def _in_order(kernel: str, pointers: int, words: int) -> list[str]:
     ]
     lines += [f"    words[buffers + {number}] = w{number};" for number in range(words)]
     return [*lines, f"    words[buffers + {kernel}_numbers[number]] = scratch;"]
-
-
-def _cases(
-    group: Sequence[Function],
-    pointer: Callable[[Signature, int], str],
-    word: Callable[[Signature, int], str],
-    work_group: str = f"(int){_GROUP}",
-) -> list[str]:
-    """A call of each function, with its pointers and words under the names that these have."""
-    lines = []
-    for number, function in enumerate(group):
-        assert function.signature is not None
-        signature = function.signature
-        arguments = [work_group, *(pointer(signature, position) for position in range(signature.buffers))]
-        for position, c_type in enumerate(signature.numbers):
-            text = _FROM_WORD.get(c_type, f"({c_type}){{word}}")
-            arguments.append(text.format(word=word(signature, position)))
-        arguments += [pointer(signature, signature.buffers)] * signature.has_scratch
-        lines.append(f"        case {number}: {function.name}({', '.join(arguments)}); return;")
-    return lines

@@ -12,11 +12,11 @@ from collections.abc import Sequence
 from hashlib import sha256
 from typing import NamedTuple
 
-from lazygrad.kernel.emit import INDENT
 from lazygrad_opencl.outer_loops import hide_outer_indices
 from lazygrad_opencl.single_runs import without_single_runs
 
 _NAME_DIGITS = 8
+_INDENTATION = "    "
 _TEXT = re.compile(r"^#ifndef HAS_\w+\n.*?^#endif$", re.MULTILINE | re.DOTALL)
 
 
@@ -36,7 +36,7 @@ def shared_function(name: str, parameters: Sequence[str], lines: Sequence[str]) 
         f"#ifndef HAS_{unique}",
         f"#define HAS_{unique}",
         f"NOT_INLINE void {unique}({declared}) {{",
-        *(INDENT + line for line in hide_outer_indices(without_single_runs(lines))),
+        *(_INDENTATION + line for line in hide_outer_indices(without_single_runs(lines))),
         "}",
         "#endif",
     ]
