@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Hashable, Sequence
+from functools import cache
 from threading import RLock
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +37,7 @@ _pack_offset = struct.Struct("=q").pack
 _enqueue = pyopencl.enqueue_nd_range_kernel
 
 
+@cache
 def packing(dtype: DType, in_word: bool = False) -> Callable[[bool | int | float], bytes]:
     """How a scalar of ``dtype`` becomes a kernel argument; half precisions are rounded and travel as float32.
 

@@ -130,6 +130,9 @@ class _List:
         self._scratch_words: list[int] = []
         self._scratch_bytes = max(program.scratch_bytes for program in programs)
         self._scratch_serial = 0
+        self._packed_number: Number | None = None
+        self._pack: Any = None
+        self._packed = 0
         records: list[int] = []
         tasks, scratch_user = 0, 0
         word = RECORD * len(programs)
@@ -156,8 +159,11 @@ class _List:
         self._write(self._first_words[launch] + position, memory.address)
 
     def set(self, launch: int, position: int, number: Number) -> None:
-        word = self._first_words[launch] + self._buffers[launch] + position
-        self._write(word, int.from_bytes(self._packs[launch][position](number), sys.byteorder))
+        pack = self._packs[launch][position]
+        if number is not self._packed_number or pack is not self._pack:  # many launches have the same
+            self._packed_number, self._pack = number, pack
+            self._packed = int.from_bytes(pack(number), sys.byteorder)
+        self._write(self._first_words[launch] + self._buffers[launch] + position, self._packed)
 
     def _write(self, word: int, value: int) -> None:
         if self._view[word] != value:
