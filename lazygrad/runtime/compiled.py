@@ -18,6 +18,7 @@ from lazygrad.ops.identity import DETACH, LEAF
 from lazygrad.ops.source import constant_value
 from lazygrad.runtime import schedule_store
 from lazygrad.runtime.buffer import Buffer
+from lazygrad.runtime.collecting import held_back
 from lazygrad.runtime.device import CompilingDevice
 from lazygrad.runtime.executable import NOTHING, Executable
 from lazygrad.runtime.interrupts import undivided
@@ -104,11 +105,12 @@ def find(device: CompilingDevice, structure: Structure, budget: Budget | None = 
         known.move_to_end(key)
         return found
     slot = schedule_store.Slot(device, structure, budget)
-    made = slot.load()
-    if made is None and budget is None:
-        made = _make(device, structure, slot)
-    elif made is None and budget is not None:
-        made = _within(device, find(device, structure), budget, slot)
+    with held_back:
+        made = slot.load()
+        if made is None and budget is None:
+            made = _make(device, structure, slot)
+        elif made is None and budget is not None:
+            made = _within(device, find(device, structure), budget, slot)
     assert made is not None
     known[key] = made
     if len(known) > REMEMBERED_SCHEDULES:
