@@ -206,7 +206,7 @@ class OpenCLDevice(CompilingDevice):
 
     # ---- launches
 
-    def batch(self, programs: Sequence[Program], waits: Sequence[int]) -> Batch:
+    def batch(self, programs: Sequence[Program], waits: Callable[[], Sequence[int]]) -> Batch:
         if self._may_have_team:
             return TaskList(self, cast("Sequence[OpenCLProgram]", programs), waits)
         return super().batch(programs, waits)

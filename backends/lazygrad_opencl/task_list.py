@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import platform
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy
@@ -56,7 +56,9 @@ def is_possible() -> bool:
 class TaskList(Batch):
     """Launches that are submitted as one from the second time on: what runs once is not worth a list."""
 
-    def __init__(self, device: OpenCLDevice, programs: Sequence[OpenCLProgram], waits: Sequence[int]) -> None:
+    def __init__(
+        self, device: OpenCLDevice, programs: Sequence[OpenCLProgram], waits: Callable[[], Sequence[int]]
+    ) -> None:
         super().__init__(programs, waits)
         self._device = device
         self._programs = programs
@@ -101,7 +103,7 @@ class TaskList(Batch):
         runners = [self._device.runner(program.home) for program in self._programs]
         if team is None or not runners or not all(runners):
             return None
-        written = _List(self._device, team, self._programs, runners, self.waits)
+        written = _List(self._device, team, self._programs, runners, self.waits())
         for number, launch in enumerate(self.launches):
             for position, memory in enumerate(launch.memories):
                 written.put(number, position, memory)

@@ -6,7 +6,7 @@ memory again and again, so these are few. Out: the launches, submitted one by on
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 if TYPE_CHECKING:
@@ -40,10 +40,11 @@ class Launch(NamedTuple):
 class Batch:
     """Launches that are submitted one by one. ``submitted`` of them were when ``submit`` returned, or raised.
 
-    ``waits``: for each launch how many of the first ones must have ended before it begins.
+    ``waits`` tells for each launch how many of the first ones must have ended before it begins: for who wants to submit
+    them otherwise, so it is asked only then.
     """
 
-    def __init__(self, programs: Sequence[Program], waits: Sequence[int]) -> None:
+    def __init__(self, programs: Sequence[Program], waits: Callable[[], Sequence[int]]) -> None:
         self.waits = waits
         self.submitted = 0
         self.launches: list[Launch] = []

@@ -156,7 +156,7 @@ class CompilingDevice(Device):
     def compile(self, kernels: Sequence[Kernel]) -> Sequence[Program]:
         """One program for each kernel; builds what is not in the cache."""
 
-    def batch(self, programs: Sequence[Program], waits: Sequence[int]) -> Batch:
+    def batch(self, programs: Sequence[Program], waits: Callable[[], Sequence[int]]) -> Batch:
         """The launches of a schedule; arguments as of ``Batch``."""
         return Batch(programs, waits)
 

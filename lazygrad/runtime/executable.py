@@ -8,6 +8,7 @@ for each root memory of its own, or that of a leaf which it overwrites.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
+from functools import partial
 
 from lazygrad.ir.node import Place
 from lazygrad.ir.value import Number
@@ -56,7 +57,7 @@ class Executable:
 
     def _bound(self, device: CompilingDevice, donated: Set[int]) -> Binding:
         plan = plan_memory(self.schedule, donated, device.region_alignment)
-        return Binding(self.schedule, plan, device.batch(self.programs, waits(self.schedule, plan)))
+        return Binding(self.schedule, plan, device.batch(self.programs, partial(waits, self.schedule, plan)))
 
     def take_binding(self, donated: Set[int]) -> Binding | None:
         """The binding for these donated leaves, if there is one, until it is given back.

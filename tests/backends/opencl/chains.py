@@ -46,7 +46,7 @@ class Chain:
     def __init__(self, device, length=10):
         self.device = device
         programs = device.compile([KERNELS[number % 2] for number in range(length)])
-        self.batch = device.batch(programs, range(length))
+        self.batch = device.batch(programs, lambda: range(length))
         self.buffers = [device.from_host(numpy.zeros(SIZE, numpy.float32), float32) for _ in range(length)]
         for launch, (read, written) in enumerate(pairwise([None, *self.buffers])):
             if read is not None:

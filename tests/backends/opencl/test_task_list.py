@@ -93,7 +93,7 @@ def test_launches_wait_for_what_they_are_told_to(opened):
     """Two chains in one batch, of which the launches of one wait for those of the other where they must."""
     programs = opened.compile([KERNELS[0]] * 8)
     waits = [0, 0, 1, 2, 3, 4, 5, 6]
-    batch = opened.batch(programs, waits)
+    batch = opened.batch(programs, lambda: waits)
     buffers = [opened.from_host(X, float32) for _ in range(10)]
     for launch in range(8):
         batch.put(launch, 0, buffers[launch].allocation.memory)
