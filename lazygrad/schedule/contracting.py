@@ -46,6 +46,7 @@ class Wishes:
     in_memory: dict[Node, None] = field(default_factory=dict)
     halos: dict[Node, Halo] = field(default_factory=dict)
     innermost: dict[Node, int] = field(default_factory=dict)  # the axis that should lie fastest
+    windowed: set[Node] = field(default_factory=set)  # those of which windows wish that, who read the most
     unfused: set[Node] = field(default_factory=set)
     written_out: set[Node] = field(default_factory=set)  # contractions with columns copied in any case
     prologues: Prologues = field(default_factory=Prologues)
@@ -114,8 +115,9 @@ def _collect(current: Node, wishes: Wishes, machine: Machine, is_seen: bool) -> 
             for axis, c in enumerate(index_map.coordinates)
             if axis > 0 and (len(c.terms) == 1 or walks(c) is not None)
         ]
-        if plain:
-            wishes.innermost.setdefault(source, plain[0])
+        if plain and source not in wishes.windowed:
+            wishes.innermost[source] = plain[0]
+            wishes.windowed.add(source)
     if machine.flavour == "block":
         _wish_for_blocks(current, wishes)
         return
