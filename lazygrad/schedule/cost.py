@@ -26,9 +26,6 @@ BUNDLE_BODIES = 24
 # launch costs microseconds.
 BUNDLE_HELD_BYTES = 1 << 20
 
-# A packed panel of columns is this many vectors wide: two accumulators a row fill 16 registers with 6 rows.
-PANEL_VECTORS = 2
-
 # An operand is written out in another order so that a larger one, or the result, can stay as it lies, if that has at
 # least so many times its elements.
 WRITTEN_OUT = 2
