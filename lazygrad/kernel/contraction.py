@@ -19,7 +19,6 @@ from lazygrad.kernel.kernel import Access, Body, Contraction
 from lazygrad.kernel.machine import Machine
 from lazygrad.kernel.substitution import substitute_stages
 
-
 # Vectors of a panel, where there are several panels, and of the widest that is alone.
 PANEL_VECTORS = 2
 MOST_PANEL_VECTORS = 3

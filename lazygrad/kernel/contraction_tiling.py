@@ -15,7 +15,7 @@ from lazygrad.kernel.axes import point_count
 from lazygrad.kernel.contraction import Form, Operand
 from lazygrad.kernel.machine import Machine
 
-# Registers of a tile that hold no running sum: two vectors of columns, a row's value, and one to spare.
+# Registers of a tile that hold no running sum: two vectors of columns, a row's value, and one to spare or for a third.
 OTHER_REGISTERS = 4
 # Work of one task, in multiply-adds: enough that handing it out costs nothing.
 TASK_OPERATIONS = 1 << 18

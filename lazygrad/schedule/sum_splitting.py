@@ -2,7 +2,9 @@
 
 For block programs where it has fewer tiles than there are cores. On processors where operands are large: cores that
 share the result each read all of one operand, and windows many times, while each piece of a sum reads its own part of
-both once, part of it from near caches. The pieces are partial products with one axis more, in the accumulator's type, and a sum over that axis follows. The
+both once, part of it from near caches.
+
+The pieces are partial products with one axis more, in the accumulator's type, and a sum over that axis follows. The
 order of additions is fixed, so results are the same in every run.
 """
 
