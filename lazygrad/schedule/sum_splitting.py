@@ -68,9 +68,9 @@ def _wanted(current: Node, extents: Mapping[int, int], machine: Machine) -> int:
         return machine.cores // (batches * -(-rows // PIECE_TILE) * -(-columns // PIECE_TILE))
     # What the operands are read from: windows overlap.
     least = min(size_of(source_of(operand)[0].shape) for operand in current.inputs)
-    if least * current.dtype.itemsize <= machine.level2_cache:
-        return 1
-    return min(machine.cores * PIECES_PER_CORE, least // (SMALL_PIECES * size_of(current.shape)))
+    pieces = machine.cores * PIECES_PER_CORE
+    are_small = pieces * size_of(current.shape) * SMALL_PIECES <= least
+    return pieces if are_small and least * current.dtype.itemsize > machine.level2_cache else 1
 
 
 def _is_whole(current: Node, label: int) -> bool:
