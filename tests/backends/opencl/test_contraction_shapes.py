@@ -87,3 +87,10 @@ def test_few_pixels_and_many_channels(batch, size, inputs, outputs, stride):
     case = (batch, inputs, size, size), (outputs, inputs, 3, 3), {"stride": stride, "padding": 1}
     for found, expected in zip(gradients_of(DEVICE, *case), gradients_of("numpy", *case), strict=True):
         assert_close(found, expected)
+
+
+@pytest.mark.parametrize("kernel", [1, 3])
+def test_a_weight_gradient_of_large_images_in_pieces(kernel):
+    case = (8, 12, 48, 48), (9, 12, kernel, kernel), {"padding": kernel // 2}
+    for found, expected in zip(gradients_of(DEVICE, *case), gradients_of("numpy", *case), strict=True):
+        assert_close(found, expected)
