@@ -96,7 +96,7 @@ class ContractionText:
         In the widest vectors there are: operations on two registers hide each other's latency.
         """
         form, text = self.form, self.text
-        wide = min(MOST_LANES, self.width)
+        wide = min(MOST_LANES, self.lanes if self.vectors % 2 else 2 * self.lanes)
         if form.vector_extent % self.width:
             self.valid()
             text.open(f"if (valid < {self.width}) {{")

@@ -19,6 +19,10 @@ from lazygrad.kernel.kernel import Access, Body, Contraction
 from lazygrad.kernel.machine import Machine
 from lazygrad.kernel.substitution import substitute_stages
 
+# Vectors of a panel, where there are several panels, and of the widest that is alone.
+PANEL_VECTORS = 2
+MOST_PANEL_VECTORS = 3
+
 
 class Operand(NamedTuple):
     """One operand: its buffer, the address where all axes are 0, and the stride of each axis."""
@@ -103,6 +107,15 @@ def analyse(body: Body, sizes: Sequence[int], machine: Machine) -> Form | None:
     )  # fmt: skip
 
 
+def panel_width(extent: int, lanes: int) -> int:
+    """How many of so many columns a panel takes: two vectors, or one or three where that is all of them.
+
+    Two vectors of accumulators a row fill sixteen registers with six rows, three with four.
+    """
+    vectors = -(-extent // lanes)
+    return lanes * (vectors if vectors <= MOST_PANEL_VECTORS else PANEL_VECTORS)
+
+
 def _plain(of: Value, dtype: DType) -> Access | None:
     """The access of an unmasked load of the accumulator's own type."""
     if of.op != LOAD or of.dtype is not dtype or of.payload.mask or of.payload.dynamic:
@@ -115,7 +128,7 @@ def _vector_axis(columns: list[Variable], address: Index, lanes: int) -> tuple[V
     """The column axis at stride 1 and the width of a panel of it."""
     for axis in columns:
         if address.coefficient(axis) == 1 and not _divided(address, axis):
-            return axis, lanes if axis.extent <= lanes else 2 * lanes
+            return axis, panel_width(axis.extent, lanes)
     for atom, coefficient in address.terms:
         if isinstance(atom, Quotient) and atom.remainder and coefficient == 1:
             inner = atom.index

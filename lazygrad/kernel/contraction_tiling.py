@@ -15,7 +15,7 @@ from lazygrad.kernel.axes import point_count
 from lazygrad.kernel.contraction import Form, Operand
 from lazygrad.kernel.machine import Machine
 
-# Registers of a tile that hold no running sum: two vectors of columns, a row's value, and one to spare.
+# Registers of a tile that hold no running sum: two vectors of columns, a row's value, and one to spare or for a third.
 OTHER_REGISTERS = 4
 # Work of one task, in multiply-adds: enough that handing it out costs nothing.
 TASK_OPERATIONS = 1 << 18
@@ -68,7 +68,8 @@ def choose_tiling(form: Form, machine: Machine) -> Tiling:
     itemsize = form.dtype.itemsize
     lanes = machine.lanes(itemsize)
     vectors = form.lane.extent // lanes
-    tile_rows = max(1, min((machine.vector_registers - OTHER_REGISTERS) // vectors, form.row_count))
+    most_rows = (machine.vector_registers - OTHER_REGISTERS) // vectors
+    tile_rows = -(-form.row_count // -(-form.row_count // most_rows))  # as few as the same number of tiles needs
     block_axis, block_extent = _block(form, itemsize, machine)
     block_length = block_extent * point_count(form.summed[block_axis + 1 :])
     scattered_rows = not _lies_along(form.rows_operand, form.summed, 1)

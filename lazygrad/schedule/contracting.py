@@ -21,7 +21,7 @@ from lazygrad.kernel.machine import Machine
 from lazygrad.ops.contract import CONTRACT, ContractAttributes
 from lazygrad.schedule import streaming
 from lazygrad.schedule.components import source_of
-from lazygrad.schedule.cost import FEW_ROWS, WRITTEN_OUT
+from lazygrad.schedule.cost import FEW_ROWS, TURNED_RESULT, WRITTEN_OUT
 from lazygrad.schedule.prologues import Prologues, find_prologues
 from lazygrad.schedule.walking import is_split, is_windowed, walks
 
@@ -46,6 +46,7 @@ class Wishes:
     in_memory: dict[Node, None] = field(default_factory=dict)
     halos: dict[Node, Halo] = field(default_factory=dict)
     innermost: dict[Node, int] = field(default_factory=dict)  # the axis that should lie fastest
+    windowed: set[Node] = field(default_factory=set)  # those of which windows wish that, who read the most
     unfused: set[Node] = field(default_factory=set)
     written_out: set[Node] = field(default_factory=set)  # contractions with columns copied in any case
     prologues: Prologues = field(default_factory=Prologues)
@@ -96,7 +97,7 @@ def _collect(current: Node, wishes: Wishes, machine: Machine, is_seen: bool) -> 
         free = [label for label in at.out if (label in at.a) != (label in at.b)]
         sides = Sides(0 if free[-1] in at.b else 1)
     wishes.sides[current] = sides
-    if machine.flavour == "cpu" and _is_better_turned(current, sides, wishes, is_seen):
+    if machine.flavour == "cpu" and _is_better_turned(current, sides, wishes, machine, is_seen):
         sides = wishes.sides[current] = Sides(sides.columns)
         wishes.written_out.add(current)
     for source, _ in views:
@@ -114,8 +115,9 @@ def _collect(current: Node, wishes: Wishes, machine: Machine, is_seen: bool) -> 
             for axis, c in enumerate(index_map.coordinates)
             if axis > 0 and (len(c.terms) == 1 or walks(c) is not None)
         ]
-        if plain:
-            wishes.innermost.setdefault(source, plain[0])
+        if plain and source not in wishes.windowed:
+            wishes.innermost[source] = plain[0]
+            wishes.windowed.add(source)
     if machine.flavour == "block":
         _wish_for_blocks(current, wishes)
         return
@@ -128,16 +130,19 @@ def _collect(current: Node, wishes: Wishes, machine: Machine, is_seen: bool) -> 
             wishes.innermost.setdefault(source, axis)
 
 
-def _is_better_turned(current: Node, sides: Sides, wishes: Wishes, is_seen: bool) -> bool:
+def _is_better_turned(current: Node, sides: Sides, wishes: Wishes, machine: Machine, is_seen: bool) -> bool:
     """Whether the operand of the rows should be the columns, written out for that, since it is small.
 
     For a result that should come out row-major, as the gradient of a convolution's weight should: the weight and all
     that an optimizer keeps of it would be updated in another order than they lie in. And for few rows that multiply a
-    large operand which lies along the sum: it would be packed for longer than it is multiplied.
+    large operand which lies along the sum: it would be packed for longer than it is multiplied. A row-major result
+    is turned back for that only if it is tiny.
     """
     written, other = current.inputs[sides.rows], current.inputs[sides.columns]
     least = size_of(written.shape) * WRITTEN_OUT
-    if is_seen and is_natural(current, wishes):
+    other_bytes = size_of(other.shape) * other.dtype.itemsize
+    is_tiny = other_bytes > machine.level2_cache and size_of(current.shape) * TURNED_RESULT <= size_of(other.shape)
+    if is_seen and is_natural(current, wishes) and not is_tiny:
         return False
     if is_seen and least <= size_of(current.shape) and is_natural(current, wishes, Sides(sides.columns)):
         return True

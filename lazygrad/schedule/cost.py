@@ -26,15 +26,15 @@ BUNDLE_BODIES = 24
 # launch costs microseconds.
 BUNDLE_HELD_BYTES = 1 << 20
 
-# A packed panel of columns is this many vectors wide: two accumulators a row fill 16 registers with 6 rows.
-PANEL_VECTORS = 2
-
 # An operand is written out in another order so that a larger one, or the result, can stay as it lies, if that has at
 # least so many times its elements.
 WRITTEN_OUT = 2
 # Rows for which packing a large operand takes longer than multiplying it: three passes through memory instead of one,
 # at the arithmetic that a processor does meanwhile (with 180 GFLOP/s and 20 GB/s, 36 operations for each number).
 FEW_ROWS = 32
+# A result that has so many times fewer elements than an operand, which is too large for near caches, is brought into
+# another order by a kernel of its own in a small part of the time in which that operand would be packed.
+TURNED_RESULT = 16
 
 # Packing costs one pass over the operand; it pays when each packed element is used at least this often.
 PACK_ROWS = 48
@@ -43,6 +43,10 @@ PACK_ROWS = 48
 # than cores the sum is cut into pieces of at least this many steps.
 PIECE_TILE = 128
 PIECE_LENGTH = 256
+# On processors a sum of large operands is cut into so many pieces for each core (as many tasks even out what other
+# processes take away), if all their results together have so many times fewer elements than the smaller operand.
+PIECES_PER_CORE = 4
+SMALL_PIECES = 8
 
 # An operand of block programs is copied when fewer neighbours than this lie side by side: half a transaction.
 SHORTEST_RUN = 16

@@ -80,7 +80,7 @@ class _Planner:
 
     def run(self, given: Sequence[Node]) -> Schedule:
         roots = simplify(given, lambda composite: is_streamed(composite, self.machine))
-        if self.machine.flavour == "block":
+        if self.machine.flavour != "gpu":
             roots = split_long_contractions(roots, self.machine)
         roots = split_long_reductions(roots, self.machine)
         wishes = collect_wishes(roots, self.machine)

@@ -22,13 +22,14 @@ from lazygrad.ir.node import Node
 from lazygrad.ir.shape import size_of
 from lazygrad.ir.value import Value
 from lazygrad.kernel.block_contraction import reads_along_sums
+from lazygrad.kernel.contraction import panel_width
 from lazygrad.kernel.kernel import Access
 from lazygrad.kernel.machine import Machine
 from lazygrad.kernel.walk import ordered_values
 from lazygrad.ops.contract import ContractAttributes
 from lazygrad.schedule.components import source_of, waits_of
 from lazygrad.schedule.contracting import Halo, Sides, Wishes
-from lazygrad.schedule.cost import PACK_ROWS, PANEL_VECTORS, SHORTEST_RUN, TURNED_USES
+from lazygrad.schedule.cost import PACK_ROWS, SHORTEST_RUN, TURNED_USES
 from lazygrad.schedule.expressions import Expressions, Home
 from lazygrad.schedule.layouts import no_halo, with_halo
 from lazygrad.schedule.walking import is_digit, is_windowed
@@ -287,11 +288,11 @@ def _pack(
     labels = (*batch, *summed, *free)
     node = _widened(_reordered(columns, labels))
     shape = node.shape
-    width = PANEL_VECTORS * machine.lanes(node.dtype.itemsize)
     wide = [position for position in range(len(labels) - len(free), len(labels)) if shape[position] > 1]
     parts: list[Part] = []
     stride = 1
     last = wide[-1] if wide else len(labels) - 1
+    width = panel_width(shape[last], machine.lanes(node.dtype.itemsize))
     panels = -(-shape[last] // width)
     blocked = len(wide) == 1
     inner_extent = width if blocked else shape[last]

@@ -1,4 +1,8 @@
-"""Long sums of products in pieces: where a contraction's result is too small for all cores, they share its sum.
+"""Long sums of products in pieces, which cores share instead of the result, where that is small.
+
+For block programs where it has fewer tiles than there are cores. On processors where operands are large: cores that
+share the result each read all of one operand, and windows many times, while each piece of a sum reads its own part of
+both once, part of it from near caches.
 
 The pieces are partial products with one axis more, in the accumulator's type, and a sum over that axis follows. The
 order of additions is fixed, so results are the same in every run.
@@ -6,19 +10,20 @@ order of additions is fixed, so results are the same in every run.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import prod
 
 from lazygrad import ops
 from lazygrad.ir.dtype import accumulator
 from lazygrad.ir.index import Variable, variables
 from lazygrad.ir.node import Node, node
+from lazygrad.ir.shape import size_of
 from lazygrad.kernel.machine import Machine
 from lazygrad.ops.contract import CONTRACT, ContractAttributes
 from lazygrad.passes.rewrite import rewrite
 from lazygrad.passes.views import compose_views
 from lazygrad.schedule.components import source_of
-from lazygrad.schedule.cost import PIECE_LENGTH, PIECE_TILE
+from lazygrad.schedule.cost import PIECE_LENGTH, PIECE_TILE, PIECES_PER_CORE, SMALL_PIECES
 
 
 def split_long_contractions(roots: Sequence[Node], machine: Machine) -> list[Node]:
@@ -35,12 +40,8 @@ def _in_pieces(current: Node, machine: Machine) -> Node | None:
     a, b = current.inputs
     extents = dict(zip((*at.a, *at.b), (*a.shape, *b.shape), strict=True))
     summed = [label for label in at.a if label not in at.out]
-    rows = prod(extents[label] for label in at.out if label not in at.b)
-    columns = prod(extents[label] for label in at.out if label not in at.a)
-    batches = prod(extents[label] for label in at.out if label in at.a and label in at.b)
-    tiles = batches * -(-rows // PIECE_TILE) * -(-columns // PIECE_TILE)
     length = prod(extents[label] for label in summed)
-    wanted = min(machine.cores // tiles, length // PIECE_LENGTH)
+    wanted = min(_wanted(current, extents, machine), length // PIECE_LENGTH)
     if wanted < 2:
         return None
     label = max(summed, key=lambda label: _largest_divisor(extents[label], wanted) if _is_whole(current, label) else 0)
@@ -55,6 +56,21 @@ def _in_pieces(current: Node, machine: Machine) -> Node | None:
         at._replace(a=_with(at.a, label, piece), b=_with(at.b, label, piece), out=(piece, *at.out)),
     )
     return ops.cast(ops.sum_(partial, (0,)), current.dtype)
+
+
+def _wanted(current: Node, extents: Mapping[int, int], machine: Machine) -> int:
+    """How many pieces the cores would like."""
+    at: ContractAttributes = current.attributes
+    if machine.flavour == "block":
+        rows = prod(extents[label] for label in at.out if label not in at.b)
+        columns = prod(extents[label] for label in at.out if label not in at.a)
+        batches = prod(extents[label] for label in at.out if label in at.a and label in at.b)
+        return machine.cores // (batches * -(-rows // PIECE_TILE) * -(-columns // PIECE_TILE))
+    # What the operands are read from: windows overlap.
+    least = min(size_of(source_of(operand)[0].shape) for operand in current.inputs)
+    pieces = machine.cores * PIECES_PER_CORE
+    are_small = pieces * size_of(current.shape) * SMALL_PIECES <= least
+    return pieces if are_small and least * current.dtype.itemsize > machine.level2_cache else 1
 
 
 def _is_whole(current: Node, label: int) -> bool:

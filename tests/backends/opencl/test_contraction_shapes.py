@@ -16,7 +16,7 @@ EXAMPLES = 12
 # Sums are added in another order than the reference's: float32 keeps seven digits of the largest partial sum.
 TOLERANCE = 3e-5
 
-extents = st.one_of(st.integers(1, 9), st.sampled_from([15, 16, 17, 31, 48, 65, 100]))
+extents = st.one_of(st.integers(1, 9), st.sampled_from([15, 16, 17, 24, 31, 48, 65, 100]))
 depths = st.one_of(st.integers(1, 9), st.sampled_from([16, 127, 385, 700]))
 limited = settings(max_examples=EXAMPLES, deadline=None, derandomize=True)
 
@@ -46,7 +46,7 @@ def convolutions(draw):
     """Shapes and settings of a convolution over one to three axes that has a result."""
     rank = draw(st.integers(1, 3))
     groups = draw(st.sampled_from([1, 1, 1, 2, 4]))
-    inputs, outputs = (groups * draw(st.sampled_from([1, 2, 3, 8, 17])) for _ in range(2))
+    inputs, outputs = (groups * draw(st.sampled_from([1, 2, 3, 8, 17, 24])) for _ in range(2))
     kernel, spatial, stride, padding, dilation = [], [], [], [], []
     for _ in range(rank):
         size, step, apart = draw(st.integers(1, 5)), draw(st.integers(1, 3)), draw(st.sampled_from([1, 1, 2]))
@@ -85,5 +85,12 @@ def test_convolutions_and_their_gradients(case):
 def test_few_pixels_and_many_channels(batch, size, inputs, outputs, stride):
     """Weights are read and updated as they lie (see ``schedule.contracting``)."""
     case = (batch, inputs, size, size), (outputs, inputs, 3, 3), {"stride": stride, "padding": 1}
+    for found, expected in zip(gradients_of(DEVICE, *case), gradients_of("numpy", *case), strict=True):
+        assert_close(found, expected)
+
+
+@pytest.mark.parametrize("kernel", [1, 3])
+def test_a_weight_gradient_of_large_images_in_pieces(kernel):
+    case = (8, 12, 48, 48), (9, 12, kernel, kernel), {"padding": kernel // 2}
     for found, expected in zip(gradients_of(DEVICE, *case), gradients_of("numpy", *case), strict=True):
         assert_close(found, expected)

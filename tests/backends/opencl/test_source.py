@@ -634,7 +634,8 @@ def test_register_tiles(launcher, registers, rows, columns, depth):
     arrays = [numbers(rows * depth), numbers(depth * columns, seed=1), zeros(rows * columns)]
     launcher.check(kernel, arrays, "cpu", vector_registers=registers)
     text = generate(kernel, capabilities("cpu", registers)).text
-    assert f"tiles of {min(rows, (registers - 4) // 2)} x 16" in text
+    tiles = -(-rows // ((registers - 4) // 2))
+    assert f"tiles of {-(-rows // tiles)} x 16" in text
 
 
 # ---- scatter

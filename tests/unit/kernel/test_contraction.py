@@ -18,14 +18,24 @@ def tiled(rows, columns, depth, machine):
 @pytest.mark.parametrize(("registers", "rows"), [(16, 6), (32, 14)])
 def test_a_tiles_running_sums_fill_the_registers(registers, rows):
     machine = Machine("cpu", cores=2, vector_bytes=32, vector_registers=registers)
-    form, tiling = tiled(60, 64, 128, machine)
-    assert (form.row_count, form.panel_count, form.sum_length) == (60, 4, 128)
+    form, tiling = tiled(84, 64, 128, machine)
+    assert (form.row_count, form.panel_count, form.sum_length) == (84, 4, 128)
     assert (tiling.tile_rows, tiling.vectors, tiling.lanes) == (rows, 2, 8)
 
 
-def test_a_tile_has_no_more_rows_than_there_are():
-    _, tiling = tiled(4, 64, 128, Machine("cpu", cores=2, vector_bytes=32))
-    assert tiling.tile_rows == 4
+@pytest.mark.parametrize(("rows", "height"), [(4, 4), (6, 6), (8, 4), (13, 5), (26, 6)])
+def test_tiles_have_no_more_rows_than_their_number_needs(rows, height):
+    _, tiling = tiled(rows, 64, 128, Machine("cpu", cores=2, vector_bytes=32))
+    assert tiling.tile_rows == height
+
+
+@pytest.mark.parametrize(
+    ("columns", "width", "height"), [(3, 8, 12), (9, 16, 6), (17, 24, 4), (24, 24, 4), (25, 16, 6), (40, 16, 6)]
+)
+def test_a_panel_that_is_alone_is_as_wide_as_its_columns_need(columns, width, height):
+    form, tiling = tiled(48, columns, 128, Machine("cpu", cores=2, vector_bytes=32))
+    assert (form.lane.extent, tiling.tile_rows) == (width, height)
+    assert form.panel_count == -(-columns // width)
 
 
 def test_long_sums_are_cut_so_that_a_panel_stays_in_the_caches():

@@ -4,6 +4,7 @@ import pytest
 
 from lazygrad import ops
 from lazygrad.autodiff import vjp
+from lazygrad.kernel.machine import Machine
 from unit.schedule.interpreted import check
 from unit.schedule.test_fusion import convolution
 
@@ -76,3 +77,13 @@ def test_a_result_that_comes_out_row_major_stays_one_kernel():
 
     names = [scheduled.kernel.name for scheduled in check(build, [(10, 32), (48, 32)]).kernels]
     assert names == ["pack", "contract_relu"]
+
+
+@pytest.mark.parametrize(("cache", "packed"), [(1 << 20, [2]), (1 << 10, [])])
+def test_of_a_tiny_result_the_large_operand_stays_as_it_lies(cache, packed):
+    machine = Machine("cpu", cores=2, level2_cache=cache)
+    # As a weight's gradient by a few outputs: both lie along the sum, and the result comes out row-major.
+    made = check(
+        lambda g, x: ops.contract(g, (0, 2), x, (1, 2), (0, 1)), [(3, 300), (48, 300)], machine, tolerance=1e-3
+    )
+    assert traffic(made, 48 * 300).get("pack", []) == packed
