@@ -48,7 +48,7 @@ LOOKS = 1000
 # Cycles. Helping threads stay awake for so long after their last task, about 0.8 ms: waking one takes up to 0.1 ms,
 # more on virtual machines, and the next step of a loop comes sooner than that.
 AWAKE = 2_000_000
-# About 0.4 ms: so long the last core is left to the thread that posted, if it joined so early the last time.
+# About 0.4 ms: so long the last core is left to the thread that posted.
 EARLIEST = 1_000_000
 
 # OpenCL C has no function pointers and no system calls, so these are written for the machine. The call is by the System
@@ -182,7 +182,9 @@ NOT_INLINE void post(
     state[{EARLY}] = 0;
     state[{NUMBER}] = number + 1;
     STORE(control + {POSTED}, number + 1);
-    const ulong wanted = (tasks < control[{CORES}] ? tasks : control[{CORES}]) - early;
+    // The last core is the poster's: it goes on with Python there, and comes to help when it has to wait.
+    const ulong most = tasks < control[{CORES}] ? tasks : control[{CORES}];
+    const ulong wanted = most > 1 ? most - 1 : 1 - early;
     const ulong awake = control[{HELPERS}] - LOAD(control + {ASLEEP});
     if (wanted > awake) wake(control + {POSTED}, wanted - awake);
 }}
