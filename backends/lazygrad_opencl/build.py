@@ -96,9 +96,8 @@ class ProgramBuilder:
         with self._lock:
             names: list[str] = []
             for group, compiled in self._compiled(self._with(beside, self._unknown(functions, names))):
-                if compiled is None or not self._adopt(group, compiled):
-                    # Without what is beside them, which may be what was refused.
-                    self._build_group([each for each in group if each not in beside])
+                # Without what is beside them, which may be what was refused.
+                self._make(group, compiled, [each for each in group if each not in beside])
                 total.programs_built += 1
                 total.kernels_built += sum(each not in beside for each in group)
             return self._kernels(names)
@@ -118,13 +117,12 @@ class ProgramBuilder:
             if self._is_known(function.name):
                 return
             for group, compiled in self._compiled(iter([function])):
-                if compiled is None or not self._adopt(group, compiled):
-                    self._build_group(group)
+                self._make(group, compiled, group)
 
-    def another(self, function: str) -> Built:
-        """One more PyOpenCL kernel of a function that was built or loaded before."""
-        with self._lock:
-            return self._kernels([function])[function]
+    def _make(self, group: Sequence[Function], compiled: Compiled | None, otherwise: Sequence[Function]) -> None:
+        """Makes the program of a group known, by the machine code that there may be; else that of other functions."""
+        if compiled is None or not self._adopt(group, compiled):
+            self._build_group(otherwise)
 
     def _unknown(self, functions: Iterable[Function], names: list[str]) -> Iterator[Function]:
         """The functions that have to be built; the names of all are put into the list."""

@@ -88,7 +88,7 @@ class OpenCLDevice(CompilingDevice):
         self._may_have_team = is_pocl and self._is_own_code and task_list.is_possible()
         self._team: Team | None = None
         self._team_function: str | None = None  # "" where the driver refuses it
-        self.is_launching = False  # a batch, launch by launch
+        self.is_launching = False  # something through the queue, at this moment
         self._runners: dict[str, int] = {}  # by kernel; 0 where there is none that can be called
         self._programs: dict[Kernel, OpenCLProgram] = {}
         self._functions: dict[str, SharedFunction] = {}  # by names that are unique to their texts

@@ -12,7 +12,7 @@ Beside the entry stands a *runner*, which runs one work-group of a function whos
 puts its own there, in the function's order, and calls it; there is one of it, but PoCL compiles three copies of an
 entry. For numbers from ``IN_MEMORY`` on it calls it for the function whose number is what is above, with arguments
 where the first pointer points. Asked for ``ADDRESS`` instead of a function, it writes the runner's address there, so
-that another kernel can call it (``task_list.py``). On machines for which that is not written down, nothing is written.
+that a team can call it (``team_text.py``). On machines for which that is not written down, nothing is written.
 """
 
 from __future__ import annotations

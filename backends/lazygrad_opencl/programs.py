@@ -124,17 +124,22 @@ class OpenCLProgram(Program):
                 f"{len(self._packs)} scalars, got {len(buffers)}, {len(offsets)} and {len(scalars)}"
             )
         shared, device = self._shared, self._device
-        with shared.lock:
-            launches = shared.launches
-            self._set_arguments(buffers, offsets, scalars)
-            while launches != shared.launches:
+        # What a finalizer submits meanwhile must not go to the team, of which this launch would not know any more.
+        was_launching, device.is_launching = device.is_launching, True
+        try:
+            with shared.lock:
                 launches = shared.launches
-                shared.last.clear()
                 self._set_arguments(buffers, offsets, scalars)
-            event = _enqueue(device.queue, shared.function, self._global, self._local)
-            if not shared.launches and device.loaded_code is not None:
-                device.loaded_code.launched(shared.home.kernel)
-            shared.launches += 1
+                while launches != shared.launches:
+                    launches = shared.launches
+                    shared.last.clear()
+                    self._set_arguments(buffers, offsets, scalars)
+                event = _enqueue(device.queue, shared.function, self._global, self._local)
+                if not shared.launches and device.loaded_code is not None:
+                    device.loaded_code.launched(shared.home.kernel)
+                shared.launches += 1
+        finally:
+            device.is_launching = was_launching
         device.submitted(self.name, event)
         total.kernels_launched += 1
 

@@ -80,7 +80,7 @@ class TaskList(Batch):
         if self._submissions == 2:
             self._list = self._written()
         if self._list is None or self._device.is_launching:
-            self._submit_one_by_one()
+            super().submit()
             if self._submissions == 1 and len(self.launches) >= FEW_LAUNCHES:
                 self._device.prepare_team()  # so that nothing is compiled when a loop comes to its second step
             return
@@ -88,15 +88,6 @@ class TaskList(Batch):
         self._list.submit()
         self.submitted = len(self.launches)
         total.kernels_launched += self.submitted
-
-    def _submit_one_by_one(self) -> None:
-        """A finalizer that runs meanwhile must not give the team work, of which a launch would not know any more."""
-        device = self._device
-        before, device.is_launching = device.is_launching, True
-        try:
-            super().submit()
-        finally:
-            device.is_launching = before
 
     def _written(self) -> _List | None:
         team = self._device.team()

@@ -18,9 +18,9 @@ The team's memory (*control*) is words of 8 bytes, of which those that many writ
     STOPPED  not 0 if helping threads shall end; behind it the number of cores and of helping threads
     RING     the lists that have been posted: their address, that of their state, and their number of launches
 
-A list's *state*: one line with the next ticket, the cycle at which it began, whether the one who waits for it came
-early, and its number in the order of posts; then a line for each launch with how many of its tasks have ended, and
-the cycles at which the first began and the last ended.
+A list's *state*: one line with the next ticket, the cycle at which it began, and its number in the order of posts;
+then a line for each launch with how many of its tasks have ended, and the cycles at which the first began and the last
+ended.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ CONTROL_WORDS = RING + 4 * POSTS
 SEATS = 4096
 CLOSED = SEATS - 1
 # Words of a state's first line; those before the first launch's.
-TICKET, BEGUN, EARLY, NUMBER = range(4)
+TICKET, BEGUN, NUMBER = range(3)
 HEAD = LINE
 # How often who waits for a task looks before letting other threads of the system run: about 50 us.
 LOOKS = 1000
@@ -49,7 +49,7 @@ LOOKS = 1000
 # more on virtual machines, and the next step of a loop comes sooner than that.
 AWAKE = 2_000_000
 # About 0.4 ms: so long the last core is left to the thread that posted.
-EARLIEST = 1_000_000
+RESERVED = 1_000_000
 
 # OpenCL C has no function pointers and no system calls, so these are written for the machine. The call is by the System
 # V convention, beyond the 128 bytes that belong to the function which does not know of it. The state of arithmetic is
@@ -106,7 +106,7 @@ NOT_INLINE void run_list(
         const ulong now = cycles();
         if (done[launch * {LINE} + 1] < begun) done[launch * {LINE} + 1] = now;
         // Nobody has come for the last seats.
-        if (now - asked > {EARLIEST}ul && LOAD(control + {ASLEEP}) && !is_full(control, LOAD(control + {TURN}))) {{
+        if (now - asked > {RESERVED}ul && LOAD(control + {ASLEEP}) && !is_full(control, LOAD(control + {TURN}))) {{
             wake(control + {POSTED}, 1);
             asked = now;
         }}
@@ -126,11 +126,10 @@ INLINE bool has_entered(__global ulong* control) {{
         if (REPLACE(control + {TURN}, turn, turn + 1)) return true;
     }}
 }}
-NOT_INLINE void take_part(__global ulong* control, const bool has_waited) {{
+NOT_INLINE void take_part(__global ulong* control) {{
     __global ulong* const posted = control + {RING} + LOAD(control + {TURN}) / {SEATS} % {POSTS} * 4;
     __global ulong* const state = (__global ulong*)posted[1];
-    const ulong launches = posted[2], begun = state[{BEGUN}];
-    if (has_waited && (!begun || cycles() - begun < {EARLIEST}ul)) state[{EARLY}] = 1;
+    const ulong launches = posted[2];
     run_list(control, (__global const ulong*)posted[0], state, launches);
     const ulong turn = __sync_sub_and_fetch(control + {TURN}, 1ul);
     // Who leaves has found no more tasks, so when nobody is inside all have ended.
@@ -146,7 +145,7 @@ NOT_INLINE void help(__global ulong* control) {{
     ulong last = cycles(), looks = 0;
     while (!LOAD(control + {STOPPED})) {{
         if (has_entered(control)) {{
-            take_part(control, false);
+            take_part(control);
             last = cycles();
             continue;
         }}
@@ -178,13 +177,11 @@ NOT_INLINE void post(
     posted[0] = list;
     posted[1] = address;
     posted[2] = launches;
-    const ulong early = state[{EARLY}];
-    state[{EARLY}] = 0;
     state[{NUMBER}] = number + 1;
     STORE(control + {POSTED}, number + 1);
     // The last core is the poster's: it goes on with Python there, and comes to help when it has to wait.
     const ulong most = tasks < control[{CORES}] ? tasks : control[{CORES}];
-    const ulong wanted = most > 1 ? most - 1 : 1 - early;
+    const ulong wanted = most > 1 ? most - 1 : 1;
     const ulong awake = control[{HELPERS}] - LOAD(control + {ASLEEP});
     if (wanted > awake) wake(control + {POSTED}, wanted - awake);
 }}
@@ -193,7 +190,7 @@ NOT_INLINE void join(__global ulong* control, const ulong number) {{
     set_arithmetic_state(USUAL_ARITHMETIC);
     uint looks = 0;
     while (LOAD(control + {ENDED}) < number) {{
-        if (has_entered(control)) take_part(control, true);
+        if (has_entered(control)) take_part(control);
         else if (++looks % {LOOKS}) __builtin_ia32_pause();
         else {{
             ADD(control + {WAITING}, 1ul);

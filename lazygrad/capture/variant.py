@@ -15,13 +15,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from lazygrad import ops, runtime
 from lazygrad.capture.explain import MemoryReport, VariantReport
 from lazygrad.capture.guards import Guards
-from lazygrad.capture.outside import (
-    Outside,
-    gradient_references,
-    own_gradient_references,
-    own_references,
-    references,
-)
+from lazygrad.capture.outside import Outside, own_references, references
+from lazygrad.capture.overwriting import is_computed, replaceable, replaced_gradients
 from lazygrad.capture.part import Gradient, Leaf, Left, MadeGradient, Part, View
 from lazygrad.capture.stand_in import StandIn
 from lazygrad.capture.trace import CaptureError, Read, Trace
@@ -29,7 +24,6 @@ from lazygrad.capture.trees import rebuild
 from lazygrad.ir.node import Node, Place
 from lazygrad.ir.shape import size_of
 from lazygrad.ir.value import Number
-from lazygrad.ops.source import BUFFER
 from lazygrad.runtime import Buffer, CompilingDevice, Device, EvaluatingDevice
 from lazygrad.runtime.interrupts import undivided
 from lazygrad.runtime.pool import size_class
@@ -37,9 +31,9 @@ from lazygrad.runtime.structure import Structure, linearize, substitute
 from lazygrad.schedule.budget import Budget
 from lazygrad.schedule.memory import lines_at_peak
 from lazygrad.tensor import Tensor
-from lazygrad.tensor.cells import Cell, expendable
+from lazygrad.tensor.cells import Cell
 from lazygrad.tensor.deposit import Deposit
-from lazygrad.tensor.handle import compute, tensor_of
+from lazygrad.tensor.handle import tensor_of
 
 if TYPE_CHECKING:
     from lazygrad.runtime.executable import Executable
@@ -299,7 +293,7 @@ class Variant:
         with undivided:
             if self.executable is not None:
                 assert isinstance(device, CompilingDevice)
-                into = {} if is_interrupting else self._replaced_gradients(part, leaves)
+                into = {} if is_interrupting else replaced_gradients(part, leaves)
                 found = self.executable.run(device, leaves, numbers, self.place, donated, kept, into)
             elif self.computed:
                 assert isinstance(device, EvaluatingDevice)
@@ -332,7 +326,7 @@ class Variant:
             if self._deposit.left is None:  # another thread has just asked for something
                 return None
             repetition = left.repetition
-            into = self._replaced_gradients(part, [*repetition.leaves, *moved]) if part.gradients else NOWHERE
+            into = replaced_gradients(part, [*repetition.leaves, *moved]) if part.gradients else NOWHERE
             found = repetition.run(moved, into, numbers)
             if found is not None:
                 results = dict(zip(left.asked, found, strict=True))
@@ -356,47 +350,8 @@ class Variant:
         return leaves
 
     def _replaceable(self, part: Part) -> tuple[frozenset[int], frozenset[int]]:
-        """The leaves of state that may be overwritten; and of these the ones that nobody but their tensor holds."""
-        if self.executable is None:
-            return NOTHING, NOTHING
-        own, thread = own_references(), get_ident()
-        cells = [cell for _, cell in part.replaced]
-        is_alone = [count == own for count in references(cells)]
-        if all(is_alone) and all(cell.thread == thread for cell in cells):
-            return self._all_replaced, self._all_replaced
-        shared = []
-        foreign = []
-        for (slot, cell), alone in zip(part.replaced, is_alone, strict=True):
-            if cell.thread != thread:  # its writer may be taking the value at this moment
-                cell.thread = thread
-                foreign.append(slot)
-            elif not alone:
-                shared.append((slot, cell))
-        kept = self._all_replaced.difference([slot for slot, _ in shared], foreign)
-        cells = [cell for _, cell in shared]
-        free, readers = expendable((), {cell.node.result for cell in cells}, cells)
-        if readers:
-            compute(readers)
-        return kept.union([slot for slot, cell in shared if cell.node.result in free]), kept
-
-    def _replaced_gradients(self, part: Part, leaves: Sequence[Buffer]) -> dict[int, Buffer]:
-        """By slot of a new gradient the one of the last step, where nobody needs that: the new one takes its place."""
-        found: dict[int, Buffer] = {}
-        if not part.gradients:
-            return found
-        before = [made for made in part.gradients if _is_computed(made.of._grad)]
-        counts = gradient_references([made.of._grad for made in before])
-        own = own_gradient_references()
-        read = set(map(id, leaves))
-        for (slot, declared, of), count in zip(before, counts, strict=True):
-            gradient = of._grad
-            buffer = gradient._cell.node.result
-            is_like = buffer.layout == declared.layout and buffer.shape == declared.shape
-            is_whole = buffer.dtype is declared.dtype and not buffer.is_window
-            is_bare = gradient._hooks is None and not gradient._requires_grad
-            if count == own and is_like and is_whole and is_bare and id(buffer) not in read:
-                found[slot] = buffer
-        return found
+        """See ``replaceable``. Where nothing is compiled, nothing is overwritten."""
+        return (NOTHING, NOTHING) if self.executable is None else replaceable(part, self._all_replaced)
 
     def _bind(self, results: Mapping[int, Buffer], arguments: Sequence[Tensor], part: Part) -> set[int]:
         """Binds tensors to what comes out, and returns the ids of the cells that were updated in place."""
@@ -446,9 +401,9 @@ class Variant:
         positions = [p for p, cell in enumerate(outside.cells) if cell is not None and cell not in changing]
         settled = Part(positions, [leaf for leaf in everything.leaves if leaf.position in set(positions)], [], [], [])
         leaves = self._leaves(settled, outside.places(positions).buffers(()))
-        again = [made for made in everything.gradients if _is_computed(made.of._grad)]
+        again = [made for made in everything.gradients if is_computed(made.of._grad)]
         again = [made for made in again if id(made.of._grad._cell) in in_place]
-        into = self._replaced_gradients(everything._replace(gradients=again), leaves)
+        into = replaced_gradients(everything._replace(gradients=again), leaves)
         cells = {cell for cell in map(outside.cells.__getitem__, positions) if cell is not None}
         # Where a leaf's memory is taken there is no use for the last gradient's.
         taking = self.executable.donated_slots(self.device, self._all_replaced)
@@ -476,7 +431,3 @@ class Variant:
             holder._put_away(self._deposit)
         self._deposit.left = Left(get_ident(), loose, outside.places(loose.positions), repetition, asked, results)
         self._has_deposited = True
-
-
-def _is_computed(gradient: Tensor | None) -> bool:
-    return gradient is not None and gradient._cell.node.op is BUFFER

@@ -22,7 +22,8 @@ class ReduceAttributes(NamedTuple):
     axes: tuple[int, ...]  # sorted, counted from the front
 
 
-def _reduced_shape(inputs: tuple[Node, ...], a: ReduceAttributes) -> Shape:
+def reduced_shape(inputs: tuple[Node, ...], a: ReduceAttributes) -> Shape:
+    """The shape of the first input without the axes."""
     return tuple(extent for axis, extent in enumerate(inputs[0].shape) if axis not in a.axes)
 
 
@@ -32,8 +33,12 @@ def _same(inputs: tuple[Node, ...], a: ReduceAttributes) -> DType:
 
 def back(of: Node, reduced: Node) -> Node:
     """A value of the reduction's shape spread over the shape of its input again."""
-    shape = of.inputs[0].shape
-    kept = tuple(1 if axis in of.attributes.axes else extent for axis, extent in enumerate(shape))
+    return spread(reduced, of.inputs[0].shape, of.attributes.axes)
+
+
+def spread(reduced: Node, shape: Shape, axes: tuple[int, ...]) -> Node:
+    """A value without the ``axes`` at each element of ``shape``, which has them."""
+    kept = tuple(1 if axis in axes else extent for axis, extent in enumerate(shape))
     return expand(reshape(reduced, kept), shape)
 
 
@@ -47,7 +52,7 @@ def _accumulated(reduce: Callable[..., Any]) -> Callable[..., Any]:
 
 def _reduction(name: str, meaning: Callable[..., Any], vjp: VjpRule, **fields: Any) -> Op:
     return Op(
-        name=name, family=Family.REDUCE, shape=_reduced_shape, dtype=_same, numpy=meaning, vjp=(vjp,), **fields
+        name=name, family=Family.REDUCE, shape=reduced_shape, dtype=_same, numpy=meaning, vjp=(vjp,), **fields
     )  # fmt: skip
 
 
@@ -89,11 +94,11 @@ def _arg(pick: Callable[..., Any]) -> Callable[..., Any]:
 
 
 ARGMAX = Op(
-    name="argmax", family=Family.REDUCE, shape=_reduced_shape, dtype=lambda inputs, a: int64,
+    name="argmax", family=Family.REDUCE, shape=reduced_shape, dtype=lambda inputs, a: int64,
     numpy=_arg(numpy.argmax), vjp=(None,), identity=lambda d: d.minimum, cost=2,
 )  # fmt: skip
 ARGMIN = Op(
-    name="argmin", family=Family.REDUCE, shape=_reduced_shape, dtype=lambda inputs, a: int64,
+    name="argmin", family=Family.REDUCE, shape=reduced_shape, dtype=lambda inputs, a: int64,
     numpy=_arg(numpy.argmin), vjp=(None,), identity=lambda d: d.maximum, cost=2,
 )  # fmt: skip
 

@@ -11,37 +11,18 @@ which depends on the others' results: a batch norm's gradient would walk over it
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from lazygrad.ir.node import Node, node
 from lazygrad.ir.op import Family, Op
-from lazygrad.ir.shape import Shape
 from lazygrad.ops.arithmetic import mul, neg, sub
 from lazygrad.ops.elementwise import is_float
-from lazygrad.ops.reduce import sum_
-from lazygrad.ops.reshaping import expand, reshape
-
-
-class StandardizationAttributes(NamedTuple):
-    """Over which axes."""
-
-    axes: tuple[int, ...]
-
-
-def _reduced(x: Node, axes: tuple[int, ...]) -> Shape:
-    return tuple(extent for axis, extent in enumerate(x.shape) if axis not in axes)
-
-
-def _spread(value: Node, x: Node, axes: tuple[int, ...]) -> Node:
-    """A value for each position of the other axes, at each element of x."""
-    return expand(reshape(value, tuple(1 if axis in axes else e for axis, e in enumerate(x.shape))), x.shape)
+from lazygrad.ops.reduce import ReduceAttributes, reduced_shape, spread, sum_
 
 
 def _distances(x: Node, mean: Node, axes: tuple[int, ...]) -> Node:
-    return sub(x, _spread(mean, x, axes))
+    return sub(x, spread(mean, x.shape, axes))
 
 
-def _compose_squares(attributes: StandardizationAttributes, x: Node, mean: Node) -> Node:
+def _compose_squares(attributes: ReduceAttributes, x: Node, mean: Node) -> Node:
     distances = _distances(x, mean, attributes.axes)
     return sum_(mul(distances, distances), attributes.axes)
 
@@ -49,16 +30,16 @@ def _compose_squares(attributes: StandardizationAttributes, x: Node, mean: Node)
 def _squares_by_x(out: Node, g: Node) -> Node:
     x, mean = out.inputs
     axes = out.attributes.axes
-    return mul(_distances(x, mean, axes), _spread(mul(g, 2), x, axes))
+    return mul(_distances(x, mean, axes), spread(mul(g, 2), x.shape, axes))
 
 
-def _compose_standardised(attributes: StandardizationAttributes, x: Node, mean: Node, scale: Node) -> Node:
-    return mul(_distances(x, mean, attributes.axes), _spread(scale, x, attributes.axes))
+def _compose_standardised(attributes: ReduceAttributes, x: Node, mean: Node, scale: Node) -> Node:
+    return mul(_distances(x, mean, attributes.axes), spread(scale, x.shape, attributes.axes))
 
 
 def _standardised_by_x(out: Node, g: Node) -> Node:
     x, _, scale = out.inputs
-    return mul(g, _spread(scale, x, out.attributes.axes))
+    return mul(g, spread(scale, x.shape, out.attributes.axes))
 
 
 def _standardised_by_mean(out: Node, g: Node) -> Node:
@@ -74,7 +55,7 @@ def _standardised_by_scale(out: Node, g: Node) -> Node:
 SQUARED_DISTANCES = Op(
     name="squared_distances",
     family=Family.COMPOSITE,
-    shape=lambda inputs, a: _reduced(inputs[0], a.axes),
+    shape=reduced_shape,
     dtype=lambda inputs, a: inputs[0].dtype,
     numpy=lambda of, whole: whole,
     vjp=(_squares_by_x, None),
@@ -95,9 +76,9 @@ STANDARDISE = Op(
 
 def squared_distances(x: Node, mean: Node, axes: tuple[int, ...]) -> Node:
     """The sum over ``axes`` of (x - mean)**2, where ``mean`` is that of x, without these axes."""
-    return node(SQUARED_DISTANCES, (x, mean), StandardizationAttributes(axes))
+    return node(SQUARED_DISTANCES, (x, mean), ReduceAttributes(axes))
 
 
 def standardise(x: Node, mean: Node, scale: Node, axes: tuple[int, ...]) -> Node:
     """(x - mean) * scale; ``mean`` and ``scale`` have the shape of x without ``axes``."""
-    return node(STANDARDISE, (x, mean, scale), StandardizationAttributes(axes))
+    return node(STANDARDISE, (x, mean, scale), ReduceAttributes(axes))

@@ -70,8 +70,8 @@ class Executable:
         """Ends what ``take_binding`` began."""
         self._bindings[frozenset(donated)] = binding
 
-    def is_whole(self, device: CompilingDevice) -> bool:
-        """Whether the next run will launch all programs, whatever is in the leaves."""
+    def begin_whole(self, device: CompilingDevice) -> bool:
+        """Begins a run: whether it will launch all programs, whatever is in the leaves."""
         return True
 
     def run(

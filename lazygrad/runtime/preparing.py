@@ -69,7 +69,7 @@ class PreparingExecutable(Executable):
         kept: Set[int] = NOTHING,
         into: Mapping[int, Buffer] = NOWHERE,
     ) -> list[Buffer]:
-        if not self.is_whole(device):
+        if not self.begin_whole(device):
             found = self._prepared(device, leaves, place)
             if found is not None:
                 divided, values = found
@@ -77,7 +77,7 @@ class PreparingExecutable(Executable):
                 return divided.rest.run(device, [*leaves, *values], numbers, place, donated, kept, into)
         return super().run(device, leaves, numbers, place, donated, kept, into)
 
-    def is_whole(self, device: CompilingDevice) -> bool:
+    def begin_whole(self, device: CompilingDevice) -> bool:
         if self._rest:
             self._rest -= 1
             return True

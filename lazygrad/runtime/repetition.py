@@ -66,7 +66,7 @@ class Repetition:
             numbers: the arguments.
         """
         executable, device = self._executable, self._device
-        if self._is_watched or is_watched_by_program() or not executable.is_whole(device):
+        if self._is_watched or is_watched_by_program() or not executable.begin_whole(device):
             return None
         binding = executable.take_binding(self._donated)
         if binding is None:

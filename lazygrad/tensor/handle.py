@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Set
 from typing import TYPE_CHECKING, Any, ClassVar, TypeGuard
-from weakref import WeakKeyDictionary, _remove_dead_weakref, ref  # type: ignore[attr-defined]
+from weakref import WeakKeyDictionary, ref
 
 from lazygrad import ops, runtime
 from lazygrad.ir.node import Node
@@ -208,7 +208,9 @@ def pending_cells() -> list[Cell]:
     found = [(key, entry()) for key, entry in pending.copy().items()]
     for key, cell in found:
         if cell is None:
-            _remove_dead_weakref(pending, key)  # unless another cell has got the number meanwhile
+            entry = pending.pop(key, None)
+            if entry is not None and entry() is not None:  # a finalizer's cell has got the number meanwhile
+                pending[key] = entry
     return [cell for _, cell in found if cell is not None]
 
 

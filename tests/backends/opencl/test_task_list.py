@@ -8,32 +8,14 @@ import numpy
 import pytest
 
 import lazygrad as lg
-from lazygrad_opencl import backend
-
-if not backend.devices():
-    pytest.skip("there is no OpenCL device", allow_module_level=True)
-
 from backends.opencl.chains import GROUPS, KERNELS, SIZE, Chain, X, scaling_device
-from backends.opencl.handwritten import found_devices
 from lazygrad.ir.dtype import float32
 from lazygrad.runtime import profile, statistics
-from lazygrad_opencl import driver_cache, task_list
+from lazygrad_opencl import task_list
 from lazygrad_opencl.entry import IN_MEMORY
 from lazygrad_opencl.task_list import TaskList
 
-if found_devices()[0].handle.platform.name != driver_cache.PLATFORM_NAME or not task_list.is_possible():
-    pytest.skip("only PoCL's workers are known to finish what they have begun", allow_module_level=True)
-
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
-    """Nothing that other tests have compiled."""
-    monkeypatch.setenv("LAZYGRAD_CACHE", str(tmp_path))
-
-
-@pytest.fixture
-def opened(monkeypatch):
-    return scaling_device(monkeypatch)
+pytestmark = pytest.mark.usefixtures("fresh_cache")
 
 
 def test_what_changes_between_submissions_is_seen(opened):

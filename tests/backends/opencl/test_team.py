@@ -11,33 +11,15 @@ from itertools import pairwise
 import numpy
 import pytest
 
-from lazygrad_opencl import backend
-
-if not backend.devices():
-    pytest.skip("there is no OpenCL device", allow_module_level=True)
-
-from backends.opencl.chains import KERNELS, SIZE, Chain, X, scaling_device
-from backends.opencl.handwritten import found_devices
+from backends.opencl.chains import KERNELS, SIZE, Chain, X
 from lazygrad.ir.dtype import float32
-from lazygrad_opencl import driver_cache, task_list
 from lazygrad_opencl.team_text import ASLEEP, CORES, HELPERS, POSTS
-
-if found_devices()[0].handle.platform.name != driver_cache.PLATFORM_NAME or not task_list.is_possible():
-    pytest.skip("there is no team on this machine", allow_module_level=True)
 
 # Seconds: far more than threads need that do not wait for what never comes.
 PATIENCE = 60
 
 
-@pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
-    """Nothing that other tests have compiled."""
-    monkeypatch.setenv("LAZYGRAD_CACHE", str(tmp_path))
-
-
-@pytest.fixture
-def opened(monkeypatch):
-    return scaling_device(monkeypatch)
+pytestmark = pytest.mark.usefixtures("fresh_cache")
 
 
 def warm(device, chains=1, length=10):

@@ -162,7 +162,7 @@ def test_results_that_lie_elsewhere_are_seen(monkeypatch):
     def elsewhere(device, leaves, numbers, place, donated, kept, into):
         return run(device, leaves, numbers, place)
 
-    monkeypatch.setattr(captured.executable, "is_whole", lambda device: False)
+    monkeypatch.setattr(captured.executable, "begin_whole", lambda device: False)
     monkeypatch.setattr(captured.executable, "run", elsewhere)
     compiled.run(1)
     monkeypatch.undo()
