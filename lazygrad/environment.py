@@ -40,9 +40,6 @@ VARIABLES: tuple[EnvironmentVariable, ...] = (
         "LAZYGRAD_CACHE_LIMIT", "how much that folder may hold besides checkpoints: bytes, or a size like 500M", "2G"
     ),
     EnvironmentVariable(
-        "LAZYGRAD_CACHE_LIMIT", "the most bytes that the cache folder may take, such as 500M or 2G", "2G"
-    ),
-    EnvironmentVariable(
         "LAZYGRAD_TUNE",
         "1 measures several block sizes of each new kernel on the device and keeps the fastest on disk (Triton)",
         "0, what was found before serves, else a heuristic",
@@ -51,6 +48,11 @@ VARIABLES: tuple[EnvironmentVariable, ...] = (
         "LAZYGRAD_OPENCL_FLAVOUR",
         "cpu or gpu: the kind of code made for OpenCL devices, whatever they are (to test one on the other)",
         "what the device is",
+    ),
+    EnvironmentVariable(
+        "LAZYGRAD_OPENCL_VECTORS",
+        "16, 32 or 64: bytes of the vectors that a processor's code uses, if it has them (32 is AVX2, 64 AVX-512)",
+        "the widest that the processor has",
     ),
 )
 _NAMES = frozenset(variable.name for variable in VARIABLES)

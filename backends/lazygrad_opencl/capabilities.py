@@ -6,7 +6,6 @@ graphics processors (and ``cpu`` the reverse), which is how that code is tested 
 
 from __future__ import annotations
 
-import platform
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from lazygrad import environment
 from lazygrad.ir.dtype import DTYPES, float64
 from lazygrad.kernel.machine import Flavour, Machine
 from lazygrad.runtime import Capabilities
+from lazygrad_opencl.instruction_set import read_vectors
 
 # Bytes of kernel arguments kept free for scalars when buffers are counted.
 SCALAR_ARGUMENT_BYTES = 128
@@ -57,23 +57,18 @@ def _machine(handle: Any) -> Machine:
 
     is_cpu = bool(handle.type & pyopencl.device_type.CPU)
     flavour = _flavour(is_cpu)
-    vector_bytes = max(16, handle.native_vector_width_float * 4) if is_cpu else GPU_VECTOR_BYTES
+    vectors = read_vectors(handle.native_vector_width_float * 4)
     level1, level2 = _cpu_caches() if is_cpu else (DEFAULT_LEVEL1, handle.global_mem_cache_size or DEFAULT_LEVEL2)
     return Machine(
         flavour=flavour,
         cores=handle.max_compute_units,
-        vector_bytes=GPU_VECTOR_BYTES if flavour == "gpu" else vector_bytes,
-        vector_registers=_vector_registers(vector_bytes),
+        vector_bytes=vectors.bytes if flavour == "cpu" and is_cpu else GPU_VECTOR_BYTES,
+        vector_registers=vectors.registers,
         level1_cache=level1,
         level2_cache=level2,
         local_memory=handle.local_mem_size,
         work_group_limit=handle.max_work_group_size,
     )
-
-
-def _vector_registers(vector_bytes: int) -> int:
-    """AVX-512 and 64-bit ARM have 32 registers, x86 before it 16."""
-    return 32 if vector_bytes >= 64 or platform.machine().lower() in ("aarch64", "arm64") else 16
 
 
 def _cpu_caches() -> tuple[int, int]:

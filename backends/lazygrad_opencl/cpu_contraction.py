@@ -183,14 +183,16 @@ class _Tiled(ContractionText):
             self._extents(), [self._walk(form.columns_operand), self._walk(form.columns_operand, tiling.width)]
         )
 
-        def copy(step: Step) -> None:
-            for v in range(tiling.vectors):
+        def copy(step: Step, vectors: int = tiling.vectors) -> None:
+            for v in range(vectors):
                 at = f"packed + {step.offset(1, v * tiling.lanes)}"
                 value = f"*(__global const {self.unaligned}*)(b + {step.offset(0, v * tiling.lanes)})"
                 text.line(f"*(__global {self.vector}*)({at}) = {value};")
 
         def copy_valid(step: Step) -> None:
-            text.open(f"for (long lane = 0; lane < {tiling.width}; lane++) {{")
+            whole = form.vector_extent % tiling.width // tiling.lanes
+            copy(step, whole)
+            text.open(f"for (long lane = {whole * tiling.lanes}; lane < {tiling.width}; lane++) {{")
             text.line(f"packed[{step.offset(1)} + lane] = lane < valid ? b[{step.offset(0)} + lane] : 0;")
             text.close()
 
@@ -232,7 +234,9 @@ class _Tiled(ContractionText):
     def _pack_rows(self) -> None:
         """The rows of a group in tiles, each step of the sum a tile's height of neighbours."""
         form, tiling, text = self.form, self.tiling, self.text
-        height, lanes = tiling.tile_rows, tiling.lanes
+        height = tiling.tile_rows
+        lanes = min(tiling.lanes, 1 << (height - 1).bit_length())  # no more than reaches over a tile's rows
+        unaligned = f"unaligned_{self.type}{lanes}" if lanes > 1 else self.type
         walks = merged(self._extents(), [self._walk(form.rows_operand), self._walk(form.rows_operand, height)])
         text.open(f"for (long row = group_begin; row < group_end; row += {height}) {{")
         text.line(f"__global {self.type}* const packed = {self._packed_tile()};")
@@ -244,8 +248,8 @@ class _Tiled(ContractionText):
         def neighbours(step: Step) -> None:
             """All rows at once, and a few elements that the next step, or the next tile, writes again."""
             for v in range(vectors):
-                value = f"*(__global const {self.unaligned}*)(first + {step.offset(0, v * lanes)})"
-                text.line(f"*(__global {self.unaligned}*)(packed + {step.offset(1, v * lanes)}) = {value};")
+                value = f"*(__global const {unaligned}*)(first + {step.offset(0, v * lanes)})"
+                text.line(f"*(__global {unaligned}*)(packed + {step.offset(1, v * lanes)}) = {value};")
 
         def scattered(step: Step) -> None:
             for r in range(height):

@@ -24,9 +24,9 @@ class ContractionText:
         self.context = context
         self.form = form
         self.text = Text()
-        self.lanes = context.machine.lanes(form.dtype.itemsize)
+        self.lanes = form.lanes
         self.width = form.lane.extent
-        self.vectors = self.width // self.lanes
+        self.vectors = form.vectors
         self.type = memory_type(form.dtype)
         self.vector = f"{self.type}{self.lanes}"
         self.unaligned = f"unaligned_{self.vector}"
@@ -93,23 +93,31 @@ class ContractionText:
     def epilogue(self, row: str) -> None:
         """The stores of one row of a panel, whose sums are row number ``row`` of the array ``tile``.
 
-        In the widest vectors there are: operations on two registers hide each other's latency.
+        In the widest vectors there are: operations on two registers hide each other's latency. In the last panel, which
+        may have fewer columns, what is left of these in narrower ones, and single columns where those end.
         """
         form, text = self.form, self.text
-        wide = min(MOST_LANES, self.lanes if self.vectors % 2 else 2 * self.lanes)
-        if form.vector_extent % self.width:
+        last = form.vector_extent % self.width
+        if last:
             self.valid()
-            text.open(f"if (valid < {self.width}) {{")
-            text.open("for (long lane = 0; lane < valid; lane++) {")
-            self._stores(1, f"((const {self.type}*)tile)[{row} * {self.width} + lane]")
+        text.line("long lane = 0;")
+        for lanes in self._epilogue_lanes(last):
+            text.open(f"for (; lane <= {'valid' if last else self.width} - {lanes}; lane += {lanes}) {{")
+            vector = f"{self.type}{lanes}" if lanes > 1 else self.type
+            place = f"({row} * {self.width} + lane)"
+            self._stores(lanes, f"((const {vector}*)tile)[{place}{f' / {lanes}' if lanes > 1 else ''}]")
             text.close()
-            text.close()
-            text.open("else {")
-        text.open(f"for (long lane = 0; lane < {self.width}; lane += {wide}) {{")
-        self._stores(wide, f"((const {self.type}{wide}*)tile)[({row} * {self.width} + lane) / {wide}]")
-        text.close()
-        if form.vector_extent % self.width:
-            text.close()
+
+    def _epilogue_lanes(self, last: int) -> list[int]:
+        """Of the vectors in which a row is stored, the widest first; ``last`` columns are in the last panel."""
+        wide = min(MOST_LANES, self.lanes if self.vectors % 2 else 2 * self.lanes)
+        left = last % wide
+        found = [wide] if self.form.vector_extent >= wide else []
+        if left:
+            powers = [1 << digit for digit in range(left.bit_length())]
+            narrow = min(reversed(powers), key=lambda lanes: left // lanes + left % lanes)
+            found += [narrow, 1] if left % narrow else [narrow]
+        return found
 
     def _stores(self, lanes: int, accumulator: str) -> None:
         emitter = OpenCLEmitter(self.context, lanes)

@@ -27,8 +27,8 @@ from lazygrad_opencl.emitter import OpenCLEmitter
 from lazygrad_opencl.skeleton import BodyCode, BodyContext
 from lazygrad_opencl.types import register_type
 
-# Vectors in a cache line of what is stored.
-LINE_VECTORS = 2
+# Of caches, in bytes.
+LINE = 64
 
 
 def generate_body(context: BodyContext) -> BodyCode:
@@ -78,7 +78,8 @@ def _squares(
     """
     lanes = emitter.lanes
     turnable = turnable_loads(stage, vector, inner) if inner.extent >= lanes > 1 else []
-    line = open_block(emitter, vector, LINE_VECTORS * lanes, spans.get(vector))
+    itemsize = min(store.value.dtype.itemsize for store in stage.stores)
+    line = open_block(emitter, vector, max(LINE // itemsize, lanes), spans.get(vector))
     if turnable:
         place = open_steps(emitter, inner, lanes, spans[inner])
     else:

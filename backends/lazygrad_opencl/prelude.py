@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from lazygrad.ir.dtype import float64
 from lazygrad.runtime import Capabilities
+from lazygrad_opencl.instruction_set import definition
 from lazygrad_opencl.types import LANE_COUNTS
 
 _ELEMENTS = (
@@ -46,12 +47,14 @@ _HINTS = """\
 
 # Square roots of all lanes at once. Written lane by lane they stay so, and take LLVM ten times as long.
 _SQUARE_ROOTS = {
-    ("float", 4): "__builtin_ia32_sqrtps", ("float", 8): "__builtin_ia32_sqrtps256",
-    ("double", 2): "__builtin_ia32_sqrtpd", ("double", 4): "__builtin_ia32_sqrtpd256",
+    ("float", 4): ("__builtin_ia32_sqrtps", ""), ("double", 2): ("__builtin_ia32_sqrtpd", ""),
+    ("float", 8): ("__builtin_ia32_sqrtps256", ""), ("double", 4): ("__builtin_ia32_sqrtpd256", ""),
+    # Told to round as ever.
+    ("float", 16): ("__builtin_ia32_sqrtps512", ", 4"), ("double", 8): ("__builtin_ia32_sqrtpd512", ", 4"),
 }  # fmt: skip
 # LANES is empty or a number of lanes; all conversions between widths are written so that vectors have them too.
 _HALVES = """\
-INLINE floatLANES half_to_floatLANES(const ushortLANES half_bits) {
+VECTOR_INLINE floatLANES half_to_floatLANES(const ushortLANES half_bits) {
     const intLANES bits = WIDEN(half_bits);
     const intLANES size = (bits & 0x7fff) << 13;
     const intLANES exponent = size & 0x0f800000;
@@ -61,7 +64,7 @@ INLINE floatLANES half_to_floatLANES(const ushortLANES half_bits) {
     const intLANES result = exponent == 0x0f800000 ? normal + 0x38000000 : finite;
     return AS_FLOAT(result | ((bits & 0x8000) << 16));
 }
-INLINE ushortLANES float_to_halfLANES(const floatLANES value) {
+VECTOR_INLINE ushortLANES float_to_halfLANES(const floatLANES value) {
     const intLANES bits = AS_INT(value);
     const intLANES size = bits & 0x7fffffff;
     const intLANES normal = (size - 0x38000000 + 0xfff + ((size >> 13) & 1)) >> 13;
@@ -71,10 +74,10 @@ INLINE ushortLANES float_to_halfLANES(const floatLANES value) {
     const intLANES result = size >= 0x47800000 ? special : finite;
     return NARROW(result | ((bits >> 16) & 0x8000));
 }
-INLINE floatLANES bfloat_to_floatLANES(const ushortLANES bfloat_bits) {
+VECTOR_INLINE floatLANES bfloat_to_floatLANES(const ushortLANES bfloat_bits) {
     return AS_FLOAT(WIDEN(bfloat_bits) << 16);
 }
-INLINE ushortLANES float_to_bfloatLANES(const floatLANES value) {
+VECTOR_INLINE ushortLANES float_to_bfloatLANES(const floatLANES value) {
     const intLANES bits = AS_INT(value);
     const intLANES rounded = AS_INT(AS_UINT(bits) + 0x7fff + AS_UINT((bits >> 16) & 1)) >> 16;
     const intLANES quiet = (bits >> 16) | 0x40;
@@ -119,19 +122,18 @@ def _halves(lanes: int) -> str:
     return text
 
 
-def _square_roots(element: str) -> str:
+def _square_roots(element: str, size: int, vector_bytes: int) -> str:
     """For all numbers of lanes: an instruction, or else those of two halves."""
-    half = {"float": "__builtin_sqrtf", "double": "__builtin_sqrt"}[element]
+    half = {4: "__builtin_sqrtf", 8: "__builtin_sqrt"}[size]
     text = ""
     for lanes in LANE_COUNTS:
         kind = f"{element}{lanes}"
         function = f"square_root_{kind}"
-        head = f"INLINE {kind} {function}(const {kind} x) {{ return"
+        head = f"VECTOR_INLINE {kind} {function}(const {kind} x) {{ return"
         halves = f"{head} ({kind})({half}(x.lo), {half}(x.hi)); }}\n"
-        builtin = _SQUARE_ROOTS.get((element, lanes))
-        if builtin is not None:
-            available = f"defined(__AVX__) && __has_builtin({builtin})"
-            text += f"#if {available}\n{head} {builtin}(x); }}\n#else\n{halves}#endif\n"
+        builtin, further = _SQUARE_ROOTS.get((element, lanes), ("", ""))
+        if builtin and lanes * size <= vector_bytes:
+            text += f"#if __has_builtin({builtin})\n{head} {builtin}(x{further}); }}\n#else\n{halves}#endif\n"
         else:
             text += halves
         half = function
@@ -160,8 +162,11 @@ def prelude(capabilities: Capabilities) -> str:
     if float64 in capabilities.dtypes:
         lines.append("#pragma OPENCL EXTENSION cl_khr_fp64 : enable")
         elements.append(("double", 8))
+    lines.append(definition(capabilities.machine.vector_bytes) if vectors else "#define INSTRUCTIONS")
     lines.append("#define INLINE static inline __attribute__((always_inline))")
-    lines.append("#define NOT_INLINE static __attribute__((noinline))")
+    # Compilers ask of functions of vectors that they are compiled for what those who call them are.
+    lines.append("#define VECTOR_INLINE static inline __attribute__((always_inline INSTRUCTIONS))")
+    lines.append("#define NOT_INLINE static __attribute__((noinline INSTRUCTIONS))")
     if vectors:
         lines.extend(["#ifdef WITHOUT_LIBRARY", *_LIBRARY, "#endif"])
     if vectors:
@@ -173,7 +178,11 @@ def prelude(capabilities: Capabilities) -> str:
     text = "\n".join(lines) + "\n"
     if vectors:
         text += _HINTS
-        text += "".join(_square_roots(element) for element, _ in elements if element in ("float", "double"))
+        text += "".join(
+            _square_roots(element, size, capabilities.machine.vector_bytes)
+            for element, size in elements
+            if element in ("float", "double")
+        )
     for lanes in (1, *LANE_COUNTS) if vectors else (1,):
         text += _halves(lanes)
     for signed in ("int", "long"):

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 # PoCL reads it when it is loaded.
 FOLDER_VARIABLE = "POCL_CACHE_DIR"
 # The device that the first job will be for, as JSON: its platform's name and its own.
-DEVICE_VARIABLE = "LAZYGRAD_COMPILES_FOR"
+DEVICE_VARIABLE = "_LAZYGRAD_COMPILES_FOR"
 # How PoCL makes loops of work-items, of which there is one: "loops" is its usual way without LLVM's vectorisers, which
 # find nothing to do in code that is written in vectors, and take a fifth of the time to see it.
 METHOD_VARIABLE, METHOD = "POCL_WORK_GROUP_METHOD", "loops"

@@ -19,9 +19,13 @@ from lazygrad.kernel.kernel import Access, Body, Contraction
 from lazygrad.kernel.machine import Machine
 from lazygrad.kernel.substitution import substitute_stages
 
-# Vectors of a panel, where there are several panels, and of the widest that is alone.
-PANEL_VECTORS = 2
+# Vectors of a panel, where there are several panels, and of the widest that is alone. Of processors with many registers
+# some of these: tiles of few rows need fewer pointers, which are in registers of another kind.
+PANEL_VECTORS = (2,)
 MOST_PANEL_VECTORS = 3
+MANY_REGISTERS = 32
+WIDE_PANEL_VECTORS = (4, 3, 2)
+FEWEST_LANES = 4
 
 
 class Operand(NamedTuple):
@@ -39,9 +43,9 @@ class Operand(NamedTuple):
 class Form:
     """A contraction whose operands are unmasked loads at affine addresses.
 
-    ``panel`` numbers the vectors-wide pieces of the fastest column axis and ``lane`` the column inside one;
-    ``vector_extent`` is that axis's extent, which the last panel may overhang. It ``overreaches`` if reading the last
-    panel whole would leave the buffer.
+    ``panel`` numbers the pieces of the fastest column axis, each a few vectors of ``lanes``, and ``lane`` the column
+    inside one; ``vector_extent`` is that axis's extent, which the last panel may overhang. It ``overreaches`` if
+    reading the last panel whole would leave the buffer.
     """
 
     body: Body
@@ -56,7 +60,13 @@ class Form:
     vector_axis: Variable
     vector_extent: int
     summed: tuple[Variable, ...]
+    lanes: int
     overreaches: bool = False
+
+    @property
+    def vectors(self) -> int:
+        """Of a panel."""
+        return self.lane.extent // self.lanes
 
     @property
     def row_count(self) -> int:
@@ -84,8 +94,7 @@ def analyse(body: Body, sizes: Sequence[int], machine: Machine) -> Form | None:
         return None
     in_rows, in_columns = variables(rows_access.address), variables(columns_access.address)
     columns = [axis for axis in body.axes if axis in in_columns and axis not in in_rows]
-    lanes = machine.lanes(contraction.dtype.itemsize)
-    vector = _vector_axis(columns, columns_access.address, lanes)
+    vector = _vector_axis(columns, columns_access.address, machine, contraction.dtype.itemsize)
     if vector is None:
         return None
     axis, width = vector
@@ -103,17 +112,33 @@ def analyse(body: Body, sizes: Sequence[int], machine: Machine) -> Form | None:
         tuple(a for a in body.axes if a in in_rows and a in in_columns),
         tuple(a for a in body.axes if a not in in_columns),
         (*slower, panel), panel, lane, axis, axis.extent, body.stages[0].axes,
+        panel_lanes(axis.extent, machine, contraction.dtype.itemsize),
         overhang > 0 and columns_access.address.high + overhang >= sizes[columns_access.buffer],
     )  # fmt: skip
 
 
-def panel_width(extent: int, lanes: int) -> int:
-    """How many of so many columns a panel takes: two vectors, or one or three where that is all of them.
+def panel_lanes(extent: int, machine: Machine, itemsize: int) -> int:
+    """Lanes of the vectors that so many columns are computed in: no more than half of one may be idle."""
+    lanes = machine.lanes(itemsize)
+    while lanes > FEWEST_LANES and 2 * extent <= lanes:
+        lanes //= 2
+    return lanes
 
-    Two vectors of accumulators a row fill sixteen registers with six rows, three with four.
+
+def panel_width(extent: int, others: int, machine: Machine, itemsize: int) -> int:
+    """How many of so many columns a panel takes, where there are as many for each of ``others``.
+
+    A few vectors, or one or three where that is all of them. Two vectors of accumulators a row fill sixteen registers
+    with six rows, three with four. Where there are more registers panels are as wide as leaves two of them, with as few
+    idle vectors in the last as can be.
     """
+    lanes = panel_lanes(extent, machine, itemsize)
     vectors = -(-extent // lanes)
-    return lanes * (vectors if vectors <= MOST_PANEL_VECTORS else PANEL_VECTORS)
+    if vectors > MOST_PANEL_VECTORS:
+        choices = WIDE_PANEL_VECTORS if machine.vector_registers >= MANY_REGISTERS else PANEL_VECTORS
+        most = vectors if others > 1 else -(-vectors // 2)
+        vectors = min((wide for wide in choices if wide <= most), key=lambda wide: -vectors % wide)
+    return lanes * vectors
 
 
 def _plain(of: Value, dtype: DType) -> Access | None:
@@ -124,11 +149,14 @@ def _plain(of: Value, dtype: DType) -> Access | None:
     return access
 
 
-def _vector_axis(columns: list[Variable], address: Index, lanes: int) -> tuple[Variable, int] | None:
+def _vector_axis(
+    columns: list[Variable], address: Index, machine: Machine, itemsize: int
+) -> tuple[Variable, int] | None:
     """The column axis at stride 1 and the width of a panel of it."""
+    lanes = machine.lanes(itemsize)
     for axis in columns:
         if address.coefficient(axis) == 1 and not _divided(address, axis):
-            return axis, panel_width(axis.extent, lanes)
+            return axis, panel_width(axis.extent, point_count(columns) // axis.extent, machine, itemsize)
     for atom, coefficient in address.terms:
         if isinstance(atom, Quotient) and atom.remainder and coefficient == 1:
             inner = atom.index

@@ -12,18 +12,20 @@ from dataclasses import dataclass
 
 from lazygrad.ir.index import Variable
 from lazygrad.kernel.axes import point_count
-from lazygrad.kernel.contraction import Form, Operand
+from lazygrad.kernel.contraction import MANY_REGISTERS, Form, Operand
 from lazygrad.kernel.machine import Machine
 
-# Registers of a tile that hold no running sum: two vectors of columns, a row's value, and one to spare or for a third.
-OTHER_REGISTERS = 4
+# More rows need more pointers to them than there are registers for.
+MOST_TILE_ROWS = 12
 # Work of one task, in multiply-adds: enough that handing it out costs nothing.
 TASK_OPERATIONS = 1 << 18
 # More tasks than cores even out what other processes take away.
 TASKS_PER_CORE = 4
-# The part of the first-level cache that a block of a panel takes, the rest is for rows, results and the next panel; and
-# the part of the second-level cache for a group of rows.
+# The part of the first-level cache that a block of a panel takes, the rest is for rows, results and the next panel; of
+# the second-level cache where panels are wide, because blocks would be so short that taking up sums and putting them
+# back costs more (measured); and the part of the second-level cache for a group of rows.
 PANEL_SHARE = 3 / 4
+WIDE_PANEL_SHARE = 1 / 8
 GROUP_SHARE = 1 / 4
 # Columns of a task that fit into this part of the second-level cache may be read anew for each tile of rows.
 COLUMNS_SHARE = 1 / 2
@@ -66,9 +68,7 @@ class Tiling:
 def choose_tiling(form: Form, machine: Machine) -> Tiling:
     """A good cut from shapes and caches alone."""
     itemsize = form.dtype.itemsize
-    lanes = machine.lanes(itemsize)
-    vectors = form.lane.extent // lanes
-    most_rows = (machine.vector_registers - OTHER_REGISTERS) // vectors
+    most_rows = most_tile_rows(form.vectors, machine)
     tile_rows = -(-form.row_count // -(-form.row_count // most_rows))  # as few as the same number of tiles needs
     block_axis, block_extent = _block(form, itemsize, machine)
     block_length = block_extent * point_count(form.summed[block_axis + 1 :])
@@ -78,8 +78,8 @@ def choose_tiling(form: Form, machine: Machine) -> Tiling:
     group_rows = int(machine.level2_cache * GROUP_SHARE) // (block_length * itemsize) // tile_rows * tile_rows
     return Tiling(
         tile_rows=tile_rows,
-        vectors=vectors,
-        lanes=lanes,
+        vectors=form.vectors,
+        lanes=form.lanes,
         task_rows=task_tiles * tile_rows,
         task_panels=task_panels,
         most_groups=2 * machine.cores * TASKS_PER_CORE,
@@ -93,15 +93,27 @@ def choose_tiling(form: Form, machine: Machine) -> Tiling:
     )
 
 
+def most_tile_rows(vectors: int, machine: Machine) -> int:
+    """Of a tile of so many vectors; registers that hold no sum have the columns of a step and a row's value."""
+    return max(1, min(MOST_TILE_ROWS, (machine.vector_registers - vectors - 1) // vectors))
+
+
 def _lies_along(operand: Operand, summed: tuple[Variable, ...], step: int) -> bool:
     """Whether elements of the sum follow each other ``step`` apart, as caches and prefetching like it."""
     inner = [axis for axis in summed if axis.extent > 1]
     return not inner or operand.stride(inner[-1]) == step
 
 
+def _panel_bytes(machine: Machine) -> int:
+    """Of a block of a panel."""
+    if machine.vector_registers >= MANY_REGISTERS:
+        return int(machine.level2_cache * WIDE_PANEL_SHARE)
+    return int(machine.level1_cache * PANEL_SHARE)
+
+
 def _block(form: Form, itemsize: int, machine: Machine) -> tuple[int, int]:
     """At which axis, and into pieces of how many of its steps, the sum is cut."""
-    longest = max(1, int(machine.level1_cache * PANEL_SHARE) // (form.lane.extent * itemsize))
+    longest = max(1, _panel_bytes(machine) // (form.lane.extent * itemsize))
     length = 1
     for position in reversed(range(len(form.summed))):
         extent = form.summed[position].extent

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from math import inf
 
 from lazygrad.kernel.axes import point_count
-from lazygrad.kernel.contraction_tiling import OTHER_REGISTERS, TASKS_PER_CORE, choose_tiling
+from lazygrad.kernel.contraction_tiling import TASKS_PER_CORE, choose_tiling, most_tile_rows
 from lazygrad.kernel.machine import Machine
 from lazygrad.kernel.winograd import PRODUCTS, WindowForm
 
@@ -119,9 +119,9 @@ def _elapsed(tasks: int, cost: float, machine: Machine) -> float:
 def _best_cut(windows: WindowForm, machine: Machine) -> WinogradTiling:
     form = windows.form
     itemsize = form.dtype.itemsize
-    vectors = form.lane.extent // machine.lanes(itemsize)
+    vectors = form.vectors
     tiles, batches = windows.tile_count, point_count(form.batch)
-    tile_rows = max(1, min((machine.vector_registers - OTHER_REGISTERS) // vectors, tiles))
+    tile_rows = min(most_tile_rows(vectors, machine), tiles)
     row_tiles = -(-tiles // tile_rows)
     patch = PRODUCTS * windows.channel.extent * itemsize * tile_rows
     longest = max(1, PATCHES_SHARE * machine.level2_cache // patch)
@@ -153,10 +153,9 @@ def _task_cost(windows: WindowForm, tiles: int, panels: int, machine: Machine) -
 
 def _best_gradient_cut(windows: WindowForm, machine: Machine) -> GradientTiling:
     form = windows.form
-    lanes = machine.lanes(form.dtype.itemsize)
-    vectors = form.lane.extent // lanes
+    lanes, vectors = form.lanes, form.vectors
     channels, batches = windows.channel.extent, point_count(form.batch)
-    tile_rows = max(1, min((machine.vector_registers - OTHER_REGISTERS) // vectors, channels))
+    tile_rows = min(most_tile_rows(vectors, machine), channels)
     blocks = -(-windows.tile_count // SUMMED_TILES)
     block_tiles = -(-windows.tile_count // blocks)
     best: GradientTiling | None = None
@@ -182,7 +181,7 @@ def _gradient_task_cost(
     windows: WindowForm, tile_rows: int, channels: int, panels: int, block_tiles: int, machine: Machine
 ) -> float:
     itemsize = windows.form.dtype.itemsize
-    lanes = machine.lanes(itemsize)
+    lanes = windows.form.lanes
     columns = panels * windows.form.lane.extent // lanes
     tiles = windows.tile_count
     sums = -(-channels // tile_rows) * tile_rows * columns * PRODUCTS

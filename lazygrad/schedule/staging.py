@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import prod
 
 from lazygrad import ops
 from lazygrad.ir import value as scalar
@@ -292,7 +293,8 @@ def _pack(
     parts: list[Part] = []
     stride = 1
     last = wide[-1] if wide else len(labels) - 1
-    width = panel_width(shape[last], machine.lanes(node.dtype.itemsize))
+    others = prod(shape[position] for position in wide) // shape[last]
+    width = panel_width(shape[last], others, machine, node.dtype.itemsize)
     panels = -(-shape[last] // width)
     blocked = len(wide) == 1
     inner_extent = width if blocked else shape[last]

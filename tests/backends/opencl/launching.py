@@ -13,6 +13,7 @@ from lazygrad.kernel.interpret import interpret
 from lazygrad.kernel.kernel import Kernel
 from lazygrad.kernel.machine import Flavour, Machine
 from lazygrad.runtime import Capabilities
+from lazygrad_opencl.instruction_set import Vectors, read_vectors
 from lazygrad_opencl.source import generate, prelude
 
 pyopencl = pytest.importorskip("pyopencl")
@@ -21,12 +22,17 @@ OPTIONS = "-cl-mad-enable -cl-std=CL1.2 -Werror"
 # What results may differ by where sums are added in another order and functions are approximations, by bits
 # of a float.
 TOLERANCE = {64: 1e-12, 32: 2e-6, 16: 1e-3}
+AVX2 = Vectors(32, 16)
+# Kinds of vectors that code can be made for, and run here; the second is nobody's.
+VECTORS = list(dict.fromkeys((AVX2, Vectors(32, 32), read_vectors(32))))
 Arrays = Sequence[numpy.ndarray[Any, Any]]
 
 
-def capabilities(flavour: Flavour, vector_registers: int = 16) -> Capabilities:
+def capabilities(flavour: Flavour, vectors: Vectors = AVX2) -> Capabilities:
     """A small machine, so that small kernels are shared among tasks; work-groups of 32."""
-    machine = Machine(flavour, cores=2, vector_registers=vector_registers, work_group_limit=32)
+    machine = Machine(
+        flavour, cores=2, vector_bytes=vectors.bytes, vector_registers=vectors.registers, work_group_limit=32
+    )
     return Capabilities(machine, frozenset(DTYPES))
 
 
@@ -52,10 +58,10 @@ class Launcher:
         flavour: Flavour,
         offsets: Sequence[int] = (),
         scalars: Sequence[Any] = (),
-        vector_registers: int = 16,
+        vectors: Vectors = AVX2,
     ) -> list[numpy.ndarray[Any, Any]]:
         """The buffers' contents after one launch."""
-        device = capabilities(flavour, vector_registers)
+        device = capabilities(flavour, vectors)
         source = generate(kernel, device)
         text = prelude(device) + source.text
         program = self.programs.get(text)
@@ -88,14 +94,14 @@ class Launcher:
         flavour: Flavour,
         offsets: Sequence[int] = (),
         scalars: Sequence[Any] = (),
-        vector_registers: int = 16,
+        vectors: Vectors = AVX2,
     ) -> list[numpy.ndarray[Any, Any]]:
         """Runs and compares every written buffer with what the interpreter gives."""
         expected = [array.copy() for array in arrays]
         interpret(kernel, expected, offsets, scalars)
-        results = self.run(kernel, arrays, flavour, offsets, scalars, vector_registers)
+        results = self.run(kernel, arrays, flavour, offsets, scalars, vectors)
         for number, (result, wanted) in enumerate(zip(results, expected, strict=True)):
-            text = generate(kernel, capabilities(flavour, vector_registers)).text
+            text = generate(kernel, capabilities(flavour, vectors)).text
             assert_close(result, wanted, f"buffer {number} of\n{text}")
         return results
 

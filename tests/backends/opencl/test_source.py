@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import numpy
 import pytest
 
-from backends.opencl.launching import Launcher, capabilities
+from backends.opencl.launching import VECTORS, Launcher, capabilities
 from lazygrad.ir.dtype import (
     DTYPES,
     bfloat16,
@@ -627,15 +628,18 @@ def test_contraction_of_expressions(launcher, flavour):
     launcher.check(kernel, [numbers(273), numbers(210, seed=1), zeros(130)], flavour)
 
 
-@pytest.mark.parametrize("registers", [16, 32])
-@pytest.mark.parametrize(("rows", "columns", "depth"), [(30, 32, 20), (17, 48, 300), (3, 16, 8)])
-def test_register_tiles(launcher, registers, rows, columns, depth):
+@pytest.mark.parametrize("vectors", VECTORS)
+@pytest.mark.parametrize(
+    ("rows", "columns", "depth"), [(30, 32, 20), (17, 48, 300), (3, 16, 8), (20, 10, 40), (9, 77, 5)]
+)
+def test_register_tiles(launcher, vectors, rows, columns, depth):
     kernel = matmul(rows, columns, depth)
     arrays = [numbers(rows * depth), numbers(depth * columns, seed=1), zeros(rows * columns)]
-    launcher.check(kernel, arrays, "cpu", vector_registers=registers)
-    text = generate(kernel, capabilities("cpu", registers)).text
-    tiles = -(-rows // ((registers - 4) // 2))
-    assert f"tiles of {-(-rows // tiles)} x 16" in text
+    launcher.check(kernel, arrays, "cpu", vectors=vectors)
+    text = generate(kernel, capabilities("cpu", vectors)).text
+    rows_of_tile, width = map(int, re.search(r"tiles of (\d+) x (\d+)", text).groups())
+    columns_of_tile = -(-4 * width // vectors.bytes)
+    assert rows_of_tile * columns_of_tile + columns_of_tile < vectors.registers
 
 
 # ---- scatter

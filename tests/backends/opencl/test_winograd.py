@@ -7,7 +7,7 @@ from math import inf
 import numpy
 import pytest
 
-from backends.opencl.launching import Launcher, capabilities
+from backends.opencl.launching import AVX2, VECTORS, Launcher, capabilities
 from lazygrad.kernel import winograd_tiling
 from lazygrad_opencl.source import generate
 from unit.kernel.kernels import convolution, convolution_by_weight
@@ -52,7 +52,7 @@ def text_of(kernel):
 def test_convolutions(launcher, shape, flipped):
     kernel = convolution(*shape, flipped=flipped)
     assert "tiles of 2 x 2 places x" in text_of(kernel)
-    launcher.check(kernel, arrays_of(kernel), "cpu", vector_registers=32 if flipped else 16)
+    launcher.check(kernel, arrays_of(kernel), "cpu", vectors=VECTORS[-1] if flipped else AVX2)
 
 
 def test_panels_whose_taps_do_not_fit_the_caches_together(launcher, monkeypatch):

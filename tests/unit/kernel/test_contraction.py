@@ -15,12 +15,25 @@ def tiled(rows, columns, depth, machine):
     return form, choose_tiling(form, machine)
 
 
-@pytest.mark.parametrize(("registers", "rows"), [(16, 6), (32, 14)])
-def test_a_tiles_running_sums_fill_the_registers(registers, rows):
+@pytest.mark.parametrize(
+    ("columns", "registers", "tile"),
+    [(64, 16, (6, 2)), (64, 32, (6, 4)), (32, 32, (12, 2)), (24, 32, (9, 3)), (24, 16, (4, 3)), (8, 32, (12, 1))],
+)
+def test_a_tiles_running_sums_fill_the_registers(columns, registers, tile):
     machine = Machine("cpu", cores=2, vector_bytes=32, vector_registers=registers)
-    form, tiling = tiled(84, 64, 128, machine)
-    assert (form.row_count, form.panel_count, form.sum_length) == (84, 4, 128)
-    assert (tiling.tile_rows, tiling.vectors, tiling.lanes) == (rows, 2, 8)
+    form, tiling = tiled(180, columns, 128, machine)
+    assert (form.row_count, form.panel_count, form.sum_length) == (180, -(-columns // (8 * tile[1])), 128)
+    assert (tiling.tile_rows, tiling.vectors, tiling.lanes) == (*tile, 8)
+    rows, vectors = tile
+    assert rows * vectors + vectors + 1 <= registers
+
+
+@pytest.mark.parametrize(
+    ("columns", "width"), [(1, 4), (4, 4), (5, 8), (8, 8), (9, 16), (100, 64), (112, 64), (160, 32)]
+)
+def test_wide_vectors_are_at_least_half_full(columns, width):
+    form, tiling = tiled(60, columns, 128, Machine("cpu", cores=2, vector_bytes=64, vector_registers=32))
+    assert (form.lane.extent, tiling.lanes) == (width, min(width, 16))
 
 
 @pytest.mark.parametrize(("rows", "height"), [(4, 4), (6, 6), (8, 4), (13, 5), (26, 6)])
@@ -30,7 +43,8 @@ def test_tiles_have_no_more_rows_than_their_number_needs(rows, height):
 
 
 @pytest.mark.parametrize(
-    ("columns", "width", "height"), [(3, 8, 12), (9, 16, 6), (17, 24, 4), (24, 24, 4), (25, 16, 6), (40, 16, 6)]
+    ("columns", "width", "height"),
+    [(3, 4, 12), (5, 8, 12), (9, 16, 6), (17, 24, 4), (24, 24, 4), (25, 16, 6), (40, 16, 6)],
 )
 def test_a_panel_that_is_alone_is_as_wide_as_its_columns_need(columns, width, height):
     form, tiling = tiled(48, columns, 128, Machine("cpu", cores=2, vector_bytes=32))
