@@ -129,6 +129,8 @@ class OpenCLEmitter(Emitter):
         elif address.stride == -1 and condition.wide is None:
             first = address.base._replace(text=f"({address.base.text} - {lanes - 1})")
             text = f"({self.vector_at(buffer, first, dtype)}).s{LANE_NAMES[lanes - 1 :: -1]}"
+        elif address.stride == 2 and condition.wide is None and lanes > 1 and not self.operations.native:
+            text = self._every_second(buffer, address.base, dtype)
         else:
             text = self._gathered(buffer, address, condition.wide, kind)
             if inside is not None:
@@ -145,6 +147,13 @@ class OpenCLEmitter(Emitter):
         qualifier = "" if self.buffers[buffer].written else "const "
         pointer = f"__global {qualifier}unaligned_{memory_type(dtype)}{self.lanes}*"
         return f"*({pointer})(b{buffer} + {base.text})"
+
+    def _every_second(self, buffer: int, base: Operand, dtype: DType) -> str:
+        """Two vectors, of which the second ends with the last element that is wanted, shuffled into one."""
+        behind = base._replace(text=f"({base.text} + {self.lanes - 1})")
+        halves = f"{self.vector_at(buffer, base, dtype)}, {self.vector_at(buffer, behind, dtype)}"
+        numbers = (2 * lane + (2 * lane >= self.lanes) for lane in range(self.lanes))
+        return f"__builtin_shufflevector({halves}, {', '.join(map(str, numbers))})"
 
     def fetch(self, access: Access) -> None:
         """Asks for the line of an address that may be outside of its buffer."""

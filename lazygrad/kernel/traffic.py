@@ -18,6 +18,8 @@ from lazygrad.kernel.walk import ordered_values
 
 # A load, extract and insert for a lane that has no neighbour in memory.
 GATHER_COST = 3.0
+# Every second element, beside a vector's load: two of these, and a shuffle.
+SHUFFLED_COST = 3.0
 # The same for a store; dearer, so that lanes lie along stores and loads are turned in registers.
 SCATTER_COST = 4.0
 # A compare and a branch for a masked lane; and of a vector of neighbours that is mostly loaded whole, because its first
@@ -99,11 +101,14 @@ def lane_cost(stage: Stage, axis: Variable | None, lanes: int) -> float:
     cost = work * vectors / lanes
     for touch in touched:
         step = touch.step(axis)
+        is_masked = any(stride(bound.index, axis) != 0 for bound in touch.access.mask)
         if step == 1 or (step == -1 and not touch.stores):
             cost += vectors / lanes
+        elif step == 2 and not touch.stores and not is_masked and lanes > 1:
+            cost += SHUFFLED_COST * vectors / lanes
         elif step != 0 or lanes == 1:
             cost += SCATTER_COST if touch.stores else GATHER_COST
-        if any(stride(bound.index, axis) != 0 for bound in touch.access.mask):
+        if is_masked:
             cost += MASKED_VECTOR_COST if step == 1 and not touch.stores and lanes > 1 else MASKED_COST
     return cost
 

@@ -26,6 +26,8 @@ from lazygrad.schedule.prologues import Prologues, find_prologues
 from lazygrad.schedule.walking import is_split, is_windowed, walks
 
 Halo = tuple[tuple[int, int], ...]
+# Neighbours of a result that are stored wherever they belong: so many vectors of floats.
+STORED_VECTORS = 4
 
 
 class Sides(NamedTuple):
@@ -49,12 +51,15 @@ class Wishes:
     windowed: set[Node] = field(default_factory=set)  # those of which windows wish that, who read the most
     unfused: set[Node] = field(default_factory=set)
     written_out: set[Node] = field(default_factory=set)  # contractions with columns copied in any case
+    stored_run: int | None = None  # so many neighbours are stored anywhere as fast; None: all must lie as they come out
     prologues: Prologues = field(default_factory=Prologues)
 
 
 def collect_wishes(roots: Sequence[Node], machine: Machine) -> Wishes:
     """What all contractions, streams and gathers behind ``roots`` want."""
     wishes = Wishes(prologues=find_prologues(roots, machine))
+    if machine.flavour == "cpu":
+        wishes.stored_run = STORED_VECTORS * machine.vector_bytes // 4
     order = topological(roots)
     seen = {c for root in roots for c in ((root,) if root.op is CONTRACT else _contraction_sources(root))}
     for current in order:
@@ -223,6 +228,15 @@ def natural_order(contraction: Node, wishes: Wishes, sides: Sides | None = None)
 
 
 def is_natural(contraction: Node, wishes: Wishes, sides: Sides | None = None) -> bool:
-    """Whether the natural order is row-major."""
+    """Whether it comes out row-major, or so that it is stored row-major as fast: in long runs of columns."""
     order = [axis for axis in natural_order(contraction, wishes, sides) if contraction.shape[axis] > 1]
-    return order == sorted(order)
+    if order == sorted(order):
+        return True
+    at: ContractAttributes = contraction.attributes
+    rows = at.a if (sides or wishes.sides[contraction]).rows == 0 else at.b
+    run = 1
+    for label, extent in zip(reversed(at.out), reversed(contraction.shape), strict=True):
+        if label in rows:
+            break
+        run *= extent
+    return wishes.stored_run is not None and run >= wishes.stored_run

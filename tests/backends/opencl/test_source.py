@@ -308,6 +308,22 @@ def test_transposed_flipped_and_broadcast_loads(launcher, flavour, shape):
     launcher.check(kernel, [numbers(size), numbers(columns, seed=1), numbers(rows, seed=2), zeros(size)], flavour)
 
 
+@pytest.mark.parametrize("flavour", FLAVOURS)
+@pytest.mark.parametrize("dtype", [float32, float64, int8])
+@pytest.mark.parametrize(("count", "first"), [(3, 0), (64, 0), (64, 1), (77, 0), (77, 1)])
+def test_every_second_element(launcher, flavour, dtype, count, first):
+    """The last that is wanted is the buffer's last."""
+    (i,) = axes(count)
+    at = indices((i,))[0]
+    store = Store(Access(1, at), load(0, at * 2 + first, dtype) + 1)
+    size = 2 * count - 1 + first
+    kernel = one_body("seconds", (i,), [Stage((), (), (store,))], (dtype, size), (dtype, count, True))
+    arrays = [(numbers(size) * 10).astype(dtype.numpy), numpy.zeros(count, dtype.numpy)]
+    launcher.check(kernel, arrays, flavour)
+    if flavour == "cpu" and count > 32:
+        assert "__builtin_shufflevector" in generate(kernel, capabilities("cpu")).text
+
+
 @pytest.mark.parametrize(
     ("dtype", "long"),
     [(float32, False), (float32, True), (float64, True), (uint8, False), (bfloat16, True)],

@@ -79,6 +79,13 @@ def test_a_result_that_comes_out_row_major_stays_one_kernel():
     assert names == ["pack", "contract_relu"]
 
 
+@pytest.mark.parametrize(("pixels", "names"), [(48, ["contract"]), (9, ["contract", "leaf"])])
+def test_long_runs_of_columns_are_stored_row_major_at_once(pixels, names):
+    """As a convolution of single pixels by many outputs: images lie outside of these in the result, not in sums."""
+    made = check(lambda x, w: ops.contract(w, (1, 3), x, (0, 3, 2), (0, 1, 2)), [(4, 8, pixels), (60, 8)])
+    assert [scheduled.kernel.name for scheduled in made.kernels if scheduled.kernel.name != "pack"] == names
+
+
 @pytest.mark.parametrize(("cache", "packed"), [(1 << 20, [2]), (1 << 10, [])])
 def test_of_a_tiny_result_the_large_operand_stays_as_it_lies(cache, packed):
     machine = Machine("cpu", cores=2, level2_cache=cache)
