@@ -13,7 +13,7 @@ from lazygrad import environment
 from lazygrad.ir.dtype import DTYPES, float64
 from lazygrad.kernel.machine import Flavour, Machine
 from lazygrad.runtime import Capabilities
-from lazygrad_opencl.instruction_set import read_vectors
+from lazygrad_opencl.instruction_set import Vectors, read_vectors
 
 # Bytes of kernel arguments kept free for scalars when buffers are counted.
 SCALAR_ARGUMENT_BYTES = 128
@@ -57,12 +57,12 @@ def _machine(handle: Any) -> Machine:
 
     is_cpu = bool(handle.type & pyopencl.device_type.CPU)
     flavour = _flavour(is_cpu)
-    vectors = read_vectors(handle.native_vector_width_float * 4)
+    vectors = read_vectors(handle.native_vector_width_float * 4) if is_cpu else Vectors(GPU_VECTOR_BYTES, 16)
     level1, level2 = _cpu_caches() if is_cpu else (DEFAULT_LEVEL1, handle.global_mem_cache_size or DEFAULT_LEVEL2)
     return Machine(
         flavour=flavour,
         cores=handle.max_compute_units,
-        vector_bytes=vectors.bytes if flavour == "cpu" and is_cpu else GPU_VECTOR_BYTES,
+        vector_bytes=vectors.bytes if flavour == "cpu" else GPU_VECTOR_BYTES,
         vector_registers=vectors.registers,
         level1_cache=level1,
         level2_cache=level2,
