@@ -17,7 +17,7 @@ from lazygrad import environment
 _PROCESSORS = Path("/proc/cpuinfo")
 _X86_64 = ("x86_64", "amd64")
 _ARM_64 = ("aarch64", "arm64")
-# What processors with AVX2 have, and those with AVX-512 (which are all since Skylake-X that are used for computing).
+# What processors must have for code with AVX2, and with AVX-512.
 _AVX2 = frozenset({"avx2", "fma", "bmi1", "bmi2", "f16c"})
 _AVX512 = _AVX2 | {"avx512f", "avx512vl", "avx512dq", "avx512bw", "avx512cd"}
 # LLVM's names of features that Linux calls otherwise.

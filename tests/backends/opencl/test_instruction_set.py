@@ -75,7 +75,7 @@ def test_functions_name_what_they_are_compiled_for():
 
 @pytest.mark.parametrize("vectors", VECTORS)
 def test_the_driver_uses_them(vectors):
-    """As its compiler says in a function that is compiled as those of kernels are, of square roots of whole vectors."""
+    """A root of a whole vector is one builtin, which compilers refuse in functions that are not compiled for it."""
     import pyopencl
 
     launcher, lanes = Launcher(), vectors.bytes // 4
