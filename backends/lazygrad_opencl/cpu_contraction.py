@@ -41,11 +41,11 @@ def generate_body(context: BodyContext) -> BodyCode:
     if windows and windows.sums_places:
         gradient = choose_winograd_gradient(windows, context.machine)
         if gradient:
-            return generate_taps(context, windows, gradient)
+            return generate_taps(context, gradient)
     elif windows:
         places = choose_winograd(windows, context.machine)
         if places:
-            return generate_places(context, windows, places)
+            return generate_places(context, places)
     return _Tiled(context, form, choose_tiling(form, context.machine)).generate()
 
 

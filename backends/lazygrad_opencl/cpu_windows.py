@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from lazygrad.kernel.contraction import Operand
-from lazygrad.kernel.winograd import PATCH, TAPS, TILE, Direction, WindowForm
+from lazygrad.kernel.winograd import TAPS, Direction, WindowForm
 from lazygrad_opencl.cpu_contraction_text import ContractionText
 from lazygrad_opencl.skeleton import BodyContext
 from lazygrad_opencl.winograd_functions import patch_transform
@@ -25,6 +25,10 @@ class WindowText(ContractionText):
     def __init__(self, context: BodyContext, windows: WindowForm) -> None:
         super().__init__(context, windows.form)
         self.windows = windows
+        self.transforms = windows.transforms
+        self.places = self.transforms.tile  # of a tile, in one direction
+        self.side = self.transforms.side  # of a patch
+        self.products = self.transforms.products
 
     def padded(self, length: int) -> int:
         """The step between rows of that many elements: whole vectors, and some more."""
@@ -44,28 +48,29 @@ class WindowText(ContractionText):
 
     def place_digit(self, prefix: str, direction: Direction, digit: str) -> None:
         """Declares which place of the direction that digit of the tile is."""
-        tile = f"{prefix}_{direction.tiles.name} * {TILE} + " if direction.tiles.extent > 1 else ""
+        tiles = self.windows.tiles(direction)
+        tile = f"{prefix}_{tiles.name} * {self.places} + " if tiles.extent > 1 else ""
         self.text.line(f"const long {prefix}_{direction.place.name} = {tile}{digit};")
 
     def patch_pointer(self, tile: str) -> None:
-        """``from``: where the patch of that tile begins; ``last_down``, ``last_across``: how far its last row is, and
-        its last column.
+        """``from``: where the patch of that tile begins; ``last_down``, ``last_across``: its last row and column.
 
-        Beyond the last place a patch reads its last row or column again.
+        Beyond the last place there are none, so the patch's function reads these again.
         """
         windows, text, operand = self.windows, self.text, self.form.rows_operand
         self.digits(windows.tile_axes, tile, "tile")
         parts = [self.offset(operand, windows.images, "tile")]
         for name, direction in (("down", windows.down), ("across", windows.across)):
-            if direction.tiles.extent > 1:
-                parts.append(f"tile_{direction.tiles.name} * {TILE * direction.step}L")
+            tiles = windows.tiles(direction)
+            if tiles.extent > 1:
+                parts.append(f"tile_{tiles.name} * {self.places * direction.step}L")
             if direction.flipped:
                 parts.append(f"{-(TAPS - 1) * direction.step}L")
-            last = str((PATCH - 1) * direction.step)
-            if direction.uneven:
-                again = (PATCH - 2) * direction.step
-                is_last = f"tile_{direction.tiles.name} == {direction.tiles.extent - 1}"
-                last = f"{is_last} ? {again} : {last}" if direction.tiles.extent > 1 else str(again)
+            last = str(self.side - 1)
+            if windows.uneven(direction):
+                is_last = f"tile_{tiles.name} == {tiles.extent - 1}"
+                again = str(windows.last_places(direction) + TAPS - 2)
+                last = f"{is_last} ? {again} : {last}" if tiles.extent > 1 else again
             text.line(f"const long last_{name} = {last};")
         text.line(f"__global const {self.type}* const from = {' + '.join(['rows', *filter(None, parts)])};")
 
@@ -73,7 +78,7 @@ class WindowText(ContractionText):
         """The transformed patch at ``from``, to ``to`` plus ``product_step`` for each product, channel by channel."""
         down, across = self.windows.down.step, self.windows.across.step
         steps = (down, "last_down", across, "last_across", product_step)
-        self.call(patch_transform(self.type, self.lanes), "from", "to", *steps, channels)
+        self.call(patch_transform(self.type, self.lanes, self.transforms), "from", "to", *steps, channels)
 
     def write_panel(self, transform: Callable[[str, str, str, str], None]) -> None:
         """A transform of the panel's columns at ``from`` to ``to``, a vector at a time; one column at a time in a last

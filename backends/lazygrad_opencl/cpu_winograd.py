@@ -1,30 +1,23 @@
-"""Convolutions by Winograd's F(2x2, 3x3) on processors: places are computed, taps and channels are summed over.
+"""Convolutions by Winograd's transforms on processors: places are computed, taps and channels are summed over.
 
     task (batch, tiles, panels)
       panel of columns                  two vectors wide: the 3 x 3 taps of each channel are transformed
-      register tile                     six tiles of places: their patches of 4 x 4 are transformed
+      register tile                     six tiles of places: their patches are transformed
         panel of columns
-          product                       sixteen sums over channels, to scratch memory: loads and multiply-adds only
-          tile                          its 2 x 2 results from these, then the epilogue, a place at a time
+          product                       a sum over channels, to scratch memory: loads and multiply-adds only
+          tile                          its results from these, then the epilogue, a place at a time
 
 or, where the taps of all panels do not fit the caches, first the patches of all tiles, then panel by panel.
 
-Where there is an odd number of places, the last patch reads its last row or column twice, and what comes of it is not
-stored: it enters only results beyond the last. Each result is a sum of differences of sixteen products, so an infinity
+Where the last tile has fewer places than others, its patch reads its last row or column again, and what comes of it is
+not stored: it enters only results beyond the last. Each result is a sum of differences of all products, so an infinity
 or NaN in a patch makes NaN of its whole tile.
 """
 
 from __future__ import annotations
 
 from lazygrad.kernel.axes import point_count
-from lazygrad.kernel.winograd import (
-    PATCH,
-    PRODUCTS,
-    TAPS,
-    TAPS_TRANSFORM,
-    TILE,
-    WindowForm,
-)
+from lazygrad.kernel.winograd import TAPS
 from lazygrad.kernel.winograd_tiling import WinogradTiling
 from lazygrad_opencl.cpu_windows import WindowText
 from lazygrad_opencl.skeleton import BodyCode, BodyContext
@@ -32,20 +25,20 @@ from lazygrad_opencl.winograd_functions import patch_products, result_transform,
 from lazygrad_opencl.winograd_text import write_transform
 
 
-def generate_places(context: BodyContext, windows: WindowForm, tiling: WinogradTiling) -> BodyCode:
+def generate_places(context: BodyContext, tiling: WinogradTiling) -> BodyCode:
     """The body of a contraction that sums over taps and channels."""
-    return _Places(context, windows, tiling).generate()
+    return _Places(context, tiling).generate()
 
 
 class _Places(WindowText):
     """One contraction's text."""
 
-    def __init__(self, context: BodyContext, windows: WindowForm, tiling: WinogradTiling) -> None:
-        super().__init__(context, windows)
+    def __init__(self, context: BodyContext, tiling: WinogradTiling) -> None:
+        super().__init__(context, tiling.windows)
         self.tiling = tiling
-        channels = windows.channel.extent
+        channels = self.windows.channel.extent
         self.patch_step = self.padded(channels)
-        self.patch_block = PRODUCTS * tiling.tile_rows * self.patch_step
+        self.patch_block = self.products * tiling.tile_rows * self.patch_step
         self.taps_step = self.padded(channels * self.width)
 
     def generate(self) -> BodyCode:
@@ -56,14 +49,14 @@ class _Places(WindowText):
         tasks = point_count(form.batch) * tile_parts * panel_parts
         groups = min(tasks, tiling.most_groups)
         text.line(
-            f"// {tiles} tiles of {TILE} x {TILE} places x {form.panel_count} panels of {self.width} columns, sums of "
-            f"{self.windows.channel.extent} channels; {tiling.tile_rows} tiles at a time"
+            f"// {tiles} tiles of {self.places} x {self.places} places x {form.panel_count} panels of "
+            f"{self.width} columns, sums of {self.windows.channel.extent} channels; {tiling.tile_rows} tiles at a time"
         )
         scratch = self.declare_scratch(
             {
                 "patches": self.patch_block * (1 if tiling.tiles_first else tiling.task_tiles // tiling.tile_rows),
-                "taps": PRODUCTS * self.taps_step * (tiling.task_panels if tiling.tiles_first else 1),
-                "products": tiling.tile_rows * PRODUCTS * self.width,
+                "taps": self.products * self.taps_step * (tiling.task_panels if tiling.tiles_first else 1),
+                "products": tiling.tile_rows * self.products * self.width,
             }
         )
         self.open_tasks(tasks, groups)
@@ -108,7 +101,7 @@ class _Places(WindowText):
     def _taps(self) -> str:
         """Where the taps of a panel are."""
         if self.tiling.tiles_first:
-            return f"taps + (panel - panel_begin) * {PRODUCTS * self.taps_step}L"
+            return f"taps + (panel - panel_begin) * {self.products * self.taps_step}L"
         return "taps"
 
     def _transform_patches(self) -> None:
@@ -130,7 +123,7 @@ class _Places(WindowText):
             origin = self.tap_offset(operand, 0, 0)
             steps = (self.tap_offset(operand, 1, 0) - origin, self.tap_offset(operand, 0, 1) - origin, step)
             self.pointer("from", operand, form.columns, "column", "columns", f"{origin}L")
-            transform = taps_transform(self.type, self.lanes, self.vectors)
+            transform = taps_transform(self.type, self.lanes, self.vectors, self.transforms)
             self.call(transform, "from", self._taps(), *steps, self.taps_step, channel.extent)
             return
         text.open(f"for (long channel = 0; channel < {channel.extent}; channel++) {{")
@@ -143,18 +136,18 @@ class _Places(WindowText):
                 return f"{condition} ? {value} : 0" if condition else value
 
             def keep(i: int, j: int, value: str) -> None:
-                text.line(f"{store.format((i * PATCH + j) * self.taps_step)} = {value};")
+                text.line(f"{store.format((i * self.side + j) * self.taps_step)} = {value};")
 
-            write_transform(text, type_, TAPS, TAPS_TRANSFORM, element, keep)
+            write_transform(text, type_, TAPS, self.transforms.taps, element, keep)
 
         self.write_panel(write)
         text.close()
 
     def _multiply(self) -> None:
-        """Sixteen sums over channels for the tiles from ``first`` on, to ``products[tile][product][column]``."""
+        """Sums over channels for the tiles from ``first`` on, to ``products[tile][product][column]``."""
         height, row_step = self.tiling.tile_rows, self.patch_step
         steps = (row_step, height * row_step, self.taps_step)
-        multiply = patch_products(self.type, self.lanes, self.vectors, height)
+        multiply = patch_products(self.type, self.lanes, self.vectors, height, self.transforms)
         self.call(multiply, self._patches(), self._taps(), "products", *steps, self.windows.channel.extent)
 
     def _finish(self) -> None:
@@ -163,14 +156,14 @@ class _Places(WindowText):
         self.minimum("tiles", "tile_end - first", self.tiling.tile_rows)
         text.open("for (long t = 0; t < tiles; t++) {")
         self.digits(self.windows.tile_axes, "(first + t)", "row")
-        text.line(f"{self.vector} tile[{TILE * TILE * self.vectors}];")
-        transform = result_transform(self.type, self.lanes, self.vectors)
-        self.call(transform, f"products + t * {PRODUCTS * self.width}", "tile")
-        text.open(f"for (long place = 0; place < {TILE * TILE}; place++) {{")
-        for direction, digit in ((down, f"place / {TILE}"), (across, f"place % {TILE}")):
+        text.line(f"{self.vector} tile[{self.places**2 * self.vectors}];")
+        transform = result_transform(self.type, self.lanes, self.vectors, self.transforms)
+        self.call(transform, f"products + t * {self.products * self.width}", "tile")
+        text.open(f"for (long place = 0; place < {self.places**2}; place++) {{")
+        for direction, digit in ((down, f"place / {self.places}"), (across, f"place % {self.places}")):
             self.place_digit("row", direction, digit)
-            if direction.uneven:
-                text.line(f"if (row_{direction.place.name} == {direction.place.extent}) continue;")
+            if self.windows.uneven(direction):
+                text.line(f"if (row_{direction.place.name} >= {direction.place.extent}) continue;")
         self.epilogue("place")
         text.close()
         text.close()

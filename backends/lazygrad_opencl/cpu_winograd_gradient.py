@@ -1,46 +1,40 @@
 """Gradients of convolutions by their weights, by Winograd's transforms, on processors: places are summed over.
 
     task (batch, channels, panels)
-      block of tiles                    patches of 4 x 4 and cotangents of 2 x 2 are transformed
-        product                         sixteen matrix products: tiles are summed over
+      block of tiles                    patches and cotangents are transformed
+        product                         a matrix product for each: tiles are summed over
           panel of columns
             register tile               six channels x 16 columns; the sums wait in scratch memory for the next block
       panel of columns
-        channel                         its 3 x 3 taps from sixteen sums, then the epilogue, a tap at a time
+        channel                         its 3 x 3 taps from the sums, then the epilogue, a tap at a time
 
-Places beyond the last, where their number is odd, have cotangents of zero. An infinity or NaN among the places makes
+Places beyond the last have cotangents of zero. An infinity or NaN among the places makes
 NaN of all taps of its channel.
 """
 
 from __future__ import annotations
 
 from lazygrad.kernel.axes import point_count
-from lazygrad.kernel.winograd import (
-    COTANGENT_TRANSFORM,
-    PATCH,
-    PRODUCTS,
-    TAPS,
-    TAPS_GRADIENT_TRANSFORM,
-    TILE,
-    WindowForm,
-)
+from lazygrad.kernel.winograd import TAPS
 from lazygrad.kernel.winograd_tiling import GradientTiling
 from lazygrad_opencl.cpu_windows import WindowText
 from lazygrad_opencl.skeleton import BodyCode, BodyContext
 from lazygrad_opencl.winograd_functions import added_products
 from lazygrad_opencl.winograd_text import write_transform
 
+NEVER = "false"
 
-def generate_taps(context: BodyContext, windows: WindowForm, tiling: GradientTiling) -> BodyCode:
+
+def generate_taps(context: BodyContext, tiling: GradientTiling) -> BodyCode:
     """The body of a contraction that sums over places."""
-    return _Taps(context, windows, tiling).generate()
+    return _Taps(context, tiling).generate()
 
 
 class _Taps(WindowText):
     """One contraction's text."""
 
-    def __init__(self, context: BodyContext, windows: WindowForm, tiling: GradientTiling) -> None:
-        super().__init__(context, windows)
+    def __init__(self, context: BodyContext, tiling: GradientTiling) -> None:
+        super().__init__(context, tiling.windows)
         self.tiling = tiling
         self.channel_tiles = -(-tiling.task_channels // tiling.tile_rows)
         # Register tiles read whole, so a row of patches has room for channels beyond the last.
@@ -60,13 +54,14 @@ class _Taps(WindowText):
         groups = min(tasks, tiling.most_groups)
         text.line(
             f"// {TAPS} x {TAPS} taps of {channels} channels x {form.panel_count} panels of {self.width} columns, "
-            f"sums of {tiles} tiles of {TILE} x {TILE} places; {tiling.tile_rows} channels at a time"
+            f"sums of {tiles} tiles of {self.places} x {self.places} places; "
+            f"{tiling.tile_rows} channels at a time"
         )
         scratch = self.declare_scratch(
             {
-                "patches": PRODUCTS * self.patch_step,
-                "cotangents": PRODUCTS * self.cotangent_step,
-                "sums": PRODUCTS * self.sums_step,
+                "patches": self.products * self.patch_step,
+                "cotangents": self.products * self.cotangent_step,
+                "sums": self.products * self.sums_step,
             }
         )
         self.open_tasks(tasks, groups)
@@ -98,13 +93,13 @@ class _Taps(WindowText):
         text.open("for (long panel = panel_begin; panel < panel_end; panel++) {")
         self.digits(form.columns, "panel", "column")
         parts = [self.offset(operand, form.columns, "column"), self.offset(operand, windows.images, "tile")]
-        inside: tuple[list[str], list[str]] = ([], [])
+        inside: tuple[list[str], list[str]] = ([], [])  # on what condition a place of the tile exists
         for conditions, direction in zip(inside, (windows.down, windows.across), strict=True):
-            tile, step = direction.tiles, operand.stride(direction.place)
-            if tile.extent > 1:
-                parts.append(f"tile_{tile.name} * {TILE * step}L")
-            last = f"tile_{tile.name} < {tile.extent - 1}" if tile.extent > 1 else "0"
-            conditions += ["", last if direction.uneven else ""]
+            tiles, step = windows.tiles(direction), operand.stride(direction.place)
+            if tiles.extent > 1:
+                parts.append(f"tile_{tiles.name} * {self.places * step}L")
+            is_whole = f"tile_{tiles.name} < {tiles.extent - 1}" if tiles.extent > 1 else NEVER
+            conditions += ["" if place < windows.last_places(direction) else is_whole for place in range(self.places)]
         text.line(f"__global const float* const from = {' + '.join(['columns', *filter(None, parts)])};")
         target = f"cotangents + (panel - panel_begin) * {self.panel_step} + t * {self.width}"
         text.line(f"__global float* const to = {target};")
@@ -112,13 +107,15 @@ class _Taps(WindowText):
         def transform(type_: str, load: str, store: str, condition: str) -> None:
             def element(i: int, j: int) -> str:
                 at = i * operand.stride(windows.down.place) + j * operand.stride(windows.across.place)
+                if NEVER in (inside[0][i], inside[1][j]):
+                    return f"({type_})0"
                 wanted = " && ".join(filter(None, (condition, inside[0][i], inside[1][j])))
                 return f"{wanted} ? {load.format(at)} : ({type_})0" if wanted else load.format(at)
 
             def keep(i: int, j: int, value: str) -> None:
-                text.line(f"{store.format((i * PATCH + j) * self.cotangent_step)} = {value};")
+                text.line(f"{store.format((i * self.side + j) * self.cotangent_step)} = {value};")
 
-            write_transform(text, type_, TILE, COTANGENT_TRANSFORM, element, keep)
+            write_transform(text, type_, self.places, self.transforms.cotangent, element, keep)
 
         self.write_panel(transform)
         text.close()
@@ -126,7 +123,7 @@ class _Taps(WindowText):
     def _multiply(self) -> None:
         """Adds the products of the block's tiles to ``sums[product][panel][channels][column]``."""
         text, height = self.text, self.tiling.tile_rows
-        text.open(f"for (long product = 0; product < {PRODUCTS}; product++) {{")
+        text.open(f"for (long product = 0; product < {self.products}; product++) {{")
         text.open("for (long panel = 0; panel < panel_end - panel_begin; panel++) {")
         columns = f"cotangents + product * {self.cotangent_step} + panel * {self.panel_step}"
         to = f"sums + product * {self.sums_step} + panel * {self.sums_panel_step}"
@@ -151,12 +148,12 @@ class _Taps(WindowText):
         )
 
         def element(i: int, j: int) -> str:
-            return f"*(__global const {self.vector}*)(from + {(i * PATCH + j) * self.sums_step})"
+            return f"*(__global const {self.vector}*)(from + {(i * self.side + j) * self.sums_step})"
 
         def keep(i: int, j: int, value: str) -> None:
             text.line(f"tile[{(i * TAPS + j) * self.vectors} + v] = {value};")
 
-        write_transform(text, self.vector, PATCH, TAPS_GRADIENT_TRANSFORM, element, keep)
+        write_transform(text, self.vector, self.side, self.transforms.taps_gradient, element, keep)
         text.close()
         text.open(f"for (long tap = 0; tap < {TAPS * TAPS}; tap++) {{")
         for direction, digit in ((windows.down, f"tap / {TAPS}"), (windows.across, f"tap % {TAPS}")):

@@ -1,21 +1,27 @@
 """Contractions whose windows of 3 x 3 move by single steps: what Winograd's transforms need to know of them.
 
 In: a contraction's ``Form``. Out: a ``WindowForm``, if in the rows' addresses two axes are sums of a place and a tap:
-one step of either moves the address by the same distance. Then a 2 x 2 tile of places needs a 4 x 4 patch of elements,
-and F(2x2, 3x3) computes it with 16 multiplications instead of 36 (Lavin and Gray, "Fast Algorithms for Convolutional
-Neural Networks", 2015; Winograd, "Arithmetic Complexity of Computations", 1980). With matrices A, B and G
+one step of either moves the address by the same distance. Then a tile of t x t places needs a patch of
+(t + 2) x (t + 2) elements, and F(t x t, 3 x 3) computes it with one multiplication for each of these instead of nine
+for each place: 16 instead of 36, or 36 instead of 144 (Lavin and Gray, "Fast Algorithms for Convolutional Neural
+Networks", 2015; Winograd, "Arithmetic Complexity of Computations", 1980). With matrices A, B and G
 
     Y = A^T [(G g G^T) * (B^T d B)] A          results of a tile; g the taps, d the patch, * elementwise
     dg = G^T [(B^T d B) * (A dY A^T)] G        its derivative by the taps
 
-where products of the 16 elements are summed over channels in the first, over tiles in the second. Whether places are
+where products of the elements are summed over channels in the first, over tiles in the second. Whether places are
 what is computed (a convolution, its gradient by its input) or what is summed over (its gradient by its weights) is all
 that distinguishes the two. Neither is recognised by an operation's name.
+
+The matrices evaluate and interpolate polynomials at points of our choice, which decides how results are rounded. For
+tiles of four 0, +-sqrt(1/2), +-sqrt(2) and infinity have half the error of the usual 0, +-1, +-2 and infinity: the
+first two are each other's inverses, so that no power of a point is far from 1.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from math import sqrt
 from typing import NamedTuple
 
 from lazygrad.ir.dtype import float32
@@ -26,17 +32,85 @@ from lazygrad.kernel.kernel import Body
 from lazygrad.kernel.substitution import substitute_stages
 
 TAPS = 3
-# Places of a tile in one direction, elements of its patch, and products of a tile.
-TILE = 2
-PATCH = TILE + TAPS - 1
-PRODUCTS = PATCH * PATCH
 
-# The transforms of one direction: each result as an expression of the elements {0}, {1}, ...; B^T, G, A^T, A and G^T.
-PATCH_TRANSFORM = ("{0} - {2}", "{1} + {2}", "{2} - {1}", "{1} - {3}")
-TAPS_TRANSFORM = ("{0}", "0.5f * ({0} + {2}) + 0.5f * {1}", "0.5f * ({0} + {2}) - 0.5f * {1}", "{2}")
-RESULT_TRANSFORM = ("{0} + {1} + {2}", "{1} - {2} - {3}")
-COTANGENT_TRANSFORM = ("{0}", "{0} + {1}", "{0} - {1}", "-{1}")
-TAPS_GRADIENT_TRANSFORM = ("{0} + 0.5f * ({1} + {2})", "0.5f * ({1} - {2})", "0.5f * ({1} + {2}) + {3}")
+
+class Transforms(NamedTuple):
+    """F(tile x tile, 3 x 3): the transforms of one direction, each result as an expression of elements {0}, {1}, ...
+
+    ``patch`` is B^T, ``taps`` G, ``result`` A^T, ``cotangent`` A and ``taps_gradient`` G^T.
+    """
+
+    tile: int
+    patch: tuple[str, ...]
+    taps: tuple[str, ...]
+    result: tuple[str, ...]
+    cotangent: tuple[str, ...]
+    taps_gradient: tuple[str, ...]
+
+    @property
+    def side(self) -> int:
+        """Of a patch, and of the square of its products."""
+        return self.tile + TAPS - 1
+
+    @property
+    def products(self) -> int:
+        """Multiplications of a tile."""
+        return self.side * self.side
+
+
+F2 = Transforms(
+    2,
+    patch=("{0} - {2}", "{1} + {2}", "{2} - {1}", "{1} - {3}"),
+    taps=("{0}", "0.5f * ({0} + {2}) + 0.5f * {1}", "0.5f * ({0} + {2}) - 0.5f * {1}", "{2}"),
+    result=("{0} + {1} + {2}", "{1} - {2} - {3}"),
+    cotangent=("{0}", "{0} + {1}", "{0} - {1}", "-{1}"),
+    taps_gradient=("{0} + 0.5f * ({1} + {2})", "0.5f * ({1} - {2})", "0.5f * ({1} + {2}) + {3}"),
+)
+
+
+def _both(even: str, odd: str) -> tuple[str, str]:
+    """Of points of either sign: even powers and odd ones are the same but for the sign."""
+    return f"({even}) + ({odd})", f"({even}) - ({odd})"
+
+
+_NEAR, _FAR = f"{sqrt(0.5):.9g}f", f"{sqrt(2):.9g}f"  # the points
+_HALF_NEAR, _TWICE_FAR = f"{sqrt(0.5) / 2:.9g}f", f"{sqrt(2) * 2:.9g}f"  # their third powers
+# The points' products of differences: -3/2 and 6, so G has -2/3 and 1/6.
+_NEAR_TAP, _FAR_TAP = f"{sqrt(0.5) / -1.5:.9g}f", f"{sqrt(2) / 6:.9g}f"
+_TWO_THIRDS, _SIXTH, _THIRD = f"{2 / 3:.9g}f", f"{1 / 6:.9g}f", f"{1 / 3:.9g}f"
+F4 = Transforms(
+    4,
+    patch=(
+        "{0} - 2.5f * {2} + {4}",
+        *_both("{4} - 2.0f * {2}", f"{_NEAR} * ({{3}} - 2.0f * {{1}})"),
+        *_both("{4} - 0.5f * {2}", f"{_FAR} * ({{3}} - 0.5f * {{1}})"),
+        "{1} - 2.5f * {3} + {5}",
+    ),
+    taps=(
+        "{0}",
+        *_both(f"-{_TWO_THIRDS} * {{0}} - {_THIRD} * {{2}}", f"{_NEAR_TAP} * {{1}}"),
+        *_both(f"{_SIXTH} * {{0}} + {_THIRD} * {{2}}", f"{_FAR_TAP} * {{1}}"),
+        "{2}",
+    ),
+    result=(
+        "{0} + ({1} + {2}) + ({3} + {4})",
+        f"{_NEAR} * ({{1}} - {{2}}) + {_FAR} * ({{3}} - {{4}})",
+        "0.5f * ({1} + {2}) + 2.0f * ({3} + {4})",
+        f"{_HALF_NEAR} * ({{1}} - {{2}}) + {_TWICE_FAR} * ({{3}} - {{4}}) + {{5}}",
+    ),
+    cotangent=(
+        "{0}",
+        *_both("{0} + 0.5f * {2}", f"{_NEAR} * {{1}} + {_HALF_NEAR} * {{3}}"),
+        *_both("{0} + 2.0f * {2}", f"{_FAR} * {{1}} + {_TWICE_FAR} * {{3}}"),
+        "{3}",
+    ),
+    taps_gradient=(
+        f"{{0}} - {_TWO_THIRDS} * ({{1}} + {{2}}) + {_SIXTH} * ({{3}} + {{4}})",
+        f"{_NEAR_TAP} * ({{1}} - {{2}}) + {_FAR_TAP} * ({{3}} - {{4}})",
+        f"{_THIRD} * (({{3}} + {{4}}) - ({{1}} + {{2}})) + {{5}}",
+    ),
+)
+TRANSFORMS = (F2, F4)
 
 
 class Direction(NamedTuple):
@@ -50,23 +124,14 @@ class Direction(NamedTuple):
     step: int
     flipped: bool
 
-    @property
-    def tiles(self) -> Variable:
-        """The axis that numbers tiles."""
-        return Variable(f"{self.place.name}t", -(-self.place.extent // TILE))
-
-    @property
-    def uneven(self) -> bool:
-        """Whether the last tile has one place only."""
-        return self.place.extent % TILE > 0
-
 
 @dataclass(frozen=True)
 class WindowForm:
     """A contraction of windows.
 
     ``images`` are the axes along which whole planes of places follow each other. ``sums_places``: places are summed
-    over, and each tap has a result; else taps and channels are summed over.
+    over, and each tap has a result; else taps and channels are summed over. ``transforms``: those by which it is to
+    be computed.
     """
 
     form: Form
@@ -75,11 +140,24 @@ class WindowForm:
     channel: Variable
     images: tuple[Variable, ...]
     sums_places: bool
+    transforms: Transforms = F2
+
+    def tiles(self, direction: Direction) -> Variable:
+        """The axis that numbers tiles in that direction."""
+        return Variable(f"{direction.place.name}t", -(-direction.place.extent // self.transforms.tile))
+
+    def last_places(self, direction: Direction) -> int:
+        """Of the last tile in that direction."""
+        return direction.place.extent - (self.tiles(direction).extent - 1) * self.transforms.tile
+
+    def uneven(self, direction: Direction) -> bool:
+        """Whether the last tile in that direction has fewer places than the others."""
+        return self.last_places(direction) < self.transforms.tile
 
     @property
     def tile_axes(self) -> tuple[Variable, ...]:
         """The axes that number tiles."""
-        return (*self.images, self.down.tiles, self.across.tiles)
+        return (*self.images, self.tiles(self.down), self.tiles(self.across))
 
     @property
     def tile_count(self) -> int:

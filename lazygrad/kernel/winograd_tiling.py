@@ -10,25 +10,28 @@ panel once; so each cut of the columns transforms patches again, and each cut of
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf
 
 from lazygrad.kernel.axes import point_count
 from lazygrad.kernel.contraction_tiling import TASKS_PER_CORE, choose_tiling, most_tile_rows
 from lazygrad.kernel.machine import Machine
-from lazygrad.kernel.winograd import PRODUCTS, WindowForm
+from lazygrad.kernel.winograd import TRANSFORMS, WindowForm
 
-# Measured beside the multiply-adds of the same kernels: a patch of one vector of channels (16 loads, 32 additions, 16
-# stores), the taps of a channel for one vector of columns (9 loads, 16 stores), the results of a tile for one vector of
-# columns (16 loads, 24 additions, 4 stores).
-PATCH_COST = 110.0
-TAPS_COST = 110.0
-RESULT_COST = 80.0
+# The transforms' cost beside the multiply-adds of the same kernels, by the places of a tile's side: a patch of one
+# vector of channels or of one channel (16 loads, 32 additions, 16 stores; or 36, 144, 36), the taps of a channel for
+# one vector of columns (9 loads, 16 or 36 stores), a tile's results for one vector of columns (16 loads, 24 additions,
+# 4 stores; or 36, 120, 16).
+PATCH_COST = {2: 110.0, 4: 400.0}
+TAPS_COST = {2: 110.0, 4: 240.0}
+RESULT_COST = {2: 80.0, 4: 300.0}
 # What the taps of all panels may take, in second-level caches: each register tile walks through them in order, so that
 # the third-level cache serves what is left.
 TAPS_SHARE = 2
 # What a task's patches may take, likewise.
 PATCHES_SHARE = 4
+# Of a step of a register tile: each vector and each value that is loaded.
+STEP_COST = 0.25
 # Of sums as they stand: a register tile's beginning and end, and each step of a tile's rows or a vector of columns that
 # is packed. Fitted to a sweep of shapes on one noisy machine, as TAPS_GRADIENT_COST is: they serve to choose, not to
 # predict times.
@@ -37,12 +40,15 @@ PACKED_ROWS_COST = 8.0
 PACKED_COLUMNS_COST = 4.0
 # Winograd's form must save this part of the time at least: its counts are rougher, and it rounds a little differently.
 LEAST_SAVING = 0.1
-# Likewise, of a gradient by taps: the cotangents of a tile for one vector of columns (4 loads, 12 additions, 16
-# stores), and the gradients of a channel's taps for one vector of columns (16 loads, 50 additions, 9 stores).
-COTANGENT_COST = 80.0
-TAPS_GRADIENT_COST = 180.0
-# Tiles whose products are added up in registers before they go to memory: as many as keep operands in the caches.
+# Likewise, of a gradient by taps: the cotangents of a tile for one vector of columns (4 loads, 12 additions, 16 stores;
+# or 16, 80, 36), and the gradients of a channel's taps for one vector of columns (16 loads, 50 additions, 9 stores; or
+# 36, 90, 9).
+COTANGENT_COST = {2: 80.0, 4: 280.0}
+TAPS_GRADIENT_COST = {2: 180.0, 4: 360.0}
+# Tiles whose products are added up in registers before they go to memory, at most, and the part of the first-level
+# cache that their cotangents for one panel may take: patches and cotangents are to stay there.
 SUMMED_TILES = 64
+COTANGENTS_SHARE = 1 / 4
 # A vector of sums that is taken up and put back, and what it costs where a task's sums are more than this part of the
 # second-level cache; they should not be more than so many of it.
 PARTIAL_COST = 4.0
@@ -55,12 +61,15 @@ UNEVENNESS = 0.1
 
 @dataclass(frozen=True)
 class WinogradTiling:
-    """Register tiles of ``tile_rows`` tiles of places; a task takes ``task_tiles`` of these and ``task_panels``.
+    """How ``windows`` are cut, which name their transforms.
+
+    Register tiles of ``tile_rows`` tiles of places; a task takes ``task_tiles`` of these and ``task_panels``.
 
     ``tiles_first``: the transformed taps of all its panels are kept, and tiles pass over all panels one after the
     other; else the transformed patches of all its tiles are, and panels follow each other.
     """
 
+    windows: WindowForm
     tile_rows: int
     task_tiles: int
     task_panels: int
@@ -71,10 +80,13 @@ class WinogradTiling:
 
 @dataclass(frozen=True)
 class GradientTiling:
-    """Register tiles of ``tile_rows`` channels and one panel; a task takes ``task_channels`` and ``task_panels``, and
+    """How ``windows`` are cut, which name their transforms.
+
+    Register tiles of ``tile_rows`` channels and one panel; a task takes ``task_channels`` and ``task_panels``, and
     adds up the products of ``block_tiles`` tiles of places at a time.
     """
 
+    windows: WindowForm
     tile_rows: int
     task_channels: int
     task_panels: int
@@ -85,14 +97,19 @@ class GradientTiling:
 
 def choose_winograd(windows: WindowForm, machine: Machine) -> WinogradTiling | None:
     """The best cut of a form that computes places; None if sums as they stand are about as fast."""
-    tiling = _best_cut(windows, machine)
+    tiling = min((_best_cut(each, machine) for each in _transformed(windows)), key=lambda tiling: tiling.cost)
     return tiling if tiling.cost <= (1 - LEAST_SAVING) * _direct_cost(windows, machine) else None
 
 
 def choose_winograd_gradient(windows: WindowForm, machine: Machine) -> GradientTiling | None:
     """The best cut of a form that sums over places; None if sums as they stand are about as fast."""
-    tiling = _best_gradient_cut(windows, machine)
+    tiling = min((_best_gradient_cut(each, machine) for each in _transformed(windows)), key=lambda tiling: tiling.cost)
     return tiling if tiling.cost <= (1 - LEAST_SAVING) * _direct_cost(windows, machine) else None
+
+
+def _transformed(windows: WindowForm) -> list[WindowForm]:
+    """By either transforms."""
+    return [replace(windows, transforms=each) for each in TRANSFORMS]
 
 
 def _direct_cost(windows: WindowForm, machine: Machine) -> float:
@@ -121,15 +138,15 @@ def _best_cut(windows: WindowForm, machine: Machine) -> WinogradTiling:
     itemsize = form.dtype.itemsize
     vectors = form.vectors
     tiles, batches = windows.tile_count, point_count(form.batch)
-    tile_rows = min(most_tile_rows(vectors, machine), tiles)
+    tile_rows = _tile_rows(tiles, vectors, machine)
     row_tiles = -(-tiles // tile_rows)
-    patch = PRODUCTS * windows.channel.extent * itemsize * tile_rows
+    patch = windows.transforms.products * windows.channel.extent * itemsize * tile_rows
     longest = max(1, PATCHES_SHARE * machine.level2_cache // patch)
     most = machine.cores * TASKS_PER_CORE
     best: WinogradTiling | None = None
     for panel_parts in range(1, min(form.panel_count, most) + 1):
         task_panels = -(-form.panel_count // panel_parts)
-        taps = PRODUCTS * windows.channel.extent * task_panels * form.lane.extent * itemsize
+        taps = windows.transforms.products * windows.channel.extent * task_panels * form.lane.extent * itemsize
         tiles_first = taps <= TAPS_SHARE * machine.level2_cache
         fewest = 1 if tiles_first else -(-row_tiles // longest)
         for tile_parts in range(fewest, min(row_tiles, max(fewest + machine.cores, -(-most // panel_parts))) + 1):
@@ -137,18 +154,33 @@ def _best_cut(windows: WindowForm, machine: Machine) -> WinogradTiling:
             tasks = batches * -(-tiles // task_tiles) * -(-form.panel_count // task_panels)
             cost = _elapsed(tasks, _task_cost(windows, task_tiles, task_panels, machine), machine)
             if best is None or cost < best.cost:
-                best = WinogradTiling(tile_rows, task_tiles, task_panels, tiles_first, 2 * most, cost)
+                best = WinogradTiling(windows, tile_rows, task_tiles, task_panels, tiles_first, 2 * most, cost)
     assert best is not None
     return best
 
 
+def _tile_rows(count: int, vectors: int, machine: Machine) -> int:
+    """Of register tiles for so many tiles of places: rows that the last one does not need are computed, too."""
+
+    def cost(rows: int) -> float:
+        return -(-count // rows) * (rows * vectors + STEP_COST * (rows + vectors))
+
+    most = min(most_tile_rows(vectors, machine), count)
+    return min(range(most, most - most // 3 - 1, -1), key=cost)
+
+
 def _task_cost(windows: WindowForm, tiles: int, panels: int, machine: Machine) -> float:
     lanes = machine.lanes(windows.form.dtype.itemsize)
-    channels = windows.channel.extent
+    channels, tile = windows.channel.extent, windows.transforms.tile
     columns = panels * windows.form.lane.extent // lanes
-    products = float(tiles * columns * channels * PRODUCTS)
-    patches = tiles * -(-channels // lanes) * PATCH_COST
-    return products + patches + channels * columns * TAPS_COST + tiles * columns * RESULT_COST
+    products = float(tiles * columns * channels * windows.transforms.products)
+    patches = tiles * _patch_vectors(channels, lanes) * PATCH_COST[tile]
+    return products + patches + channels * columns * TAPS_COST[tile] + tiles * columns * RESULT_COST[tile]
+
+
+def _patch_vectors(channels: int, lanes: int) -> int:
+    """In how many pieces a patch is transformed: vectors of channels, then what is left one by one."""
+    return channels // lanes + channels % lanes
 
 
 def _best_gradient_cut(windows: WindowForm, machine: Machine) -> GradientTiling:
@@ -156,7 +188,8 @@ def _best_gradient_cut(windows: WindowForm, machine: Machine) -> GradientTiling:
     lanes, vectors = form.lanes, form.vectors
     channels, batches = windows.channel.extent, point_count(form.batch)
     tile_rows = min(most_tile_rows(vectors, machine), channels)
-    blocks = -(-windows.tile_count // SUMMED_TILES)
+    longest = int(COTANGENTS_SHARE * machine.level1_cache) // (form.lane.extent * form.dtype.itemsize)
+    blocks = -(-windows.tile_count // min(SUMMED_TILES, longest))
     block_tiles = -(-windows.tile_count // blocks)
     best: GradientTiling | None = None
     for task_panels in _even_cuts(form.panel_count):
@@ -167,7 +200,7 @@ def _best_gradient_cut(windows: WindowForm, machine: Machine) -> GradientTiling:
             cost = _elapsed(tasks, task, machine)
             if best is None or cost < best.cost:
                 groups = 2 * machine.cores * TASKS_PER_CORE
-                best = GradientTiling(tile_rows, task_channels, task_panels, block_tiles, groups, cost)
+                best = GradientTiling(windows, tile_rows, task_channels, task_panels, block_tiles, groups, cost)
     assert best is not None
     return best
 
@@ -183,12 +216,12 @@ def _gradient_task_cost(
     itemsize = windows.form.dtype.itemsize
     lanes = windows.form.lanes
     columns = panels * windows.form.lane.extent // lanes
-    tiles = windows.tile_count
-    sums = -(-channels // tile_rows) * tile_rows * columns * PRODUCTS
+    tiles, tile = windows.tile_count, windows.transforms.tile
+    sums = -(-channels // tile_rows) * tile_rows * columns * windows.transforms.products
     caches = sums * lanes * itemsize / machine.level2_cache
     if caches > MOST_SUMS:
         return inf
     partial = PARTIAL_COST if caches <= NEAR_SUMS else FAR_PARTIAL_COST
     products = sums * (tiles + partial * -(-tiles // block_tiles))
-    transforms = tiles * (-(-channels // lanes) * PATCH_COST + columns * COTANGENT_COST)
-    return products + transforms + channels * columns * TAPS_GRADIENT_COST
+    transforms = tiles * (_patch_vectors(channels, lanes) * PATCH_COST[tile] + columns * COTANGENT_COST[tile])
+    return products + transforms + channels * columns * TAPS_GRADIENT_COST[tile]

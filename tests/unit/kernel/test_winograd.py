@@ -1,13 +1,15 @@
 from __future__ import annotations
 
+from dataclasses import replace
+from re import sub
+
 import numpy
 import pytest
 
 from lazygrad.ir.dtype import float64
-from lazygrad.kernel import winograd
 from lazygrad.kernel.contraction import analyse
 from lazygrad.kernel.machine import Machine
-from lazygrad.kernel.winograd import find_windows
+from lazygrad.kernel.winograd import F4, TRANSFORMS, find_windows
 from lazygrad.kernel.winograd_tiling import choose_winograd, choose_winograd_gradient
 from unit.kernel.kernels import convolution, convolution_by_weight, matmul
 
@@ -54,25 +56,41 @@ def test_other_contractions_have_no_windows(kernel):
 
 def apply(expressions, values):
     """A transform of one direction along the first axis."""
-    return numpy.stack([eval(each.replace("0.5f", "0.5").format(*(f"v[{i}]" for i in range(len(values)))), {"v": values})
-                        for each in expressions])  # fmt: skip
+    names = [f"v[{i}]" for i in range(len(values))]
+    texts = (sub(r"(?<=\d)f", "", each).format(*names) for each in expressions)
+    return numpy.stack([eval(each, {"v": values}) for each in texts])
 
 
 def both_ways(expressions, square):
     return apply(expressions, apply(expressions, square).swapaxes(0, 1)).swapaxes(0, 1)
 
 
-def test_transforms_are_those_of_a_convolution_and_its_derivative():
+@pytest.mark.parametrize("transforms", TRANSFORMS, ids=["F(2x2)", "F(4x4)"])
+def test_transforms_are_those_of_a_convolution_and_its_derivative(transforms):
     random = numpy.random.default_rng(0)
-    patch, taps, cotangent = (random.standard_normal((size, size)) for size in (4, 3, 2))
-    transformed = both_ways(winograd.PATCH_TRANSFORM, patch)
-    products = transformed * both_ways(winograd.TAPS_TRANSFORM, taps)
+    side, tile = transforms.side, transforms.tile
+    patch, taps, cotangent = (random.standard_normal((size, size)) for size in (side, 3, tile))
+    transformed = both_ways(transforms.patch, patch)
+    products = transformed * both_ways(transforms.taps, taps)
     windows = numpy.lib.stride_tricks.sliding_window_view(patch, (3, 3))
-    numpy.testing.assert_allclose(both_ways(winograd.RESULT_TRANSFORM, products), (windows * taps).sum((2, 3)))
-    products = transformed * both_ways(winograd.COTANGENT_TRANSFORM, cotangent)
-    windows = numpy.lib.stride_tricks.sliding_window_view(patch, (2, 2))
+    # Constants have nine digits.
+    numpy.testing.assert_allclose(both_ways(transforms.result, products), (windows * taps).sum((2, 3)), atol=1e-7)
+    products = transformed * both_ways(transforms.cotangent, cotangent)
+    windows = numpy.lib.stride_tricks.sliding_window_view(patch, (tile, tile))
     expected = (windows * cotangent).sum((2, 3))
-    numpy.testing.assert_allclose(both_ways(winograd.TAPS_GRADIENT_TRANSFORM, products), expected)
+    numpy.testing.assert_allclose(both_ways(transforms.taps_gradient, products), expected, atol=1e-7)
+
+
+def test_places_of_the_last_tile():
+    windows = replace(windows_of(convolution(1, (8, 6), 16, 32)), transforms=F4)
+    assert [windows.last_places(direction) for direction in (windows.down, windows.across)] == [4, 2]
+    assert [windows.uneven(direction) for direction in (windows.down, windows.across)] == [False, True]
+
+
+@pytest.mark.parametrize(("places", "tile"), [((16, 16), 4), ((14, 14), 4), ((2, 2), 2), ((5, 2), 2)])
+def test_tiles_fit_places(places, tile):
+    tiling = choose_winograd(windows_of(convolution(32, places, 128, 128)), MACHINE)
+    assert tiling.windows.transforms.tile == tile
 
 
 @pytest.mark.parametrize(
@@ -94,7 +112,7 @@ def test_transforms_must_pay(shape, wanted):
 def test_tasks_cover_everything_and_keep_all_cores_busy():
     shape = (4, (28, 28), 128, 128)
     tiling = choose_winograd(windows_of(convolution(*shape)), MACHINE)
-    tasks = -(-4 * 14 * 14 // tiling.task_tiles) * -(-8 // tiling.task_panels)
+    tasks = -(-tiling.windows.tile_count // tiling.task_tiles) * -(-8 // tiling.task_panels)
     assert tasks >= 2
     assert tiling.task_tiles % tiling.tile_rows == 0
     tiling = choose_winograd_gradient(windows_of(convolution_by_weight(*shape)), MACHINE)
