@@ -24,6 +24,9 @@ from lazygrad.passes.rewrite import rewrite, use_counts
 # A result so many times smaller than an operand is written and read again in a fraction of the time that the operand
 # takes to be read, or to be brought into another order.
 SMALL_RESULT = 4
+# With more rows than this an operand is brought into another order all the same: that takes as long as about 36
+# multiply-adds for each element, and Winograd's transforms, which need it, save 5 of 9.
+FEW_ROWS = 64
 
 
 def fold_into_contractions(roots: Sequence[Node]) -> list[Node]:
@@ -53,7 +56,10 @@ def _is_small(contraction: Node) -> bool:
 
     So the gradient of a convolution by few pixels reads weights where they lie, instead of in another order.
     """
-    return size_of(contraction.shape) * SMALL_RESULT <= max(size_of(operand.shape) for operand in contraction.inputs)
+    at: ContractAttributes = contraction.attributes
+    large, labels = max(zip(contraction.inputs, (at.a, at.b), strict=True), key=lambda side: size_of(side[0].shape))
+    rows = size_of([e for label, e in zip(at.out, contraction.shape, strict=True) if label not in labels])
+    return rows <= FEW_ROWS and size_of(contraction.shape) * SMALL_RESULT <= size_of(large.shape)
 
 
 def _is_plain_view(of: Node) -> bool:
