@@ -94,8 +94,7 @@ class Prepared:
         self._run_steps(self._warm_steps)
         others = Others()
         samples = [self._timed(self._sample_steps) for _ in range(self._samples)]
-        busy = others.cores()
-        found = {} if busy is None else {"others_cores": busy}
+        found = others.cores()
         found["ms"] = statistics.median(wall for wall, _ in samples) / self._sample_steps * 1e3
         by_events = [device for _, device in samples if device is not None]
         return found | ({"device_ms": statistics.median(by_events) / self._sample_steps} if by_events else {})

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from statistics import median, quantiles
+from statistics import mean, median, quantiles
 from threading import RLock
 from typing import Any, NamedTuple
 
@@ -105,6 +105,7 @@ class Line(NamedTuple):
     launches: float | None = None
     check: float | None = None
     others_cores: float | None = None
+    stolen_cores: float | None = None
     worst: str = ""
     error: str = ""
 
@@ -135,8 +136,9 @@ def row_lines(name: str, row: Mapping[str, Any], ceilings: Mapping[str, Mapping[
             best = None if not contestant.is_lazygrad else _best_peer(contestant, fastests)
             line = line._replace(median=value, low=low, high=high, fastest=fastest, ratio=ratio)
             line = line._replace(fastest_ratio=fastest / best if best else None)
-            others = found.get("others", {}).get("others_cores")
-            line = line._replace(others_cores=sum(others) / len(others) if others else None)
+            for who in ("others_cores", "stolen_cores"):
+                by_round = found.get("others", {}).get(who)
+                line = line._replace(**{who: mean(by_round) if by_round else None})
             line = _with_target(line, row, found)
             line = _with_rates(line, row, value, ceilings.get(str(contestant.cores), {}))
         yield line

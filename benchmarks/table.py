@@ -22,7 +22,7 @@ target: at most; met "+", missed "-", "?" where others used the cores meanwhile;
 of product, of copy: of a large matrix product in that precision, and of a large copy, in this run
 first s: of the first step, compilation included, with whatever the caches held
 peak MiB: by how much the process was larger during the rounds than before it built the workload
-others: cores that other processes used meanwhile; where it says anything, believe ratios little
+others: cores that other processes used meanwhile, or a hypervisor took; where it says anything, believe ratios little
 check: largest error over what is admitted; the first contestant that is "ok 0" is what the others are held against
 """
 # Width where nobody looks at a terminal.
@@ -60,13 +60,14 @@ def _target(line: Line) -> str:
     if line.target is None:
         return ""
     mark = {True: " +", False: " -", None: ""}[line.meets_target]
-    if line.others_cores is not None and line.others_cores >= TOLERABLE:
+    if (line.others_cores or 0) + (line.stolen_cores or 0) >= TOLERABLE:
         mark += "?"
     return f"{line.target:g}{mark}"
 
 
 def _others(line: Line) -> str:
-    return "" if line.others_cores is None or line.others_cores < TOLERABLE else f"{line.others_cores:.1f} cores"
+    taken = ((line.others_cores, "cores"), (line.stolen_cores, "stolen"))
+    return ", ".join(f"{cores:.1f} {what}" for cores, what in taken if cores is not None and cores >= TOLERABLE)
 
 
 def _check(line: Line) -> str:

@@ -263,3 +263,16 @@ def test_where_lazygrad_is_installed_nothing_is_prepared(tmp_path: Path, monkeyp
     before = list(sys.path)
     checkout.prepare()
     assert sys.path == before
+
+
+def test_what_others_used_and_a_hypervisor_took_stand_apart() -> None:
+    from benchmarks import table
+    from benchmarks.results import lines
+
+    row = step_row({"opencl plain": [4.0, 5.0]}, target=0.5)
+    row["contestants"]["opencl plain"]["others"] = {"others_cores": [0.1, 0.1], "stolen_cores": [0.9, 1.1]}
+    (line,) = lines(content(matmul_3=row))
+    assert (line.others_cores, line.stolen_cores) == (pytest.approx(0.1), 1.0)
+    assert table._others(line) == "1.0 stolen"
+    assert table._target(line).endswith("?")
+    assert table._others(line._replace(others_cores=0.5)) == "0.5 cores, 1.0 stolen"

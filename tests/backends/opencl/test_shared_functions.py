@@ -31,7 +31,7 @@ def shared_names(text):
 def test_convolutions_of_different_sizes_in_one_program():
     """What differs between them, and so is no constant of the functions: sizes, steps, and which taps come first."""
     kernels = [
-        convolution(1, (8, 8), 64, 64),
+        convolution(2, (12, 8), 64, 64),
         replace(convolution(2, (12, 11), 40, 32, flipped=True), name="flipped"),
     ]
     common = prelude(capabilities("cpu"))
