@@ -17,7 +17,7 @@ from lazygrad.ops.movement import VIEW
 from lazygrad.passes import simplify
 from lazygrad.schedule.bodies import build_body, loop_point
 from lazygrad.schedule.bundles import bundle
-from lazygrad.schedule.components import Component, Grouping, Kind, atoms, source_of
+from lazygrad.schedule.components import Component, Grouping, Kind, Point, atoms, source_of
 from lazygrad.schedule.contracting import Halo, Wishes, collect_wishes, is_natural
 from lazygrad.schedule.cost import BODY_LIMIT
 from lazygrad.schedule.expressions import Expressions, Home
@@ -147,15 +147,17 @@ class _Planner:
             self.homes[node] = known
             return
         expressions = Expressions(self.homes, self.arguments)
-        point = loop_point(node.shape)
         self.homes.pop(node, None)
-        value = expressions.element(node, point).cast(node.dtype)
         home = Home(self._next_slot(), layout, halo)
+        bodies: list[Body] = []
+        for loops, point in _walks(layout):
+            expressions.new_body()
+            value = expressions.element(node, point).cast(node.dtype)
+            store = Store(Access(expressions.buffer(home.slot), layout.address(point)), value)
+            bodies.append(Body(atoms(loops), (Stage((), (), (store,)),)))
         self.copies[node, layout] = home
         self._declare(node, home)
-        store = Store(Access(expressions.buffer(home.slot), layout.address(point)), value)
-        body = Body(atoms(point), (Stage((), (), (store,)),))
-        self._emit("pack", [body, *halo_bodies(node, home, expressions)], expressions, node)
+        self._emit("pack", [*bodies, *halo_bodies(node, home, expressions)], expressions, node)
 
     def _declare(self, member: Node, home: Home) -> None:
         self.homes[member] = home
@@ -181,6 +183,26 @@ class _Planner:
         last = last_uses(kernels, self.leaf_count, len(self.declared))
         sizes = tuple(dtype.itemsize * elements for dtype, elements in self.sizes[: self.leaf_count])
         return Schedule(tuple(kernels), self.leaf_count, tuple(self.declared), tuple(roots), last, sizes)
+
+
+def _walks(layout: Layout) -> list[tuple[Point, Point]]:
+    """Loops over all elements of a layout, and the point of each.
+
+    Where an axis lies in panels that do not divide it, whole panels are walked first and then what is left: in each of
+    the two an address moves evenly.
+    """
+    shape = layout.shape
+    cut = next((p for p in layout.parts if p.divisor > 1 and shape[p.axis] % p.divisor), None)
+    if cut is None or shape[cut.axis] < cut.divisor:
+        loops = loop_point(shape)
+        return [(loops, loops)]
+    axis, panel = cut.axis, cut.divisor
+    panels, left = divmod(shape[axis], panel)
+    before, behind = shape[:axis], shape[axis + 1 :]
+    loops = loop_point((*before, panels, panel, *behind))
+    whole = (*loops[:axis], loops[axis] * panel + loops[axis + 1], *loops[axis + 2 :])
+    rest = loop_point((*before, left, *behind))
+    return [(loops, whole), (rest, (*rest[:axis], rest[axis] + panels * panel, *rest[axis + 1 :]))]
 
 
 def _in_order(grouping: Grouping) -> list[Component]:
