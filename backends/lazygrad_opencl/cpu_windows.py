@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 
 from lazygrad.kernel.contraction import Operand
 from lazygrad.kernel.winograd import TAPS, Direction, WindowForm
+from lazygrad.kernel.winograd_tiling import patch_lanes
 from lazygrad_opencl.cpu_contraction_text import ContractionText
 from lazygrad_opencl.skeleton import BodyContext
 from lazygrad_opencl.winograd_functions import patch_transform
@@ -74,11 +75,14 @@ class WindowText(ContractionText):
             text.line(f"const long last_{name} = {last};")
         text.line(f"__global const {self.type}* const from = {' + '.join(['rows', *filter(None, parts)])};")
 
-    def write_patches(self, channels: str, product_step: int) -> None:
-        """The transformed patch at ``from``, to ``to`` plus ``product_step`` for each product, channel by channel."""
+    def write_patches(self, channels: str, most: int, product_step: int) -> None:
+        """The transformed patch at ``from``, to ``to`` plus ``product_step`` for each product, channel by channel, of
+        which there are at most that many.
+        """
+        lanes = patch_lanes(most, self.context.machine.lanes(self.form.dtype.itemsize))
         down, across = self.windows.down.step, self.windows.across.step
         steps = (down, "last_down", across, "last_across", product_step)
-        self.call(patch_transform(self.type, self.lanes, self.transforms), "from", "to", *steps, channels)
+        self.call(patch_transform(self.type, lanes, self.transforms), "from", "to", *steps, channels)
 
     def write_panel(self, transform: Callable[[str, str, str, str], None]) -> None:
         """A transform of the panel's columns at ``from`` to ``to``, a vector at a time; one column at a time in a last

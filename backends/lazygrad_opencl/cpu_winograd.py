@@ -111,7 +111,8 @@ class _Places(WindowText):
         self.minimum("kept", "first + t", self.windows.tile_count - 1)
         self.patch_pointer("kept")
         text.line(f"__global float* const to = {self._patches()} + t * {self.patch_step};")
-        self.write_patches(str(self.windows.channel.extent), height * self.patch_step)
+        channels = self.windows.channel.extent
+        self.write_patches(str(channels), channels, height * self.patch_step)
         text.close()
 
     def _transform_taps(self) -> None:

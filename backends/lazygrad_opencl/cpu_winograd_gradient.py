@@ -77,7 +77,7 @@ class _Taps(WindowText):
         text.open("for (long t = 0; t < tiles; t++) {")
         self.patch_pointer("(first + t)")
         text.line(f"__global float* const to = patches + t * {self.patch_row};")
-        self.write_patches("channels", self.patch_step)
+        self.write_patches("channels", tiling.task_channels, self.patch_step)
         self._transform_cotangents()
         text.close()
         self._multiply()

@@ -12,19 +12,34 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from math import inf
+from typing import NamedTuple
 
 from lazygrad.kernel.axes import point_count
 from lazygrad.kernel.contraction_tiling import TASKS_PER_CORE, choose_tiling, most_tile_rows
 from lazygrad.kernel.machine import Machine
 from lazygrad.kernel.winograd import TRANSFORMS, WindowForm
 
-# The transforms' cost beside the multiply-adds of the same kernels, by the places of a tile's side: a patch of one
-# vector of channels or of one channel (16 loads, 32 additions, 16 stores; or 36, 144, 36), the taps of a channel for
-# one vector of columns (9 loads, 16 or 36 stores), a tile's results for one vector of columns (16 loads, 24 additions,
-# 4 stores; or 36, 120, 16).
-PATCH_COST = {2: 110.0, 4: 400.0}
-TAPS_COST = {2: 110.0, 4: 240.0}
-RESULT_COST = {2: 80.0, 4: 300.0}
+
+class TransformCosts(NamedTuple):
+    """What transforms of one vector of channels or columns cost, beside the multiply-adds of the same kernels.
+
+    ``patch``: of a tile's patch (16 loads, 32 additions, 16 stores; or 36, 144, 36). ``taps``: of a channel's taps (9
+    loads, 16 or 36 stores). ``result``: of a tile's results (16 loads, 24 additions, 4 stores; or 36, 120, 16).
+    ``cotangent``: of a tile's cotangents (4 loads, 12 additions, 16 stores; or 16, 80, 36). ``taps_gradient``: of the
+    gradients of a channel's taps (16 loads, 50 additions, 9 stores; or 36, 90, 9).
+    """
+
+    patch: float
+    taps: float
+    result: float
+    cotangent: float
+    taps_gradient: float
+
+
+# By the places of a tile's side; measured with vectors of 32 bytes. Those of 64 take the same processor twice as long
+# to multiply, but hardly longer to load, store and add.
+TRANSFORM_COSTS = {2: TransformCosts(110, 150, 80, 80, 180), 4: TransformCosts(330, 700, 300, 280, 360)}
+WIDE_VECTORS, WIDE_SHARE = 64, 0.55
 # What the taps of all panels may take, in second-level caches: each register tile walks through them in order, so that
 # the third-level cache serves what is left.
 TAPS_SHARE = 2
@@ -40,11 +55,6 @@ PACKED_ROWS_COST = 8.0
 PACKED_COLUMNS_COST = 4.0
 # Winograd's form must save this part of the time at least: its counts are rougher, and it rounds a little differently.
 LEAST_SAVING = 0.1
-# Likewise, of a gradient by taps: the cotangents of a tile for one vector of columns (4 loads, 12 additions, 16 stores;
-# or 16, 80, 36), and the gradients of a channel's taps for one vector of columns (16 loads, 50 additions, 9 stores; or
-# 36, 90, 9).
-COTANGENT_COST = {2: 80.0, 4: 280.0}
-TAPS_GRADIENT_COST = {2: 180.0, 4: 360.0}
 # Tiles whose products are added up in registers before they go to memory, at most, and the part of the first-level
 # cache that their cotangents for one panel may take: patches and cotangents are to stay there.
 SUMMED_TILES = 64
@@ -159,6 +169,12 @@ def _best_cut(windows: WindowForm, machine: Machine) -> WinogradTiling:
     return best
 
 
+def _transform_costs(windows: WindowForm, machine: Machine) -> TransformCosts:
+    costs = TRANSFORM_COSTS[windows.transforms.tile]
+    share = WIDE_SHARE if machine.vector_bytes >= WIDE_VECTORS else 1.0
+    return TransformCosts(*(cost * share for cost in costs))
+
+
 def _tile_rows(count: int, vectors: int, machine: Machine) -> int:
     """Of register tiles for so many tiles of places: rows that the last one does not need are computed, too."""
 
@@ -171,15 +187,21 @@ def _tile_rows(count: int, vectors: int, machine: Machine) -> int:
 
 def _task_cost(windows: WindowForm, tiles: int, panels: int, machine: Machine) -> float:
     lanes = machine.lanes(windows.form.dtype.itemsize)
-    channels, tile = windows.channel.extent, windows.transforms.tile
+    channels, costs = windows.channel.extent, _transform_costs(windows, machine)
     columns = panels * windows.form.lane.extent // lanes
     products = float(tiles * columns * channels * windows.transforms.products)
-    patches = tiles * _patch_vectors(channels, lanes) * PATCH_COST[tile]
-    return products + patches + channels * columns * TAPS_COST[tile] + tiles * columns * RESULT_COST[tile]
+    patches = tiles * _patch_vectors(channels, patch_lanes(channels, lanes)) * costs.patch
+    return products + patches + channels * columns * costs.taps + tiles * columns * costs.result
+
+
+def patch_lanes(channels: int, lanes: int) -> int:
+    """Of the vectors in which patches of so many channels are transformed; what these leave is done one by one."""
+    powers = [1 << digit for digit in range(lanes.bit_length())]
+    return min(reversed(powers), key=lambda width: _patch_vectors(channels, width))
 
 
 def _patch_vectors(channels: int, lanes: int) -> int:
-    """In how many pieces a patch is transformed: vectors of channels, then what is left one by one."""
+    """In how many pieces a patch is transformed."""
     return channels // lanes + channels % lanes
 
 
@@ -216,12 +238,13 @@ def _gradient_task_cost(
     itemsize = windows.form.dtype.itemsize
     lanes = windows.form.lanes
     columns = panels * windows.form.lane.extent // lanes
-    tiles, tile = windows.tile_count, windows.transforms.tile
+    patches = _patch_vectors(channels, patch_lanes(channels, machine.lanes(itemsize)))
+    tiles, costs = windows.tile_count, _transform_costs(windows, machine)
     sums = -(-channels // tile_rows) * tile_rows * columns * windows.transforms.products
     caches = sums * lanes * itemsize / machine.level2_cache
     if caches > MOST_SUMS:
         return inf
     partial = PARTIAL_COST if caches <= NEAR_SUMS else FAR_PARTIAL_COST
     products = sums * (tiles + partial * -(-tiles // block_tiles))
-    transforms = tiles * (_patch_vectors(channels, lanes) * PATCH_COST[tile] + columns * COTANGENT_COST[tile])
-    return products + transforms + channels * columns * TAPS_GRADIENT_COST[tile]
+    transforms = tiles * (patches * costs.patch + columns * costs.cotangent)
+    return products + transforms + channels * columns * costs.taps_gradient

@@ -10,7 +10,7 @@ from lazygrad.ir.dtype import float64
 from lazygrad.kernel.contraction import analyse
 from lazygrad.kernel.machine import Machine
 from lazygrad.kernel.winograd import F4, TRANSFORMS, find_windows
-from lazygrad.kernel.winograd_tiling import choose_winograd, choose_winograd_gradient
+from lazygrad.kernel.winograd_tiling import choose_winograd, choose_winograd_gradient, patch_lanes
 from unit.kernel.kernels import convolution, convolution_by_weight, matmul
 
 MACHINE = Machine("cpu", cores=2, vector_bytes=32)
@@ -99,7 +99,7 @@ def test_tiles_fit_places(places, tile):
         ((32, (16, 16), 64, 64), True),
         ((32, (2, 2), 512, 512), True),
         ((8, (56, 56), 64, 64), True),
-        ((32, (32, 32), 3, 64), False),
+        ((32, (32, 32), 2, 64), False),
         ((1, (3, 3), 512, 512), False),
     ],
 )
@@ -125,3 +125,8 @@ def test_taps_of_many_channels_are_transformed_panel_by_panel():
 
     assert tiles_first(64)
     assert not tiles_first(512)
+
+
+@pytest.mark.parametrize(("channels", "lanes"), [(64, 16), (24, 8), (8, 8), (3, 2), (20, 16), (17, 16)])
+def test_patches_are_transformed_in_vectors_that_channels_fill(channels, lanes):
+    assert patch_lanes(channels, 16) == lanes
