@@ -77,8 +77,10 @@ def collect_wishes(roots: Sequence[Node], machine: Machine) -> Wishes:
 
 
 def _contraction_sources(current: Node) -> list[Node]:
-    """The contractions an elementwise chain ends in."""
+    """The contractions that an elementwise chain ends in; none of what is no such chain."""
     found: dict[Node, None] = {}
+    if current.op.family not in (Family.ELEMENTWISE, Family.MOVEMENT):
+        return []
     pending, seen = [current], {current}
     while pending and len(seen) < 64:
         for operand in pending.pop().inputs:
@@ -96,8 +98,11 @@ def _collect(current: Node, wishes: Wishes, machine: Machine, is_seen: bool) -> 
     at: ContractAttributes = current.attributes
     views = [wishes.prologues.read(operand) for operand in wishes.prologues.operands[current]]
     windowed = [is_windowed(index_map) for _, index_map in views]
+    planes = None if is_seen or machine.flavour != "cpu" else _planes(at)
     if windowed[0] != windowed[1]:
         sides = Sides(0 if windowed[0] else 1)
+    elif planes is not None:
+        sides = Sides(planes)
     else:
         free = [label for label in at.out if (label in at.a) != (label in at.b)]
         sides = Sides(0 if free[-1] in at.b else 1)
@@ -123,6 +128,12 @@ def _collect(current: Node, wishes: Wishes, machine: Machine, is_seen: bool) -> 
         if plain and source not in wishes.windowed:
             wishes.innermost[source] = plain[0]
             wishes.windowed.add(source)
+    elif sides.rows == planes and source.op.family is not Family.SOURCE:
+        labels = at.a if planes == 0 else at.b
+        for axis, coordinate in enumerate(index_map.coordinates):
+            variable = walks(coordinate)
+            if variable is not None and labels[int(variable.name[1:])] not in at.out:
+                wishes.innermost.setdefault(source, axis)
     if machine.flavour == "block":
         _wish_for_blocks(current, wishes)
         return
@@ -133,6 +144,19 @@ def _collect(current: Node, wishes: Wishes, machine: Machine, is_seen: bool) -> 
         variable = walks(coordinate)
         if variable is not None and labels[int(variable.name[1:])] not in other and source.rank > 2:
             wishes.innermost.setdefault(source, axis)
+
+
+def _planes(at: ContractAttributes) -> int | None:
+    """The operand whose axes of the result surround those of the other: images, with channels between them and rows.
+
+    As rows these give a result whose channels lie together, as windows do and what lies between convolutions.
+    """
+    for side, labels, others in ((0, at.a, at.b), (1, at.b, at.a)):
+        own = [axis for axis, label in enumerate(at.out) if label in labels and label not in others]
+        between = [axis for axis, label in enumerate(at.out) if label in others and label not in labels]
+        if own and between and own[0] < between[0] and between[-1] < own[-1]:
+            return side
+    return None
 
 
 def _is_better_turned(current: Node, sides: Sides, wishes: Wishes, machine: Machine, is_seen: bool) -> bool:
