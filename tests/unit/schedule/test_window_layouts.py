@@ -25,3 +25,24 @@ def test_a_strided_gradients_windows_lie_along_the_sum():
         if isinstance(accumulator, Contraction) and len(stage.axes) > 1
     ]
     assert along == [True] * 3
+
+
+def test_channels_of_single_pixels_lie_together_between_convolutions():
+    """A reduction among the results reads one of them, which makes it no result itself."""
+
+    def build(x, v, w):
+        hidden = ops.tanh(convolution(ops.tanh(x), v, 1, 0))
+        return [ops.tanh(convolution(hidden, w, 1, 1)), ops.sum_(hidden, (0, 2, 3))]
+
+    made = check(build, [(2, 16, 6, 5), (CHANNELS, 16, 1, 1), (8, CHANNELS, 3, 3)])
+    strides = {
+        declared.layout.strides[1]
+        for declared in made.slots
+        if declared.shape == (2, CHANNELS, 6, 5) and declared.layout.strides is not None
+    }
+    assert strides == {1}
+
+
+def test_a_result_of_single_pixels_is_not_copied():
+    made = check(lambda x, v: [convolution(x, v, 1, 0)], [(2, 16, 12, 12), (CHANNELS, 16, 1, 1)])
+    assert [scheduled.kernel.name for scheduled in made.kernels] == ["contract"]
