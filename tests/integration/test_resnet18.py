@@ -17,8 +17,9 @@ from lazygrad.vision.models import resnet18
 
 BATCH, SIZE, CLASSES, STEPS = 4, 64, 10, 3
 # With some seeds an activation lies within rounding of zero, and a ReLU flips in one float32 implementation but not in
-# another: a jump in the gradients that says nothing about either. With this one none does, in torch or here.
-SEED = 1
+# another: a jump in the gradients that says nothing about either. With this one none does, in torch or here, with
+# vectors of 32 bytes or of 64.
+SEED = 15
 # How much farther from float64 than torch's float32 we may be (the order of additions differs).
 FACTOR = 4
 
@@ -134,7 +135,7 @@ def test_the_second_iteration_compiles_nothing() -> None:
             lg.nn.functional.cross_entropy(model(images[batch]), labels[batch]).backward()
             optimizer.step()
         made.append((counted.schedules_made, counted.kernels_built + counted.kernels_loaded))
-    assert made[0][0] >= 1
+    assert sum(made[0]) >= 1  # schedules and kernels of an earlier run of this test are loaded
     assert made[1:] == [(0, 0), (0, 0)]
 
 
