@@ -80,9 +80,10 @@ class WindowText(ContractionText):
         which there are at most that many.
         """
         lanes = patch_lanes(most, self.context.machine.lanes(self.form.dtype.itemsize))
+        is_whole = self.windows.channel.extent % lanes == 0 and most % lanes == 0
         down, across = self.windows.down.step, self.windows.across.step
         steps = (down, "last_down", across, "last_across", product_step)
-        self.call(patch_transform(self.type, lanes, self.transforms), "from", "to", *steps, channels)
+        self.call(patch_transform(self.type, lanes, self.transforms, is_whole), "from", "to", *steps, channels)
 
     def write_panel(self, transform: Callable[[str, str, str, str], None]) -> None:
         """A transform of the panel's columns at ``from`` to ``to``, a vector at a time; one column at a time in a last

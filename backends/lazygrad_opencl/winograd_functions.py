@@ -14,12 +14,12 @@ from lazygrad_opencl.sum_loops import Text
 from lazygrad_opencl.winograd_text import write_transform
 
 
-def patch_transform(type_: str, lanes: int, transforms: Transforms) -> SharedFunction:
+def patch_transform(type_: str, lanes: int, transforms: Transforms, is_whole: bool) -> SharedFunction:
     """``(from, to, down, last_down, across, last_across, product_step, channels)``: the patch at ``from``, channel by
     channel, to ``to`` plus ``product_step`` for each product.
 
     Its rows are ``down`` apart and its columns ``across``; what is behind row ``last_down`` or column ``last_across``
-    is these again.
+    is these again. ``is_whole``: channels are a multiple of the lanes.
     """
     text, side = Text(), transforms.side
     for direction in ("down", "across"):
@@ -42,9 +42,10 @@ def patch_transform(type_: str, lanes: int, transforms: Transforms) -> SharedFun
     text.open(f"for (; channel <= channels - {lanes}; channel += {lanes}) {{")
     transform(vector, f"__global const unaligned_{vector}*", f"__global {vector}*")
     text.close()
-    text.open("for (; channel < channels; channel++) {")
-    transform(type_, f"__global const {type_}*", f"__global {type_}*")
-    text.close()
+    if not is_whole:
+        text.open("for (; channel < channels; channel++) {")
+        transform(type_, f"__global const {type_}*", f"__global {type_}*")
+        text.close()
     longs = ("down", "last_down", "across", "last_across", "product_step", "channels")
     return shared_function("transform_patch", _parameters(type_, ("from",), ("to",), longs), text.lines)
 
