@@ -8,8 +8,8 @@
       panel of columns
         channel                         its 3 x 3 taps from the sums, then the epilogue, a tap at a time
 
-Places beyond the last have cotangents of zero. An infinity or NaN among the places makes
-NaN of all taps of its channel.
+Places beyond the last have cotangents of zero. An infinity or NaN among the places makes NaN of all taps of its
+channel.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from lazygrad_opencl.skeleton import BodyCode, BodyContext
 from lazygrad_opencl.winograd_functions import added_products
 from lazygrad_opencl.winograd_text import write_transform
 
+# A condition that no tile meets.
 NEVER = "false"
 
 

@@ -1,8 +1,8 @@
 """The parts of Winograd's contractions that take the time, as functions: equal for all sizes of images and channels.
 
 In: the element type ``type_``, the ``lanes`` of a vector, and the ``vectors`` of a panel. Out: functions of pointers,
-and of steps in elements. A patch, its products and their sums
-are squares as large as the transforms' (4 x 4 or 6 x 6), numbered row by row.
+and of steps in elements. A patch, its products and their sums are squares as large as the transforms' (4 x 4 or 6 x 6),
+numbered row by row.
 """
 
 from __future__ import annotations

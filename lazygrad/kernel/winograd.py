@@ -14,8 +14,8 @@ what is computed (a convolution, its gradient by its input) or what is summed ov
 that distinguishes the two. Neither is recognised by an operation's name.
 
 The matrices evaluate and interpolate polynomials at points of our choice, which decides how results are rounded. For
-tiles of four 0, +-sqrt(1/2), +-sqrt(2) and infinity have half the error of the usual 0, +-1, +-2 and infinity: the
-first two are each other's inverses, so that no power of a point is far from 1.
+tiles of four 0, +-sqrt(1/2), +-sqrt(2) and infinity have half the error of the usual 0, +-1, +-2 and infinity: the two
+roots are each other's inverses, so that no power of a point is far from 1.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ from lazygrad.passes.rewrite import rewrite, use_counts
 SMALL_RESULT = 4
 # With more rows than this an operand is brought into another order all the same: that takes as long as about 36
 # multiply-adds for each element, and Winograd's transforms, which need it, save 5 of 9.
-FEW_ROWS = 64
+MOST_UNPACKED_ROWS = 64
 
 
 def fold_into_contractions(roots: Sequence[Node]) -> list[Node]:
@@ -59,7 +59,7 @@ def _is_small(contraction: Node) -> bool:
     at: ContractAttributes = contraction.attributes
     large, labels = max(zip(contraction.inputs, (at.a, at.b), strict=True), key=lambda side: size_of(side[0].shape))
     rows = size_of([e for label, e in zip(at.out, contraction.shape, strict=True) if label not in labels])
-    return rows <= FEW_ROWS and size_of(contraction.shape) * SMALL_RESULT <= size_of(large.shape)
+    return rows <= MOST_UNPACKED_ROWS and size_of(contraction.shape) * SMALL_RESULT <= size_of(large.shape)
 
 
 def _is_plain_view(of: Node) -> bool:
