@@ -10,9 +10,10 @@ panel once; so each cut of the columns transforms patches again, and each cut of
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from math import inf
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from lazygrad.kernel.axes import point_count
 from lazygrad.kernel.contraction_tiling import TASKS_PER_CORE, choose_tiling, most_tile_rows
@@ -105,21 +106,26 @@ class GradientTiling:
     cost: float
 
 
+AnyTiling = TypeVar("AnyTiling", WinogradTiling, GradientTiling)
+
+
 def choose_winograd(windows: WindowForm, machine: Machine) -> WinogradTiling | None:
     """The best cut of a form that computes places; None if sums as they stand are about as fast."""
-    tiling = min((_best_cut(each, machine) for each in _transformed(windows)), key=lambda tiling: tiling.cost)
-    return tiling if tiling.cost <= (1 - LEAST_SAVING) * _direct_cost(windows, machine) else None
+    return _cheapest(_best_cut, windows, machine)
 
 
 def choose_winograd_gradient(windows: WindowForm, machine: Machine) -> GradientTiling | None:
     """The best cut of a form that sums over places; None if sums as they stand are about as fast."""
-    tiling = min((_best_gradient_cut(each, machine) for each in _transformed(windows)), key=lambda tiling: tiling.cost)
+    return _cheapest(_best_gradient_cut, windows, machine)
+
+
+def _cheapest(
+    best_cut: Callable[[WindowForm, Machine], AnyTiling], windows: WindowForm, machine: Machine
+) -> AnyTiling | None:
+    """The better of both transforms, unless sums as they stand are about as fast."""
+    cuts = (best_cut(replace(windows, transforms=transforms), machine) for transforms in TRANSFORMS)
+    tiling = min(cuts, key=lambda cut: cut.cost)
     return tiling if tiling.cost <= (1 - LEAST_SAVING) * _direct_cost(windows, machine) else None
-
-
-def _transformed(windows: WindowForm) -> list[WindowForm]:
-    """By either transforms."""
-    return [replace(windows, transforms=each) for each in TRANSFORMS]
 
 
 def _direct_cost(windows: WindowForm, machine: Machine) -> float:
@@ -210,7 +216,7 @@ def _best_gradient_cut(windows: WindowForm, machine: Machine) -> GradientTiling:
     lanes, vectors = form.lanes, form.vectors
     channels, batches = windows.channel.extent, point_count(form.batch)
     tile_rows = min(most_tile_rows(vectors, machine), channels)
-    longest = int(COTANGENTS_SHARE * machine.level1_cache) // (form.lane.extent * form.dtype.itemsize)
+    longest = max(1, int(COTANGENTS_SHARE * machine.level1_cache) // (form.lane.extent * form.dtype.itemsize))
     blocks = -(-windows.tile_count // min(SUMMED_TILES, longest))
     block_tiles = -(-windows.tile_count // blocks)
     best: GradientTiling | None = None

@@ -77,7 +77,7 @@ def collect_wishes(roots: Sequence[Node], machine: Machine) -> Wishes:
 
 
 def _contraction_sources(current: Node) -> list[Node]:
-    """The contractions that an elementwise chain ends in; none of what is no such chain."""
+    """The contractions that a chain of elementwise operations and views ends in; none of anything else."""
     found: dict[Node, None] = {}
     if current.op.family not in (Family.ELEMENTWISE, Family.MOVEMENT):
         return []
@@ -129,10 +129,8 @@ def _collect(current: Node, wishes: Wishes, machine: Machine, is_seen: bool) -> 
             wishes.innermost[source] = plain[0]
             wishes.windowed.add(source)
     elif sides.rows == planes and source.op.family is not Family.SOURCE:
-        labels = at.a if planes == 0 else at.b
-        for axis, coordinate in enumerate(index_map.coordinates):
-            variable = walks(coordinate)
-            if variable is not None and labels[int(variable.name[1:])] not in at.out:
+        for label, axis in _axes_of(index_map, at.a if planes == 0 else at.b).items():
+            if label not in at.out:
                 wishes.innermost.setdefault(source, axis)
     if machine.flavour == "block":
         _wish_for_blocks(current, wishes)
@@ -140,10 +138,15 @@ def _collect(current: Node, wishes: Wishes, machine: Machine, is_seen: bool) -> 
     source, index_map = views[sides.columns]
     labels = at.b if sides.columns == 1 else at.a
     other = at.a if sides.columns == 1 else at.b
-    for axis, coordinate in enumerate(index_map.coordinates):
-        variable = walks(coordinate)
-        if variable is not None and labels[int(variable.name[1:])] not in other and source.rank > 2:
+    for label, axis in _axes_of(index_map, labels).items():
+        if label not in other and source.rank > 2:
             wishes.innermost.setdefault(source, axis)
+
+
+def _axes_of(index_map: IndexMap, labels: Sequence[int]) -> dict[int, int]:
+    """For the labels of an operand the axis of its source that each walks along, if there is one."""
+    walked = ((axis, walks(coordinate)) for axis, coordinate in enumerate(index_map.coordinates))
+    return {labels[int(variable.name[1:])]: axis for axis, variable in walked if variable is not None}
 
 
 def _planes(at: ContractAttributes) -> int | None:
@@ -210,11 +213,7 @@ def _wish_for_blocks(current: Node, wishes: Wishes) -> None:
     a, b = wishes.prologues.operands[current]
     for operand, labels, other in ((a, at.a, at.b), (b, at.b, at.a)):
         source, index_map = wishes.prologues.read(operand)
-        axis_of: dict[int, int] = {}
-        for axis, coordinate in enumerate(index_map.coordinates):
-            variable = walks(coordinate)
-            if variable is not None:
-                axis_of[labels[int(variable.name[1:])]] = axis
+        axis_of = _axes_of(index_map, labels)
         summed = [label for label in labels if label not in at.out]
         own = [label for label in at.out if label in labels and label not in other]
         whole = [axis_of[side[0]] for side in (summed, own) if len(side) == 1 and side[0] in axis_of]

@@ -116,6 +116,7 @@ def test_rounding_is_like_that_of_plain_sums(launcher, monkeypatch, transforms, 
     transformed = errors(launcher, kernel, arrays, exact)
     monkeypatch.setattr(winograd_tiling, "LEAST_SAVING", inf)
     plain = errors(launcher, kernel, arrays, exact)
-    root_mean_square, largest = (1.2, 1.5) if transforms is F2 else (3.5, 4)
-    assert transformed[0] < root_mean_square * plain[0]
-    assert transformed[1] < largest * plain[1]
+    # Of few tiles a gradient by weights is a sum of few products. Four times is what any precision admits.
+    roots = {convolution: (1.2, 2.5), convolution_by_weight: (1.2, 3.5)}
+    assert transformed[0] < roots[build][transforms is not F2] * plain[0]
+    assert transformed[1] < (1.5 if transforms is F2 else 4) * plain[1]
