@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import time
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 # When this process began to import lazygrad. Source files that are newer may not be what runs.
 IMPORTED_AT = time.time()
@@ -55,14 +56,18 @@ VARIABLES: tuple[EnvironmentVariable, ...] = (
         "the widest that the processor has",
     ),
 )
-_NAMES = frozenset(variable.name for variable in VARIABLES)
+_KEYS = {variable.name: os.environ.encodekey(variable.name) for variable in VARIABLES}
+# Where the mapping has its variables. It takes a microsecond, and an exception, to tell that there is none of a name;
+# each replay of a captured function asks for two.
+_RAW: Mapping[Any, Any] = os.environ._data  # type: ignore[attr-defined]
 
 
 def value(name: str, default: str = "") -> str:
     """What the variable is set to; ``default`` when it is unset or empty. KeyError when it is not on the list."""
-    if name not in _NAMES:
+    if name not in _KEYS:
         raise KeyError(f"{name} is not among lazygrad's environment variables; add it to lazygrad/environment.py")
-    return os.environ.get(name) or default
+    raw = _RAW.get(_KEYS[name])
+    return os.environ.decodevalue(raw) if raw else default
 
 
 def level(name: str) -> int:

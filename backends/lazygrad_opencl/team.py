@@ -154,7 +154,9 @@ class Team:
     def _forget(self) -> None:
         """Lets go of lists that have ended; another thread, or a finalizer, may be doing so too."""
         ended = self.ended
-        for number in [number for number in list(self._held) if number <= ended]:
+        for number in list(self._held):  # in the order of posts
+            if number > ended:
+                break
             self._held.pop(number, None)
 
     def join(self, number: int | None = None) -> None:

@@ -20,7 +20,7 @@ from lazygrad.capture.explain import Explanation, MemoryReport, VariantReport
 from lazygrad.capture.guards import MODES, modes
 from lazygrad.capture.surroundings import watch_surroundings
 from lazygrad.capture.trace import TRACING, Trace
-from lazygrad.capture.trees import flatten, names_of, rebuild
+from lazygrad.capture.trees import flatten, form_of_tensors, names_of, rebuild
 from lazygrad.capture.variant import NeedsHistory, Variant
 from lazygrad.runtime import forking
 from lazygrad.runtime.memory_size import parse_size
@@ -31,11 +31,14 @@ from lazygrad.tensor.recording import RECORDING
 
 _CELL = attrgetter("_cell")
 _HISTORY = attrgetter("_cell.history")
-_TRAITS = attrgetter("_cell.node.shape", "_cell.node.dtype", "_cell.node.device", "_requires_grad")
+_NODE = attrgetter("node")
+_TRAITS = attrgetter("shape", "dtype", "device")
+_REQUIRES_GRAD = attrgetter("_requires_grad")
 P = ParamSpec("P")
 R = TypeVar("R")
 logger = logging.getLogger("lazygrad")
 
+_ONLY_TENSORS = {Tensor}
 # Programs that one function keeps; the least recently used goes first.
 MOST_VARIANTS = 32
 # After this many captures the user is told why it was captured again.
@@ -215,9 +218,10 @@ class CompiledFunction(Generic[P, R]):
                 changed = [name for name, a, b in zip(MODES, now, other_modes, strict=True) if a != b]
                 return f"a mode changed: {', '.join(changed)}"
             names = [*names_of(form[0], "argument"), *names_of(form[1], "keyword")]
-            for name, ours, theirs in zip(names, signature[0], other_signature[0], strict=True):
-                if ours != theirs:
-                    return f"{name} is {_described(ours)}, it was {_described(theirs)}"
+            ours, theirs = (list(zip(*of[:2], strict=True)) for of in (signature, other_signature))
+            for name, now, before in zip(names, ours, theirs, strict=True):
+                if now != before:
+                    return f"{name} is {_described(*now)}, it was {_described(*before)}"
             return "other arguments are the same tensor"
         return "the arguments are of another form, or plain values among them are others"
 
@@ -238,18 +242,22 @@ class CompiledFunction(Generic[P, R]):
 
 
 def _form(args: Any, kwargs: Any, tensors: list[Tensor], others: list[Any]) -> tuple[Any, Any]:
+    if not kwargs and args and set(map(type, args)) == _ONLY_TENSORS:  # nearly always
+        tensors += args
+        return form_of_tensors(len(args)), ()
     return flatten(args, tensors, others), flatten(kwargs, tensors, others) if kwargs else ()
 
 
-def _signature(tensors: Sequence[Tensor]) -> tuple[tuple[Any, ...], tuple[int, ...]]:
-    """What each tensor is, and which of them are the same."""
-    cells = list(map(id, map(_CELL, tensors)))
-    same = () if len(set(cells)) == len(cells) else tuple(map(cells.index, cells))
-    return tuple(map(_TRAITS, tensors)), same
+def _signature(tensors: Sequence[Tensor]) -> tuple[tuple[Any, ...], tuple[bool, ...], tuple[int, ...]]:
+    """What each tensor is, whether it requires grad, and which of them are the same."""
+    cells = list(map(_CELL, tensors))
+    numbers = list(map(id, cells))
+    same = () if len(set(numbers)) == len(numbers) else tuple(map(numbers.index, numbers))
+    return tuple(map(_TRAITS, map(_NODE, cells))), tuple(map(_REQUIRES_GRAD, tensors)), same
 
 
-def _described(signature: Any) -> str:
-    shape, dtype, device, requires_grad = signature
+def _described(traits: Any, requires_grad: bool) -> str:
+    shape, dtype, device = traits
     return f"{dtype.name}{list(shape)} on {device}{', requires grad' if requires_grad else ''}"
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Hashable, Iterator
+from functools import cache
 from typing import Any, TypeAlias
 
 from lazygrad.ir.dtype import DType
@@ -40,6 +41,12 @@ def flatten(value: Any, tensors: list[Tensor], others: list[Any]) -> Form:
         return kind, tuple([flatten(getattr(value, name), tensors, others) for name in names])
     others.append(value)
     return type(value), id(value)
+
+
+@cache
+def form_of_tensors(count: int) -> Form:
+    """The form of a tuple of so many tensors and nothing else."""
+    return tuple, (_TENSOR,) * count
 
 
 def _key(key: Any) -> Hashable:

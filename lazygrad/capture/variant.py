@@ -320,7 +320,7 @@ class Variant:
         if part.replaced and self._replaceable(part)[1] != self._all_replaced:
             return None
         whole = dict(zip(part.positions, left.places.buffers(arguments), strict=True))
-        moved = [leaf.of(whole[leaf.position]) for leaf in part.leaves]
+        moved = [whole[position] if view is None else view.of(whole[position]) for _, position, view in part.leaves]
         numbers = self._numbers()
         with undivided:
             if self._deposit.left is None:  # another thread has just asked for something
@@ -334,7 +334,8 @@ class Variant:
                 results = dict(zip(self.computed, repetition.run_looking(moved, into, numbers), strict=True))
                 if any(results[number] is not buffer for number, buffer in left.settled):
                     part = self._everything  # the program has other memory than before
-            self._bind(results, arguments, part)
+            if part.targets or self.unset:
+                self._bind(results, arguments, part)
         self._misses = 0
         return results
 
@@ -346,7 +347,8 @@ class Variant:
         found = dict(zip(part.positions, buffers, strict=True))
         leaves: list[Any] = self._constants.copy()
         for leaf in part.leaves:
-            leaves[leaf.slot] = leaf.of(found[leaf.position])
+            whole = found[leaf.position]
+            leaves[leaf.slot] = whole if leaf.view is None else leaf.view.of(whole)
         return leaves
 
     def _replaceable(self, part: Part) -> tuple[frozenset[int], frozenset[int]]:

@@ -103,6 +103,8 @@ class Binding:
 
     def set_numbers(self, numbers: Sequence[Number]) -> None:
         """Lets the arguments have these values."""
+        if not numbers:
+            return
         before = self._numbers or [None] * len(numbers)
         self._numbers = list(numbers)
         for number, (now, old) in enumerate(zip(numbers, before, strict=True)):

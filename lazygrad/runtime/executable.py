@@ -125,7 +125,8 @@ class Executable:
         """
         binding.set_numbers(numbers)
         # Held until everything is submitted: who asks the pool afterwards comes later in the device's order.
-        device.reserve_scratch(self.scratch_bytes)
+        if self.scratch_bytes:
+            device.reserve_scratch(self.scratch_bytes)
         arena = device.pool.take_undivided(binding.plan.arena, place) if binding.plan.arena else None
         if arena is not None:
             binding.put_arena(device, arena.memory)

@@ -16,51 +16,83 @@ from types import FrameType
 from typing import Any
 
 from lazygrad.runtime import forking
+from lazygrad.runtime.per_thread import PerThread
 
 
-class _Undivided(threading.local):
-    """``with undivided:`` no KeyboardInterrupt is raised inside the block, but at its end. May be nested.
+class _State:
+    """A thread's. The order of statements matters.
 
-    The order of statements matters: an interrupt may strike between any two as long as the handler is the user's.
+    An interrupt may strike between any two as long as the handler is the user's, and a finalizer, which may want
+    ``undivided`` too, anywhere.
     """
 
-    depth = 0
-    concerned = False  # also for what a finalizer does inside of __init__
-    handler: Any = None  # the user's, while another stands in for it
-    waiting: tuple[int, FrameType | None] | None = None
+    __slots__ = ("concerned", "depth", "handler", "waiting")
 
     def __init__(self) -> None:
+        self.depth = 0
         # Python runs handlers in the main thread only.
         self.concerned = threading.current_thread() is threading.main_thread()
+        self.handler: Any = None  # the user's, while another stands in for it
+        self.waiting: tuple[int, FrameType | None] | None = None
 
-    def __enter__(self) -> None:
-        if not self.depth:
-            handler = getsignal(SIGINT) if self.concerned else None
-            self.handler, self.waiting = handler if callable(handler) else None, None
-            if self.handler is not None:
-                signal(SIGINT, self._note)
-        self.depth += 1
+    def begin(self) -> None:
+        """Has interrupts wait."""
+        handler = getsignal(SIGINT) if self.concerned else None
+        try:
+            self.depth = 1
+            if callable(handler):
+                self.handler = handler
+                signal(SIGINT, self.note)
+        except BaseException:
+            self.depth, self.handler = 0, None
+            raise
 
-    def __exit__(self, *_: object) -> None:
-        self.depth -= 1
-        if self.depth or self.handler is None:
-            return
+    def end(self) -> None:
+        """Delivers what waits."""
         handler, self.handler = self.handler, None
-        signal(SIGINT, handler)
-        if self.waiting is not None:
+        try:
+            if handler is not None:
+                signal(SIGINT, handler)
+        finally:
             waiting, self.waiting = self.waiting, None
+            self.depth = 0
+        if waiting is not None:
             handler(*waiting)
 
-    def _note(self, number: int, frame: FrameType | None) -> None:
+    def note(self, number: int, frame: FrameType | None) -> None:
+        """Stands in for the user's handler."""
         self.waiting = (number, frame)
 
 
+class _Undivided:
+    """``with undivided:`` no KeyboardInterrupt is raised inside the block, but at its end. May be nested."""
+
+    def __init__(self) -> None:
+        self._states = PerThread(_State)
+
+    @property
+    def depth(self) -> int:
+        """How many blocks the thread is in."""
+        return self._states.own.depth
+
+    def __enter__(self) -> None:
+        state = self._states.own
+        if state.depth:
+            state.depth += 1
+        else:
+            state.begin()
+
+    def __exit__(self, *_: object) -> None:
+        state = self._states.own
+        if state.depth > 1:
+            state.depth -= 1
+        else:
+            state.end()
+
+    def after_fork(self) -> None:
+        """In a child, the thread that forked is the main thread."""
+        self._states.own.concerned = True
+
+
 undivided = _Undivided()
-
-
-def _after_fork() -> None:
-    """In a child, the thread that forked is the main thread."""
-    undivided.concerned = True
-
-
-forking.in_child(_after_fork)
+forking.in_child(undivided.after_fork)

@@ -72,16 +72,17 @@ class Repetition:
         if binding is None:
             return None
         try:
-            pairs = list(zip(self.moving, moved, strict=True))
+            found = dict(zip(self.moving, moved, strict=True))
             if binding.token is self._token:
+                binding.put_leaves(found.items())
                 binding.put_fresh(into)
-                binding.put_leaves(pairs)
             else:
                 binding.put(self._all_leaves(moved), {**self._into, **into}, self._token)
-            found = dict(pairs)
-            fresh = [entry for entry in self._fresh if entry[0] not in into] if into else self._fresh
-            loose = [(slot, found[donor]) for slot, _, donor in self._loose]
-            taken = [*self._taken, *loose, *into.items()] if loose or into else self._taken
+            fresh, taken = self._fresh, self._taken
+            if into or self._loose:
+                fresh = [entry for entry in fresh if entry[0] not in into]
+                loose = [(slot, found[donor]) for slot, _, donor in self._loose]
+                taken = [*taken, *loose, *into.items()]
             found.update(executable.launch(binding, device, numbers, fresh, taken, self._place, ()))
         finally:
             executable.give_back(self._donated, binding)

@@ -28,8 +28,8 @@ from lazygrad.ops.identity import DETACH, LEAF
 from lazygrad.ops.source import BUFFER
 from lazygrad.runtime import Buffer
 from lazygrad.runtime.interrupts import undivided
+from lazygrad.runtime.per_thread import PerThread
 from lazygrad.tensor.deposit import Depositor
-from lazygrad.tensor.per_thread import PerThread
 from lazygrad.tensor.recording import RECORDING
 
 # No thread has this number.
@@ -164,6 +164,11 @@ def forget_superseded(buffers: Iterable[Buffer]) -> None:
     """Takes ``supersede`` back."""
     for buffer in buffers:
         _SUPERSEDED.own.discard(buffer)
+
+
+def has_superseded() -> bool:
+    """Whether ``superseded`` would give any."""
+    return bool(_SUPERSEDED.own)
 
 
 def superseded() -> set[Buffer]:

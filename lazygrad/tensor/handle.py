@@ -25,10 +25,10 @@ from lazygrad.ir.node import Node
 from lazygrad.ir.op import Family
 from lazygrad.ops.identity import DETACH, LEAF
 from lazygrad.ops.source import BUFFER
-from lazygrad.tensor.cells import Cell, expendable, settle, supersede, superseded, value_of
+from lazygrad.runtime.per_thread import PerThread
+from lazygrad.tensor.cells import Cell, expendable, has_superseded, settle, supersede, superseded, value_of
 from lazygrad.tensor.deposit import Depositor
 from lazygrad.tensor.grad_mode import SWITCH
-from lazygrad.tensor.per_thread import PerThread
 from lazygrad.tensor.recording import RECORDING
 
 if TYPE_CHECKING:
@@ -224,6 +224,8 @@ def flush(cells: Iterable[Cell]) -> None:
     if RECORDING.recorder is not None:
         RECORDING.recorder.settle(list(cells))
         return
+    if not _PENDING.own and not has_superseded() and all(cell.node.op is BUFFER for cell in cells):
+        return  # as after a compiled function
     chosen = list(dict.fromkeys((*cells, *pending_cells())))
     # In this order: a finalizer or another thread may update the cells at any line.
     replaced = superseded()

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from threading import Thread
 
-from lazygrad.tensor.per_thread import PerThread
+from lazygrad.runtime.per_thread import PerThread
 
 
 def test_each_thread_has_its_own():
