@@ -8,7 +8,8 @@
               the sum                     loads and multiply-adds only
               epilogue, or partial sums to scratch memory
 
-Nothing is masked: the scheduler laid operands out so that row pointers plus offsets reach every element. An operand
+Nothing is masked: the scheduler laid operands out so that row pointers plus offsets reach every element, and a last
+panel is read whole, beyond the last column, because behind each buffer there is memory (``memory.py``). An operand
 whose elements lie far apart along the sum is copied, a block at a time, into the order in which tiles read it.
 """
 
@@ -33,8 +34,7 @@ from lazygrad_opencl.sum_loops import Step, Walk, merged, write_loops
 
 def generate_body(context: BodyContext) -> BodyCode:
     """The tiled form where operands allow it, else plain loops."""
-    sizes = [buffer.size for buffer in context.kernel.buffers]
-    form = analyse(context.body, sizes, context.machine)
+    form = analyse(context.body, context.machine)
     if form is None:
         return plain.generate_body(context)
     windows = find_windows(form)
@@ -183,28 +183,13 @@ class _Tiled(ContractionText):
             self._extents(), [self._walk(form.columns_operand), self._walk(form.columns_operand, tiling.width)]
         )
 
-        def copy(step: Step, vectors: int = tiling.vectors) -> None:
-            for v in range(vectors):
+        def copy(step: Step) -> None:
+            for v in range(tiling.vectors):
                 at = f"packed + {step.offset(1, v * tiling.lanes)}"
                 value = f"*(__global const {self.unaligned}*)(b + {step.offset(0, v * tiling.lanes)})"
                 text.line(f"*(__global {self.vector}*)({at}) = {value};")
 
-        def copy_valid(step: Step) -> None:
-            whole = form.vector_extent % tiling.width // tiling.lanes
-            copy(step, whole)
-            text.open(f"for (long lane = {whole * tiling.lanes}; lane < {tiling.width}; lane++) {{")
-            text.line(f"packed[{step.offset(1)} + lane] = lane < valid ? b[{step.offset(0)} + lane] : 0;")
-            text.close()
-
-        if form.overreaches:
-            self.valid()
-            text.open(f"if (valid < {tiling.width}) {{")
-            write_loops(text, walks, copy_valid)
-            text.close()
-            text.open("else {")
         write_loops(text, walks, copy)
-        if form.overreaches:
-            text.close()
         text.close()
 
     def _group_loop(self) -> None:

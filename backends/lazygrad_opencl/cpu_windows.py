@@ -5,7 +5,7 @@ In: a ``WindowForm``. Names in the text: ``rows`` points to the batch's rows, an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from lazygrad.kernel.contraction import Operand
 from lazygrad.kernel.winograd import TAPS, Direction, WindowForm
@@ -84,28 +84,6 @@ class WindowText(ContractionText):
         down, across = self.windows.down.step, self.windows.across.step
         steps = (down, "last_down", across, "last_across", product_step)
         self.call(patch_transform(self.type, lanes, self.transforms, is_whole), "from", "to", *steps, channels)
-
-    def write_panel(self, transform: Callable[[str, str, str, str], None]) -> None:
-        """A transform of the panel's columns at ``from`` to ``to``, a vector at a time; one column at a time in a last
-        panel that would be read beyond the buffer.
-
-        ``transform(type, load, store, condition)`` writes it: how an offset is loaded, on what condition, and stored.
-        """
-        text = self.text
-        if self.form.overreaches:
-            self.valid()
-            text.open(f"if (valid < {self.width}) {{")
-            text.open(f"for (long lane = 0; lane < {self.width}; lane++) {{")
-            transform(self.type, "from[lane + {}]", "to[lane + {}]", "lane < valid")
-            text.close()
-            text.close()
-            text.open("else {")
-        text.open(f"for (long lane = 0; lane < {self.width}; lane += {self.lanes}) {{")
-        load = f"*(__global const {self.unaligned}*)(from + lane + {{}})"
-        transform(self.vector, load, f"*(__global {self.vector}*)(to + lane + {{}})", "")
-        text.close()
-        if self.form.overreaches:
-            text.close()
 
     def tap_offset(self, operand: Operand, i: int, j: int) -> int:
         """How far tap (i, j), counted as places are, is from the first in the operand."""

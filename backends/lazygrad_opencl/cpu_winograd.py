@@ -17,12 +17,10 @@ or NaN in a patch makes NaN of its whole tile.
 from __future__ import annotations
 
 from lazygrad.kernel.axes import point_count
-from lazygrad.kernel.winograd import TAPS
 from lazygrad.kernel.winograd_tiling import WinogradTiling
 from lazygrad_opencl.cpu_windows import WindowText
 from lazygrad_opencl.skeleton import BodyCode, BodyContext
 from lazygrad_opencl.winograd_functions import patch_products, result_transform, taps_transform
-from lazygrad_opencl.winograd_text import write_transform
 
 
 def generate_places(context: BodyContext, tiling: WinogradTiling) -> BodyCode:
@@ -117,32 +115,14 @@ class _Places(WindowText):
 
     def _transform_taps(self) -> None:
         """Of one panel, to ``taps[product][channel][column]``."""
-        form, text, channel = self.form, self.text, self.windows.channel
+        form, channel = self.form, self.windows.channel
         operand = form.columns_operand
-        step = operand.stride(channel)
-        if not form.overreaches:
-            origin = self.tap_offset(operand, 0, 0)
-            steps = (self.tap_offset(operand, 1, 0) - origin, self.tap_offset(operand, 0, 1) - origin, step)
-            self.pointer("from", operand, form.columns, "column", "columns", f"{origin}L")
-            transform = taps_transform(self.type, self.lanes, self.vectors, self.transforms)
-            self.call(transform, "from", self._taps(), *steps, self.taps_step, channel.extent)
-            return
-        text.open(f"for (long channel = 0; channel < {channel.extent}; channel++) {{")
-        self.pointer("from", operand, form.columns, "column", "columns", f"channel * {step}L" if step else "")
-        text.line(f"__global float* const to = {self._taps()} + channel * {self.width};")
-
-        def write(type_: str, load: str, store: str, condition: str) -> None:
-            def element(i: int, j: int) -> str:
-                value = load.format(self.tap_offset(operand, i, j))
-                return f"{condition} ? {value} : 0" if condition else value
-
-            def keep(i: int, j: int, value: str) -> None:
-                text.line(f"{store.format((i * self.side + j) * self.taps_step)} = {value};")
-
-            write_transform(text, type_, TAPS, self.transforms.taps, element, keep)
-
-        self.write_panel(write)
-        text.close()
+        origin = self.tap_offset(operand, 0, 0)
+        down, across = self.tap_offset(operand, 1, 0) - origin, self.tap_offset(operand, 0, 1) - origin
+        self.pointer("from", operand, form.columns, "column", "columns", f"{origin}L")
+        transform = taps_transform(self.type, self.lanes, self.vectors, self.transforms)
+        steps = (down, across, operand.stride(channel), self.taps_step)
+        self.call(transform, "from", self._taps(), *steps, channel.extent)
 
     def _multiply(self) -> None:
         """Sums over channels for the tiles from ``first`` on, to ``products[tile][product][column]``."""

@@ -105,20 +105,21 @@ class _Taps(WindowText):
         target = f"cotangents + (panel - panel_begin) * {self.panel_step} + t * {self.width}"
         text.line(f"__global float* const to = {target};")
 
-        def transform(type_: str, load: str, store: str, condition: str) -> None:
-            def element(i: int, j: int) -> str:
-                at = i * operand.stride(windows.down.place) + j * operand.stride(windows.across.place)
-                if NEVER in (inside[0][i], inside[1][j]):
-                    return f"({type_})0"
-                wanted = " && ".join(filter(None, (condition, inside[0][i], inside[1][j])))
-                return f"{wanted} ? {load.format(at)} : ({type_})0" if wanted else load.format(at)
+        def element(i: int, j: int) -> str:
+            if NEVER in (inside[0][i], inside[1][j]):
+                return f"({self.vector})0"
+            at = i * operand.stride(windows.down.place) + j * operand.stride(windows.across.place)
+            value = f"*(__global const {self.unaligned}*)(from + lane + {at})"
+            wanted = " && ".join(filter(None, (inside[0][i], inside[1][j])))
+            return f"{wanted} ? {value} : ({self.vector})0" if wanted else value
 
-            def keep(i: int, j: int, value: str) -> None:
-                text.line(f"{store.format((i * self.side + j) * self.cotangent_step)} = {value};")
+        def keep(i: int, j: int, value: str) -> None:
+            at = (i * self.side + j) * self.cotangent_step
+            text.line(f"*(__global {self.vector}*)(to + lane + {at}) = {value};")
 
-            write_transform(text, type_, self.places, self.transforms.cotangent, element, keep)
-
-        self.write_panel(transform)
+        text.open(f"for (long lane = 0; lane < {self.width}; lane += {self.lanes}) {{")
+        write_transform(text, self.vector, self.places, self.transforms.cotangent, element, keep)
+        text.close()
         text.close()
 
     def _multiply(self) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy
 import pyopencl
 
+from lazygrad.kernel.machine import MOST_PANEL_BYTES
 from lazygrad_opencl.huge_pages import huge_paged
 
 _SERIALS = count(1)
@@ -19,6 +20,8 @@ _SERIALS = count(1)
 MOST_REGIONS = 4096
 # Bytes: what OpenCL's largest vectors, and caches' lines, are aligned to.
 ALIGNMENT = 128
+# Bytes behind what was asked for: kernels read whole vectors there, and make nothing of it.
+READ_BEYOND = MOST_PANEL_BYTES
 
 
 class Memory:
@@ -30,11 +33,12 @@ class Memory:
     __slots__ = ("_regions", "address", "buffer", "mapped", "serial", "size")
 
     def __init__(self, context: Any, size: int, on_host: bool = False) -> None:
-        pages = host_memory(size) if on_host else None
+        whole = size + READ_BEYOND if on_host else size
+        pages = host_memory(whole) if on_host else None
         flags = pyopencl.mem_flags
         try:
             if pages is None:
-                self.buffer = pyopencl.Buffer(context, flags.READ_WRITE, size)
+                self.buffer = pyopencl.Buffer(context, flags.READ_WRITE, whole)
             else:
                 self.buffer = pyopencl.Buffer(context, flags.READ_WRITE | flags.USE_HOST_PTR, hostbuf=pages)
         except pyopencl.MemoryError as error:

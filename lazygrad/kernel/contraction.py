@@ -7,7 +7,6 @@ None of it depends on what is contracted: matrix products, convolutions and thei
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -44,8 +43,8 @@ class Form:
     """A contraction whose operands are unmasked loads at affine addresses.
 
     ``panel`` numbers the pieces of the fastest column axis, each a few vectors of ``lanes``, and ``lane`` the column
-    inside one; ``vector_extent`` is that axis's extent, which the last panel may overhang. It ``overreaches`` if
-    reading the last panel whole would leave the buffer.
+    inside one; ``vector_extent`` is that axis's extent, which the last panel may overhang. It is read whole all the
+    same: less than ``MOST_PANEL_BYTES`` (``machine.py``) beyond the operand.
     """
 
     body: Body
@@ -61,7 +60,6 @@ class Form:
     vector_extent: int
     summed: tuple[Variable, ...]
     lanes: int
-    overreaches: bool = False
 
     @property
     def vectors(self) -> int:
@@ -81,11 +79,8 @@ class Form:
         return point_count(self.summed)
 
 
-def analyse(body: Body, sizes: Sequence[int], machine: Machine) -> Form | None:
-    """The form of a contraction body; None where an operand is no plain load (a slower way serves then).
-
-    ``sizes`` are the buffers' numbers of elements.
-    """
+def analyse(body: Body, machine: Machine) -> Form | None:
+    """The form of a contraction body; None where an operand is no plain load (a slower way serves then)."""
     body = canonical_axes(body)
     (contraction,) = body.stages[0].accumulators
     assert isinstance(contraction, Contraction)
@@ -106,14 +101,12 @@ def analyse(body: Body, sizes: Sequence[int], machine: Machine) -> Form | None:
     if rows_operand is None or columns_operand is None or columns_operand.stride(lane) != 1:
         return None
     slower = tuple(a for a in columns if a != axis)
-    overhang = -axis.extent % width
     return Form(
         body, contraction.dtype, rows_operand, columns_operand,
         tuple(a for a in body.axes if a in in_rows and a in in_columns),
         tuple(a for a in body.axes if a not in in_columns),
         (*slower, panel), panel, lane, axis, axis.extent, body.stages[0].axes,
         panel_lanes(axis.extent, machine, contraction.dtype.itemsize),
-        overhang > 0 and columns_access.address.high + overhang >= sizes[columns_access.buffer],
     )  # fmt: skip
 
 

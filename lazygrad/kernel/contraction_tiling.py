@@ -87,7 +87,7 @@ def choose_tiling(form: Form, machine: Machine) -> Tiling:
         block_extent=block_extent,
         group_rows=max(tile_rows, min(group_rows, task_tiles * tile_rows)),
         packs_rows=scattered_rows and task_panels >= PACKED_USES,
-        packs_columns=form.overreaches or (scattered_columns and task_tiles >= PACKED_USES),
+        packs_columns=scattered_columns and task_tiles >= PACKED_USES,
         rows_first=block_length == form.sum_length
         and task_panels * form.lane.extent * block_length * itemsize <= machine.level2_cache * COLUMNS_SHARE,
     )

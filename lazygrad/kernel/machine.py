@@ -9,6 +9,8 @@ Flavour = Literal["cpu", "gpu", "block"]
 # Who multiplies matrices: nobody but ordinary arithmetic, each warp by itself, or four warps together (Hopper).
 MatrixUnits = Literal["none", "warp", "warp group"]
 MOST_LANES = 16
+# Bytes of a panel of columns, the widest that a processor reads at once, of which a last one may lie beyond an operand.
+MOST_PANEL_BYTES = 256
 
 
 @dataclass(frozen=True)

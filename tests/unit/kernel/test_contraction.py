@@ -4,13 +4,13 @@ import pytest
 
 from lazygrad.kernel.contraction import analyse
 from lazygrad.kernel.contraction_tiling import choose_tiling
-from lazygrad.kernel.machine import Machine
+from lazygrad.kernel.machine import MOST_PANEL_BYTES, Machine
 from unit.kernel.kernels import matmul
 
 
 def tiled(rows, columns, depth, machine):
     kernel = matmul(rows, columns, depth)
-    form = analyse(kernel.bodies[0], [buffer.size for buffer in kernel.buffers], machine)
+    form = analyse(kernel.bodies[0], machine)
     assert form is not None
     return form, choose_tiling(form, machine)
 
@@ -71,10 +71,13 @@ def test_columns_far_apart_are_packed_when_enough_tiles_use_them():
     assert packing(6, 512, 128, machine) == (False, False)
 
 
-def test_a_last_panel_that_would_be_read_beyond_the_buffer_is_packed():
-    machine = Machine("cpu", cores=2, vector_bytes=32)
-    form, tiling = tiled(6, 10, 128, machine)
-    assert (form.lane.extent, form.overreaches, tiling.packs_columns) == (16, True, True)
+@pytest.mark.parametrize("vector_bytes", [16, 32, 64])
+@pytest.mark.parametrize("columns", [10, 40, 164, 1000])
+def test_a_last_panel_overhangs_by_less_than_there_is_memory_behind_buffers(columns, vector_bytes):
+    machine = Machine("cpu", cores=2, vector_bytes=vector_bytes, vector_registers=32 if vector_bytes == 64 else 16)
+    form, tiling = tiled(1, columns, 128, machine)
+    assert not tiling.packs_columns
+    assert (form.panel_count * form.lane.extent - columns) * 4 < MOST_PANEL_BYTES
 
 
 @pytest.mark.parametrize(("rows", "columns"), [(4608, 512), (128, 4096), (600, 600), (6, 16)])

@@ -17,7 +17,7 @@ MACHINE = Machine("cpu", cores=2, vector_bytes=32)
 
 
 def windows_of(kernel):
-    form = analyse(kernel.bodies[0], [buffer.size for buffer in kernel.buffers], MACHINE)
+    form = analyse(kernel.bodies[0], MACHINE)
     assert form is not None
     return find_windows(form)
 
