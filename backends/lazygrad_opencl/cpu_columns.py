@@ -93,8 +93,7 @@ class _Panel:
     def _visit(self, stage: Stage, into: Sequence[Running]) -> None:
         for running in into:
             self.accumulate.take(running, self.emitter.value(running.reduction.value), running.reduction.position)
-        for store in stage.stores:
-            self.emitter.store(store)
+        self.emitter.stores(stage.stores)
 
     # ---- blocks of rows
 

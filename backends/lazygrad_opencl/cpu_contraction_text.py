@@ -128,7 +128,6 @@ class ContractionText:
                     emitter.bind(axis, f"{prefix}_{axis.name}")
         emitter.bind(form.lane, "lane", wide=True)
         emitter.reduced[0] = Emitted(accumulator, form.dtype, lanes > 1, 0)
-        for store in with_panels(form).stages[1].stores:
-            emitter.store(store)
+        emitter.stores(with_panels(form).stages[1].stores)
         for line in emitter.finish():
             self.text.line(line)

@@ -65,8 +65,7 @@ def generate_body(context: BodyContext) -> BodyCode:
 
 
 def _stores(emitter: OpenCLEmitter, stage: Stage) -> None:
-    for store in stage.stores:
-        emitter.store(store)
+    emitter.stores(stage.stores)
 
 
 def _squares(

@@ -117,8 +117,7 @@ class _Sweep:
             if repeated and running.reduction.op in ("sum", "prod") and running.dtype is not bool_:
                 value = self._without(value, running, repeated)
             self.accumulate.take(running, value, running.reduction.position)
-        for store in self.stage.stores:
-            self.emitter.store(store)
+        self.emitter.stores(self.stage.stores)
 
     def _exchange(self, vector: Variable) -> None:
         """Reads the kept values that there are, and keeps those that this sweep is to produce."""

@@ -102,7 +102,6 @@ class _Tiles:
         bind_digits(emitter, self.rows, "(long)row")
         bind_digits(emitter, self.columns, "(long)column")
         emitter.reduced[0] = Operand("sums[r][c]", self.contraction.dtype, False, emitter.depth)
-        for store in self.body.stages[1].stores:
-            emitter.store(store)
+        emitter.stores(self.body.stages[1].stores)
         for _ in range(3):
             emitter.close()

@@ -22,7 +22,6 @@ def generate_body(context: BodyContext) -> BodyCode:
     emitter.line(f"const {kind} point = ({kind})group * {size} + item;")
     emitter.open(f"if (point < {points}) {{")
     bind_digits(emitter, item_order(body), "point")
-    for store in body.stages[0].stores:
-        emitter.store(store)
+    emitter.stores(body.stages[0].stores)
     emitter.close()
     return BodyCode(emitter.finish(), -(-points // size))

@@ -73,8 +73,7 @@ class _Group:
             self.accumulate.take(each, emitter.value(each.reduction.value), each.reduction.position)
         if stage.stores:
             emitter.open("if (live) {")
-            for store in stage.stores:
-                emitter.store(store)
+            emitter.stores(stage.stores)
             emitter.close()
         emitter.close()
         if running and slices > 1:

@@ -53,8 +53,7 @@ def _stage(emitter: OpenCLEmitter, stage: Stage, number: int) -> int:
         emitter.bind(axis, name)
     for each in running:
         accumulate.take(each, emitter.value(each.reduction.value), each.reduction.position)
-    for store in stage.stores:
-        emitter.store(store)
+    emitter.stores(stage.stores)
     for _ in stage.axes:
         emitter.close()
     for i, each in enumerate(running):

@@ -90,8 +90,7 @@ class _Tiles:
             start = _sum_of(_product_of(column, form.columns), number * width)
             self._count(form.column_axes, start, width, form.columns, form.column_count, COLUMNS)
             emitter.reduced[0] = Operand(part, self.contraction.dtype, BOTH, emitter.depth)
-            for store in self.context.body.stages[1].stores:
-                emitter.store(store)
+            emitter.stores(self.context.body.stages[1].stores)
             emitter.close()
         emitter.close()
         return Phase(emitter.finish(), form.programs, form.warps, form.stages)

@@ -19,8 +19,7 @@ def generate_body(context: BodyContext) -> list[Phase]:
     tiling = pointwise_blocks(body, context.machine, context.size)
     emitter = context.emitter(flat=not tiling.column_axes)
     bind_tile(emitter, tiling)
-    for store in body.stages[0].stores:
-        emitter.store(store)
+    emitter.stores(body.stages[0].stores)
     return [Phase(emitter.finish(), tiling.programs, tiling.warps)]
 
 

@@ -120,8 +120,7 @@ class _Sweeps:
                 results[number] = self._whole(as_reduction(accumulator), steps)
                 emitter.reduced[number] = results[number]
                 number += 1
-            for store in stage.stores:
-                emitter.store(store)
+            emitter.stores(stage.stores)
         emitter.close()
         for position, operand in results.items():
             emitter.reduced[position] = operand._replace(depth=emitter.depth)
@@ -159,13 +158,12 @@ class _Sweeps:
                 emitter.guard(COLUMNS, numbers, steps)
         for each in running:
             self._take(each)
-        for store in stage.stores:
-            if in_order:
-                value = emitter.value(store.value)
-                access = emitter.resolve(store.access, [emitter.value(v) for v in store.dynamic_values])
-                emitter.write_in_order(access, store.mode, value)
-            else:
-                emitter.store(store)
+        if not in_order:
+            emitter.stores(stage.stores)
+        for store in stage.stores if in_order else ():
+            value = emitter.value(store.value)
+            access = emitter.resolve(store.access, [emitter.value(v) for v in store.dynamic_values])
+            emitter.write_in_order(access, store.mode, value)
         emitter.close()
         for position, each in enumerate(running):
             emitter.reduced[number + position] = self._joined(each.reduction, each.value, each.position)

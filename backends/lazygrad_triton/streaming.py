@@ -92,8 +92,7 @@ class _Rows:
             with self._level():
                 if stage.axes:
                     self._columns(stage.axes)
-                for store in stage.stores:
-                    emitter.store(store)
+                emitter.stores(stage.stores)
         return Phase(emitter.finish(), form.programs, form.size.warps, form.size.stages)
 
     # ---- tiles

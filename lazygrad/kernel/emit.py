@@ -131,11 +131,17 @@ class Emitter(IndexEmitter):
         mask = tuple(Bound(replace(bound.index), bound.low, bound.high) for bound in access.mask)
         return Access(access.buffer, replace(access.address), mask)
 
-    def store(self, store: Store) -> None:
-        """Emits the value and the statements that write it."""
-        value = self.value(store.value)
-        access = self.resolve(store.access, [self.value(v) for v in store.dynamic_values])
-        self.write(access, store.mode, value)
+    def stores(self, stores: Sequence[Store]) -> None:
+        """Emits all values, then the statements that write them.
+
+        A load behind a store waits until that is done where their addresses differ by a multiple of 4 KiB, which those
+        of a parameter, its gradient and its state often do.
+        """
+        for store in stores:
+            self.value(store.value)
+        for store in stores:
+            access = self.resolve(store.access, [self.value(v) for v in store.dynamic_values])
+            self.write(access, store.mode, self.value(store.value))
 
 
 def fused_products(body: Body) -> frozenset[Value]:
