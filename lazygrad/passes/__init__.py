@@ -10,9 +10,10 @@ from lazygrad.passes.composites import none_kept, replace_composites
 from lazygrad.passes.contractions import fold_into_contractions, replace_degenerate_contractions
 from lazygrad.passes.identities import drop_identities
 from lazygrad.passes.indexing import drop_empty_scatters
-from lazygrad.passes.phases import split_phases
+from lazygrad.passes.phases import leave_unused_taps, split_phases
 from lazygrad.passes.reductions import simplify_reductions
 from lazygrad.passes.rewrite import Pass, everywhere
+from lazygrad.passes.small_images import sum_over_places
 from lazygrad.passes.views import compose_views
 from lazygrad.passes.waiting import wait_for_what_runs
 
@@ -28,6 +29,8 @@ PIPELINE: tuple[Pass, ...] = (
     everywhere(
         compose_views,
         split_phases,  # strided gradients as interleaved dense contractions
+        leave_unused_taps,  # those that see nothing but zeros around an image
+        sum_over_places,  # windows larger than their image are not summed over their taps
         replace_degenerate_contractions,  # without rows, columns or sum it is a product or a reduction
     ),
     wait_for_what_runs,  # what views wait for may have been replaced

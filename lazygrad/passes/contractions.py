@@ -12,14 +12,16 @@ from collections.abc import Sequence
 
 from lazygrad import ops
 from lazygrad.ir.dtype import accumulator
-from lazygrad.ir.index import Bound, Variable, substitute, variables
+from lazygrad.ir.index import Bound, Index, Variable, substitute, variables
 from lazygrad.ir.map import IndexMap, axis_variables, is_injective
 from lazygrad.ir.node import Node
-from lazygrad.ir.shape import size_of
+from lazygrad.ir.shape import Shape, size_of
 from lazygrad.ops.contract import CONTRACT, ContractAttributes
 from lazygrad.ops.movement import VIEW
 from lazygrad.ops.reduce import SUM
 from lazygrad.passes.rewrite import rewrite, use_counts
+from lazygrad.passes.small_images import FEWEST_IMAGES
+from lazygrad.passes.views import compose_views
 
 # A result so many times smaller than an operand is written and read again in a fraction of the time that the operand
 # takes to be read, or to be brought into another order.
@@ -40,8 +42,9 @@ def fold_into_contractions(roots: Sequence[Node]) -> list[Node]:
                 return None
             if x.op is CONTRACT:
                 return _sum_of_contraction(current.attributes.axes, x)
+            x = compose_views(x) or x  # folding an inner sum has left one
             if _is_plain_view(x) and x.inputs[0].op is CONTRACT and uses[original.inputs[0].inputs[0]] == 1:
-                return None if _is_small(x.inputs[0]) else _folded(x, current.attributes.axes)
+                return None if _is_small(x) else _folded(x, current.attributes.axes)
         elif _is_plain_view(current):
             (x,) = current.inputs
             if x.op is CONTRACT and uses[original.inputs[0]] == 1 and _is_selection(current.attributes.map, x):
@@ -51,15 +54,33 @@ def fold_into_contractions(roots: Sequence[Node]) -> list[Node]:
     return rewrite(roots, rule)
 
 
-def _is_small(contraction: Node) -> bool:
-    """Whether to write a result and to read it again costs little beside reading the operands, which then stay.
+def _is_small(of: Node) -> bool:
+    """Whether to write a viewed result and to read it again costs little beside reading the operands, which then stay.
 
-    So the gradient of a convolution by few pixels reads weights where they lie, instead of in another order.
+    So the gradient of a convolution by few pixels reads weights where they lie, instead of in another order. Not if
+    windows reach around the image: then weights are read where they lie all the same, and fewer of them.
     """
+    (contraction,) = of.inputs
     at: ContractAttributes = contraction.attributes
     large, labels = max(zip(contraction.inputs, (at.a, at.b), strict=True), key=lambda side: size_of(side[0].shape))
     rows = size_of([e for label, e in zip(at.out, contraction.shape, strict=True) if label not in labels])
+    places = _places_within_windows(of.attributes.map, contraction.shape)
+    if places is not None and rows >= FEWEST_IMAGES * places**2:
+        return False
     return rows <= MOST_UNPACKED_ROWS and size_of(contraction.shape) * SMALL_RESULT <= size_of(large.shape)
+
+
+def _places_within_windows(index_map: IndexMap, shape: Shape) -> int | None:
+    """How many places an axis has along which windows have more taps; None if there is no such axis."""
+    taps = {v: extent for c, extent in zip(index_map.coordinates, shape, strict=True) for v in _only(c)}
+    for coordinate, extent in zip(index_map.coordinates, shape, strict=True):
+        if len(coordinate.terms) > 1 and any(extent < taps.get(v, 0) for v in variables(coordinate)):
+            return extent
+    return None
+
+
+def _only(coordinate: Index) -> set[Variable]:
+    return variables(coordinate) if len(coordinate.terms) == 1 else set()
 
 
 def _is_plain_view(of: Node) -> bool:
@@ -135,8 +156,11 @@ def _folded(of: Node, summed: tuple[int, ...]) -> Node | None:
     for bound in index_map.mask:
         used = variables(bound.index)
         side = next((s for s in (0, 1) if used <= sides[s]), None)
+        if side is None:  # places of an axis of one element, which nothing else reads: of the operand without the taps
+            side = next((s for s in (0, 1) if not used & sides[s]), None)
         if side is None:
             return None
+        sides[side] |= used
         masks[side].append(bound)
     rank = len(of.shape)
     own = axis_variables(of.shape)
@@ -163,4 +187,5 @@ def _folded(of: Node, summed: tuple[int, ...]) -> Node | None:
     kept = tuple(axis for axis in range(rank) if axis not in summed)
     out = tuple(axis for axis in kept if axis in present)
     result = ops.contract(operands[0], labels_of[0], operands[1], labels_of[1], out, at.precision)
-    return ops.reshape(result, tuple(of.shape[axis] for axis in kept))
+    shaped = ops.reshape(result, tuple(of.shape[axis] for axis in kept))
+    return compose_views(shaped) or shaped

@@ -7,6 +7,8 @@ for each r there is a small contraction without that mask, and the results inter
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from lazygrad import ops
 from lazygrad.ir.index import Bound, Index, Quotient, Variable, substitute, variables
 from lazygrad.ir.node import Node
@@ -67,20 +69,34 @@ def _phase(current: Node, label: int, positions: Range) -> Node | None:
     operands = [
         _sliced(operand, labels, label, positions) for operand, labels in zip(current.inputs, (at.a, at.b), strict=True)
     ]
-    narrowed = True
-    while narrowed:
-        narrowed = False
-        for operand, labels in zip(operands, (at.a, at.b), strict=True):
-            if constant_value(operand) == 0:
+    return _over_used_taps(operands, at)
+
+
+def leave_unused_taps(current: Node) -> Node | None:
+    """A contraction without the summed places that masks leave out: taps that see nothing but the zeros around."""
+    if current.op is not CONTRACT:
+        return None
+    at: ContractAttributes = current.attributes
+    if all(
+        _used_taps(operand, labels, at) is None for operand, labels in zip(current.inputs, (at.a, at.b), strict=True)
+    ):
+        return None
+    narrowed = _over_used_taps(current.inputs, at)
+    return ops.constant(0, current.shape, current.dtype, current.device) if narrowed is None else narrowed
+
+
+def _over_used_taps(operands: Sequence[Node], at: ContractAttributes) -> Node | None:
+    """The contraction of operands over the taps that matter; None if there are none."""
+    for operand, labels in zip(operands, (at.a, at.b), strict=True):
+        if constant_value(operand) == 0:
+            return None
+        found = _used_taps(operand, labels, at)
+        if found is not None:
+            other, taps = found
+            if not taps.length:
                 return None
-            found = _used_taps(operand, labels, at)
-            if found is not None:
-                other, taps = found
-                if not taps.length:
-                    return None
-                operands = [_sliced(o, own, other, taps) for o, own in zip(operands, (at.a, at.b), strict=True)]
-                narrowed = True
-                break
+            narrowed = [_sliced(o, own, other, taps) for o, own in zip(operands, (at.a, at.b), strict=True)]
+            return _over_used_taps(narrowed, at)
     return ops.contract(operands[0], at.a, operands[1], at.b, at.out, at.precision)
 
 

@@ -279,6 +279,62 @@ def test_a_strided_gradient_splits_into_phases_without_divisibility_masks():
     verify_graph([root])
 
 
+def _padded_convolution(images: int, size: int) -> tuple[Node, Node, Node]:
+    x, w = given(images, 8, size, size), given(12, 8, 3, 3)
+    return x, w, _convolution(ops.pad(x, (Padding(0, 0), Padding(0, 0), Padding(1, 1), Padding(1, 1))), w, 1)
+
+
+def test_windows_around_a_whole_image_are_sums_over_its_places():
+    x, w, y = _padded_convolution(16, 2)
+    shows(
+        simplify,
+        [y],
+        {x: "x", w: "w"},
+        """
+        %0 = x : float32[16,8,2,2]
+        %1 = w : float32[12,8,3,3]
+        %2 = view %1 [[12, 8, 2, 2, 2, 2] -> [i0, i1, -i2 + i3 + 1, -i4 + i5 + 1]] : float32[12,8,2,2,2,2]
+        %3 = contract %0 %2 [(0, 1, 2, 3); (4, 1, 5, 2, 6, 3); (0, 4, 5, 6)] : float32[16,12,2,2]
+        return %3
+        """,
+    )
+
+
+def test_so_is_the_gradient_by_the_image():
+    x, w, y = _padded_convolution(16, 2)
+    g = given(*y.shape)
+    (dx,) = vjp([y], [g], [x])
+    shows(
+        simplify,
+        [dx],
+        {g: "g", w: "w"},
+        """
+        %0 = g : float32[16,12,2,2]
+        %1 = w : float32[12,8,3,3]
+        %2 = view %1 [[8, 12, 2, 2, 2, 2] -> [i1, i0, i2 - i3 + 1, i4 - i5 + 1]] : float32[8,12,2,2,2,2]
+        %3 = contract %0 %2 [(0, 1, 2, 3); (4, 1, 5, 2, 6, 3); (0, 4, 5, 6)] : float32[16,8,2,2]
+        return %3
+        """,
+    )
+
+
+def test_of_windows_around_one_pixel_one_tap_is_left():
+    x, w, y = _padded_convolution(16, 1)
+    g = given(*y.shape)
+    (dx,) = vjp([y], [g], [x])
+    for root in simplify([y, dx]):
+        text = print_graph([root], {x: "x", w: "w", g: "g"})
+        assert "where" not in text, text
+        assert "1, 1]] : float32" in text, text  # the tap in the middle
+        assert "sum" not in text, text
+
+
+@pytest.mark.parametrize(("images", "size"), [(16, 3), (16, 4), (8, 2)])
+def test_windows_stay_where_images_are_larger_or_few(images, size):
+    x, w, y = _padded_convolution(images, size)
+    assert " where " in print_graph(simplify([y]), {x: "x", w: "w"})
+
+
 def test_a_contraction_with_another_use_is_not_computed_twice():
     a, b = given(4, 5), given(5, 6)
     product = ops.contract(a, (0, 1), b, (1, 2), (0, 2))

@@ -89,6 +89,18 @@ def test_few_pixels_and_many_channels(batch, size, inputs, outputs, stride):
         assert_close(found, expected)
 
 
+@pytest.mark.parametrize(
+    ("size", "kernel", "stride"),
+    [((1, 1), 3, 1), ((2, 2), 3, 1), ((2, 1), 3, 1), ((3, 3), 5, 1), ((3, 2), 5, 2), ((4, 4), 7, 1), ((2, 2), 3, 2)],
+)
+@pytest.mark.parametrize("images", [16, 33])
+def test_images_smaller_than_their_windows(size, kernel, stride, images):
+    """Sums over places (see ``passes.small_images``)."""
+    case = (images, 20, *size), (24, 20, kernel, kernel), {"stride": stride, "padding": kernel // 2}
+    for found, expected in zip(gradients_of(DEVICE, *case), gradients_of("numpy", *case), strict=True):
+        assert_close(found, expected)
+
+
 @pytest.mark.parametrize("kernel", [1, 3])
 def test_a_weight_gradient_of_large_images_in_pieces(kernel):
     case = (8, 12, 48, 48), (9, 12, kernel, kernel), {"padding": kernel // 2}

@@ -161,17 +161,26 @@ def test_integer_products():
     agree(lambda x, y: x @ y, a, b)
 
 
-@pytest.mark.parametrize("options", [{"padding": 1}, {"stride": 2}, {"dilation": 2, "padding": 2}, {"groups": 2}])
-def test_convolutions_and_their_gradients(options):
-    images, weights = normal(3, 16, 9, 11), normal(24, 16 // options.get("groups", 1), 3, 3)
-
+def gradients_of_a_convolution(**options):
     def gradients(x, w):
         x, w = x.requires_grad_(), w.requires_grad_()
         y = functional.conv2d(x, w, **options)
         dx, dw = lg.autograd.grad((y * y).sum(), [x, w])
         return lg.cat([dx.flatten(), dw.flatten()])
 
-    agree(gradients, images, weights, rtol=1e-4, atol=1e-3)
+    return gradients
+
+
+@pytest.mark.parametrize("options", [{"padding": 1}, {"stride": 2}, {"dilation": 2, "padding": 2}, {"groups": 2}])
+def test_convolutions_and_their_gradients(options):
+    images, weights = normal(3, 16, 9, 11), normal(24, 16 // options.get("groups", 1), 3, 3)
+    agree(gradients_of_a_convolution(**options), images, weights, rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.parametrize("size", [1, 2])
+def test_convolutions_of_images_smaller_than_their_windows(size):
+    images, weights = normal(16, 16, size, size), normal(24, 16, 3, 3)
+    agree(gradients_of_a_convolution(padding=1), images, weights, rtol=1e-4, atol=1e-3)
 
 
 @pytest.mark.parametrize("deterministic", [False, True])
