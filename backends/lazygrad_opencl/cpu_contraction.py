@@ -23,7 +23,7 @@ from lazygrad.kernel.contraction_tiling import Tiling, choose_tiling
 from lazygrad.kernel.winograd import find_windows
 from lazygrad.kernel.winograd_tiling import choose_winograd, choose_winograd_gradient
 from lazygrad_opencl import plain
-from lazygrad_opencl.cpu_contraction_scratch import Scratch
+from lazygrad_opencl.cpu_contraction_scratch import Scratch, packed_tile_size
 from lazygrad_opencl.cpu_contraction_text import ContractionText
 from lazygrad_opencl.cpu_winograd import generate_places
 from lazygrad_opencl.cpu_winograd_gradient import generate_taps
@@ -47,6 +47,11 @@ def generate_body(context: BodyContext) -> BodyCode:
         if places:
             return generate_places(context, places)
     return _Tiled(context, form, choose_tiling(form, context.machine)).generate()
+
+
+# Steps that all tiles take from their rows before the next, and how far apart these are at least, in elements.
+STRIP = 4
+STRIP_STRIDE = 128
 
 
 class _Tiled(ContractionText):
@@ -209,8 +214,8 @@ class _Tiled(ContractionText):
 
     def _packed_tile(self) -> str:
         """Where a tile's rows are packed."""
-        height = self.tiling.tile_rows
-        return f"packed_rows + (row - group_begin) / {height} * {self._block_size(height)}L"
+        steps = self._block_size(1)
+        return f"packed_rows + (row - group_begin) / {self.tiling.tile_rows} * {packed_tile_size(self.tiling, steps)}L"
 
     def _packed_panel(self) -> str:
         """Where a panel of columns is packed."""
@@ -223,15 +228,25 @@ class _Tiled(ContractionText):
         lanes = min(tiling.lanes, 1 << (height - 1).bit_length())  # no more than reaches over a tile's rows
         unaligned = f"unaligned_{self.type}{lanes}" if lanes > 1 else self.type
         walks = merged(self._extents(), [self._walk(form.rows_operand), self._walk(form.rows_operand, height)])
-        text.open(f"for (long row = group_begin; row < group_end; row += {height}) {{")
-        text.line(f"__global {self.type}* const packed = {self._packed_tile()};")
-        text.line("__global const long* const offsets = row_offsets + (row - row_begin);")
         base = self._row_base()
         inner = form.rows[-1] if form.rows else None
         vectors = -(-height // lanes)
+        side_by_side = inner is not None and form.rows_operand.stride(inner) == 1 and inner.extent >= vectors * lanes
+        target, source = self._packed_tile(), base
+        # A step of a tile is a part of a cache line. Where steps lie far apart, in lines that drive each other out of
+        # the first-level cache, all tiles take their parts of a few lines before the next.
+        in_strips = side_by_side and _goes_in_strips(walks)
+        if in_strips:
+            (walk,) = walks
+            text.open(f"for (long strip = 0; strip < {walk.extent}; strip += {STRIP}) {{")
+            target, source = f"{target} + strip * {walk.strides[1]}", f"{source} + strip * {walk.strides[0]}L"
+            walks = [Walk(STRIP, walk.strides)]
+        text.open(f"for (long row = group_begin; row < group_end; row += {height}) {{")
+        text.line(f"__global {self.type}* const packed = {target};")
+        text.line("__global const long* const offsets = row_offsets + (row - row_begin);")
 
         def neighbours(step: Step) -> None:
-            """All rows at once, and a few elements that the next step, or the next tile, writes again."""
+            """All rows at once, and a few elements that the next step writes again, or behind the tile."""
             for v in range(vectors):
                 value = f"*(__global const {unaligned}*)(first + {step.offset(0, v * lanes)})"
                 text.line(f"*(__global {unaligned}*)(packed + {step.offset(1, v * lanes)}) = {value};")
@@ -243,18 +258,19 @@ class _Tiled(ContractionText):
         def one_row(step: Step) -> None:
             text.line(f"packed[{step.offset(1)} + r] = a[{step.offset(0)}];")
 
-        side_by_side = inner is not None and form.rows_operand.stride(inner) == 1 and inner.extent >= vectors * lanes
         if side_by_side:
             assert inner is not None
             text.open(f"if (row % {inner.extent} + {vectors * lanes} <= {inner.extent}) {{")
-            text.line(f"__global const {self.type}* const first = {base} + offsets[0];")
+            text.line(f"__global const {self.type}* const first = {source} + offsets[0];")
             write_loops(text, walks, neighbours)
             text.close()
             # The tiles that cross an image's border are few: a loop is short to compile.
             text.open(f"else for (long r = 0; r < {height}; r++) {{")
-            text.line(f"__global const {self.type}* const a = {base} + offsets[r];")
+            text.line(f"__global const {self.type}* const a = {source} + offsets[r];")
             write_loops(text, walks, one_row)
             text.close()
+            if in_strips:
+                text.close()
         else:
             for r in range(height):
                 text.line(f"__global const {self.type}* const a{r} = {base} + offsets[{r}];")
@@ -334,3 +350,9 @@ class _Tiled(ContractionText):
         self.digits(form.rows, "(row + r)", "row")
         self.epilogue("r")
         text.close()
+
+
+def _goes_in_strips(walks: Sequence[Walk]) -> bool:
+    """Whether rows are packed a strip of steps at a time."""
+    extent, strides = walks[0]
+    return len(walks) == 1 and isinstance(extent, int) and extent % STRIP == 0 and strides[0] >= STRIP_STRIDE
