@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy
 
-from benchmarks.disturbance import Others
+from benchmarks.disturbance import TOLERABLE, Others
 from benchmarks.frameworks import Array, Framework, Precision, Run
 from benchmarks.frameworks.data import forget
 from benchmarks.workloads import Workload
@@ -37,6 +37,9 @@ TRIAL_SECONDS = 0.02
 WARM_UP_SECONDS = 0.05
 FIRST_WARM_UP_STEPS = 2
 FIRST_WARM_UP_SECONDS = 0.3
+# Other processes rest when they have used next to nothing for the latter; the former is the longest that is waited.
+MOST_SETTLING_SECONDS = 3.0
+SETTLED_SECONDS = 0.1
 MEBIBYTE = 1 << 20
 
 
@@ -73,6 +76,7 @@ class Prepared:
 
     def warm_up(self, round_seconds: float = ROUND_SECONDS) -> None:
         """Finds out how many steps make a round, and lets memory be counted anew."""
+        let_children_settle()
         begin = time.perf_counter()
         self._run_steps(FIRST_WARM_UP_STEPS)
         while time.perf_counter() - begin < FIRST_WARM_UP_SECONDS:
@@ -132,6 +136,19 @@ class Prepared:
         framework.synchronize()
         wall = time.perf_counter() - start
         return wall, events[0].elapsed_time(events[1]) if events else None
+
+
+def let_children_settle() -> None:
+    """Waits until other processes rest: compilers' workers, which the first steps have started, may not be ready yet.
+
+    They are stopped with this process and go on with it, so they would use cores in its rounds and in nobody else's.
+    """
+    begin = time.perf_counter()
+    while time.perf_counter() - begin < MOST_SETTLING_SECONDS:
+        others = Others()
+        time.sleep(SETTLED_SECONDS)
+        if others.cores().get("others_cores", 0.0) < TOLERABLE:
+            return
 
 
 def write_results(found: Mapping[str, Array], path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy
@@ -180,3 +181,28 @@ def test_ceilings_are_the_highest_of_the_run_on_as_many_cores(monkeypatch: pytes
         "1": {"highest_gflops": 60.0, "copy_gb_per_second": 9.0},
         "2": {"highest_gflops": 100.0, "copy_gb_per_second": 7.5},
     }
+
+
+@pytest.mark.parametrize(("used", "looks"), [([0.0], 1), ([1.2, 0.9, 0.05], 3), ([1.0] * 10, 3)])
+def test_rounds_wait_for_workers_that_first_steps_have_started(
+    monkeypatch: pytest.MonkeyPatch, used: list[float], looks: int
+) -> None:
+    """Until others rest, but not forever."""
+    from benchmarks import measuring
+
+    clock = [0.0]
+    asked: list[float] = []
+
+    class Others:
+        def cores(self) -> dict[str, float]:
+            asked.append(used[len(asked)])
+            return {"others_cores": asked[-1], "stolen_cores": 0.0}
+
+    def sleep(seconds: float) -> None:
+        clock[0] += seconds
+
+    monkeypatch.setattr(measuring, "Others", Others)
+    monkeypatch.setattr(measuring, "time", SimpleNamespace(sleep=sleep, perf_counter=lambda: clock[0]))
+    monkeypatch.setattr(measuring, "MOST_SETTLING_SECONDS", 2.5 * measuring.SETTLED_SECONDS)
+    measuring.let_children_settle()
+    assert len(asked) == looks
