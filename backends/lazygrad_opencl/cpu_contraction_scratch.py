@@ -32,8 +32,8 @@ class Scratch(NamedTuple):
         itemsize = form.dtype.itemsize
         steps = tiling.block_extent * point_count(form.summed[tiling.block_axis + 1 :])
         partial = tiling.task_rows * tiling.task_panels * tiling.width * itemsize if blocked else 0
-        rows = tiling.group_rows // tiling.tile_rows * packed_tile_size(tiling, steps) * itemsize
-        rows = rows if tiling.packs_rows else 0
+        tiles = tiling.group_rows // tiling.tile_rows if tiling.packs_rows else 0
+        rows = tiles * packed_tile_size(tiling, steps) * itemsize
         columns = tiling.task_panels * tiling.width * steps * itemsize if tiling.packs_columns else 0
         offsets = tiling.task_rows * OFFSET_BYTES
         return Scratch(_aligned(offsets), _aligned(partial), _aligned(rows), _aligned(columns), tiling.lanes)

@@ -48,24 +48,20 @@ def generate_body(context: BodyContext) -> BodyCode:
     elif vector is not None and vector.extent % tiling.lanes and replaces(body, context.kernel.buffers):
         vectors, rest = split_span(emitter, vector, spans.get(vector))
         open_vectors(emitter, vector, vectors, exactly=True)
-        _stores(emitter, stage)
+        emitter.stores(stage.stores)
         emitter.close()
         open_loop(emitter, vector, rest)
-        _stores(emitter, stage)
+        emitter.stores(stage.stores)
         emitter.close()
     elif vector is not None:
         open_vectors(emitter, vector, spans.get(vector))
-        _stores(emitter, stage)
+        emitter.stores(stage.stores)
         emitter.close()
     else:
-        _stores(emitter, stage)
+        emitter.stores(stage.stores)
     for _ in range(opened):
         emitter.close()
     return BodyCode(emitter.finish(), tiling.partition.tasks)
-
-
-def _stores(emitter: OpenCLEmitter, stage: Stage) -> None:
-    emitter.stores(stage.stores)
 
 
 def _squares(
@@ -88,7 +84,7 @@ def _squares(
         squares = {load: load_turned(emitter, load, inner, place) for load in turnable}
         _positions(emitter, stage, inner, place, squares)
     else:
-        _stores(emitter, stage)
+        emitter.stores(stage.stores)
     for _ in range(3):
         emitter.close()
 
@@ -115,7 +111,7 @@ def _position(emitter: OpenCLEmitter, stage: Stage, inner: Variable, place: str,
     emitter.bind(inner, place)
     for load, text in texts.items():
         emitter.remember(load, Operand(text, load.dtype, True, emitter.depth), emitter.depth)
-    _stores(emitter, stage)
+    emitter.stores(stage.stores)
 
 
 def _array(emitter: OpenCLEmitter, square: list[Operand]) -> str:

@@ -20,8 +20,6 @@ _SERIALS = count(1)
 MOST_REGIONS = 4096
 # Bytes: what OpenCL's largest vectors, and caches' lines, are aligned to.
 ALIGNMENT = 128
-# Bytes behind what was asked for: kernels read whole vectors there, and make nothing of it.
-READ_BEYOND = MOST_PANEL_BYTES
 
 
 class Memory:
@@ -33,7 +31,8 @@ class Memory:
     __slots__ = ("_regions", "address", "buffer", "mapped", "serial", "size")
 
     def __init__(self, context: Any, size: int, on_host: bool = False) -> None:
-        whole = size + READ_BEYOND if on_host else size
+        # Kernels of processors read a last panel of columns whole, and make nothing of what lies behind.
+        whole = size + MOST_PANEL_BYTES if on_host else size
         pages = host_memory(whole) if on_host else None
         flags = pyopencl.mem_flags
         try:

@@ -29,11 +29,6 @@ class View(NamedTuple):
     layout: Layout
     offset: int
 
-    def of(self, whole: Buffer) -> Buffer:
-        """The part of a buffer."""
-        shape, layout, offset = self
-        return Buffer(whole.allocation, shape, whole.dtype, whole.device, layout, whole.offset + offset, is_window=True)
-
 
 class Leaf(NamedTuple):
     """A leaf that is a tensor from outside, the one at ``position`` among these, or a part of it."""
@@ -41,6 +36,13 @@ class Leaf(NamedTuple):
     slot: int
     position: int
     view: View | None
+
+    def of(self, whole: Buffer) -> Buffer:
+        """The leaf's buffer."""
+        if self.view is None:
+            return whole
+        shape, layout, offset = self.view
+        return Buffer(whole.allocation, shape, whole.dtype, whole.device, layout, whole.offset + offset, is_window=True)
 
 
 class Gradient(NamedTuple):

@@ -320,7 +320,7 @@ class Variant:
         if part.replaced and self._replaceable(part)[1] != self._all_replaced:
             return None
         whole = dict(zip(part.positions, left.places.buffers(arguments), strict=True))
-        moved = [whole[position] if view is None else view.of(whole[position]) for _, position, view in part.leaves]
+        moved = [leaf.of(whole[leaf.position]) for leaf in part.leaves]
         numbers = self._numbers()
         with undivided:
             if self._deposit.left is None:  # another thread has just asked for something
@@ -347,8 +347,7 @@ class Variant:
         found = dict(zip(part.positions, buffers, strict=True))
         leaves: list[Any] = self._constants.copy()
         for leaf in part.leaves:
-            whole = found[leaf.position]
-            leaves[leaf.slot] = whole if leaf.view is None else leaf.view.of(whole)
+            leaves[leaf.slot] = leaf.of(found[leaf.position])
         return leaves
 
     def _replaceable(self, part: Part) -> tuple[frozenset[int], frozenset[int]]:

@@ -15,7 +15,7 @@ from lazygrad.ir.index import Index, Quotient, Variable, substitute, variables
 from lazygrad.ir.value import LOAD, Value
 from lazygrad.kernel.axes import canonical_axes, point_count
 from lazygrad.kernel.kernel import Access, Body, Contraction
-from lazygrad.kernel.machine import Machine
+from lazygrad.kernel.machine import MOST_PANEL_BYTES, Machine
 from lazygrad.kernel.substitution import substitute_stages
 
 # Vectors of a panel, where there are several panels, and of the widest that is alone. Of processors with many registers
@@ -153,7 +153,8 @@ def _vector_axis(
     for atom, coefficient in address.terms:
         if isinstance(atom, Quotient) and atom.remainder and coefficient == 1:
             inner = atom.index
-            if len(inner.terms) == 1 and inner.terms[0][0] in columns and atom.divisor % lanes == 0:
+            is_panel = atom.divisor % lanes == 0 and atom.divisor * itemsize <= MOST_PANEL_BYTES
+            if len(inner.terms) == 1 and inner.terms[0][0] in columns and is_panel:
                 return inner.terms[0][0], atom.divisor
     return None
 

@@ -138,7 +138,8 @@ class Emitter(IndexEmitter):
         of a parameter, its gradient and its state often do.
         """
         for store in stores:
-            self.value(store.value)
+            for value in (store.value, *store.dynamic_values):
+                self.value(value)
         for store in stores:
             access = self.resolve(store.access, [self.value(v) for v in store.dynamic_values])
             self.write(access, store.mode, self.value(store.value))

@@ -76,13 +76,10 @@ def leave_unused_taps(current: Node) -> Node | None:
     """A contraction without the summed places that masks leave out: taps that see nothing but the zeros around."""
     if current.op is not CONTRACT:
         return None
-    at: ContractAttributes = current.attributes
-    if all(
-        _used_taps(operand, labels, at) is None for operand, labels in zip(current.inputs, (at.a, at.b), strict=True)
-    ):
-        return None
-    narrowed = _over_used_taps(current.inputs, at)
-    return ops.constant(0, current.shape, current.dtype, current.device) if narrowed is None else narrowed
+    narrowed = _over_used_taps(current.inputs, current.attributes)
+    if narrowed is None:
+        return ops.constant(0, current.shape, current.dtype, current.device)
+    return None if narrowed is current else narrowed
 
 
 def _over_used_taps(operands: Sequence[Node], at: ContractAttributes) -> Node | None:

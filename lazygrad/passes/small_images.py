@@ -80,31 +80,28 @@ def _direction(sides: _Sides) -> _Direction | None:
         return None
     index_map: IndexMap = image.attributes.map
     (source,) = image.inputs
-    own = [v for v in _running(image.shape) if labels[int(v.name[1:])] in out]
-    own = [v for v in own if labels[int(v.name[1:])] not in weight_labels]
+    axes = {label: Variable(f"i{number}", image.shape[number]) for number, label in enumerate(labels)}
+    own = {axes[label] for label in labels if label in out and label not in weight_labels}
+    summed = {axes[label] for label in labels if label not in out}
     for axis, (coordinate, extent) in enumerate(zip(index_map.coordinates, source.shape, strict=True)):
         read = variables(coordinate)
-        taps = [v for v in read.difference(own) if labels[int(v.name[1:])] not in out]
+        taps = list(read & summed)
         if len(taps) != 1 or abs(coordinate.coefficient(taps[0])) != 1 or extent >= taps[0].extent:
             continue
         (tap,) = taps
         places = frozenset(read - {tap})
         elsewhere = [other for number, other in enumerate(index_map.coordinates) if number != axis]
         bounds = [bound for bound in index_map.mask if variables(bound.index) & read]
-        if not places <= set(own) or any(variables(other) & read for other in elsewhere):
+        if not places <= own or any(variables(other) & read for other in elsewhere):
             continue
         if not all(_is_implied(bound, coordinate, extent) for bound in bounds):
             continue
         place, sign = Variable("place", extent), coordinate.coefficient(tap)
         tap_of = (_value(place) - (coordinate - Index(0, ((tap, sign),)))) * sign
-        images = size_of([v.extent for v in own if v not in places])
+        images = size_of([v.extent for v in own - places])
         if tap_of.low >= 0 and tap_of.high < tap.extent and images >= FEWEST_IMAGES:
             return _Direction(axis, tap, places, place, tap_of)
     return None
-
-
-def _running(shape: tuple[int, ...]) -> list[Variable]:
-    return [Variable(f"i{axis}", extent) for axis, extent in enumerate(shape) if extent > 1]
 
 
 def _value(of: Variable) -> Index:

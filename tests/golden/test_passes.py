@@ -284,36 +284,23 @@ def _padded_convolution(images: int, size: int) -> tuple[Node, Node, Node]:
     return x, w, _convolution(ops.pad(x, (Padding(0, 0), Padding(0, 0), Padding(1, 1), Padding(1, 1))), w, 1)
 
 
-def test_windows_around_a_whole_image_are_sums_over_its_places():
-    x, w, y = _padded_convolution(16, 2)
-    shows(
-        simplify,
-        [y],
-        {x: "x", w: "w"},
-        """
-        %0 = x : float32[16,8,2,2]
-        %1 = w : float32[12,8,3,3]
-        %2 = view %1 [[12, 8, 2, 2, 2, 2] -> [i0, i1, -i2 + i3 + 1, -i4 + i5 + 1]] : float32[12,8,2,2,2,2]
-        %3 = contract %0 %2 [(0, 1, 2, 3); (4, 1, 5, 2, 6, 3); (0, 4, 5, 6)] : float32[16,12,2,2]
-        return %3
-        """,
-    )
-
-
-def test_so_is_the_gradient_by_the_image():
+def test_windows_around_a_whole_image_and_their_gradients_by_it_are_sums_over_its_places():
     x, w, y = _padded_convolution(16, 2)
     g = given(*y.shape)
     (dx,) = vjp([y], [g], [x])
     shows(
         simplify,
-        [dx],
-        {g: "g", w: "w"},
+        [y, dx],
+        {x: "x", w: "w", g: "g"},
         """
-        %0 = g : float32[16,12,2,2]
+        %0 = x : float32[16,8,2,2]
         %1 = w : float32[12,8,3,3]
-        %2 = view %1 [[8, 12, 2, 2, 2, 2] -> [i1, i0, i2 - i3 + 1, i4 - i5 + 1]] : float32[8,12,2,2,2,2]
-        %3 = contract %0 %2 [(0, 1, 2, 3); (4, 1, 5, 2, 6, 3); (0, 4, 5, 6)] : float32[16,8,2,2]
-        return %3
+        %2 = view %1 [[12, 8, 2, 2, 2, 2] -> [i0, i1, -i2 + i3 + 1, -i4 + i5 + 1]] : float32[12,8,2,2,2,2]
+        %3 = contract %0 %2 [(0, 1, 2, 3); (4, 1, 5, 2, 6, 3); (0, 4, 5, 6)] : float32[16,12,2,2]
+        %4 = g : float32[16,12,2,2]
+        %5 = view %1 [[8, 12, 2, 2, 2, 2] -> [i1, i0, i2 - i3 + 1, i4 - i5 + 1]] : float32[8,12,2,2,2,2]
+        %6 = contract %4 %5 [(0, 1, 2, 3); (4, 1, 5, 2, 6, 3); (0, 4, 5, 6)] : float32[16,8,2,2]
+        return %3 %6
         """,
     )
 
