@@ -72,17 +72,18 @@ def _squares(
     Loads are turned in squares of lanes x lanes, or gathered one position of ``inner`` after the other.
     """
     lanes = emitter.lanes
-    turnable = turnable_loads(stage, vector, inner) if inner.extent >= lanes > 1 else []
+    count = min(lanes, inner.extent)
+    turnable = turnable_loads(stage, vector, inner) if lanes > 1 else []
     itemsize = min(store.value.dtype.itemsize for store in stage.stores)
     line = open_block(emitter, vector, max(LINE // itemsize, lanes), spans.get(vector))
     if turnable:
-        place = open_steps(emitter, inner, lanes, spans[inner])
+        place = open_steps(emitter, inner, count, spans[inner])
     else:
         open_loop(emitter, inner, spans[inner])
     open_vectors(emitter, vector, line)
     if turnable:
-        squares = {load: load_turned(emitter, load, inner, place) for load in turnable}
-        _positions(emitter, stage, inner, place, squares)
+        squares = {load: load_turned(emitter, load, inner, place, count) for load in turnable}
+        _positions(emitter, stage, inner, place, count, squares)
     else:
         emitter.stores(stage.stores)
     for _ in range(3):
@@ -90,17 +91,22 @@ def _squares(
 
 
 def _positions(
-    emitter: OpenCLEmitter, stage: Stage, inner: Variable, first: str, squares: dict[Value, list[Operand]]
+    emitter: OpenCLEmitter,
+    stage: Stage,
+    inner: Variable,
+    first: str,
+    count: int,
+    squares: dict[Value, list[Operand]],
 ) -> None:
     """The stage at each position of ``inner`` in the squares: written out, or a loop where the code is long."""
     if operations(stage) > LONG_EXPRESSION:
         arrays = {load: _array(emitter, square) for load, square in squares.items()}
         name = emitter.fresh("n")
-        emitter.open(f"for (long {name} = 0; {name} < {emitter.lanes}; {name}++) {{")
+        emitter.open(f"for (long {name} = 0; {name} < {count}; {name}++) {{")
         _position(emitter, stage, inner, f"({first} + {name})", {load: f"{a}[{name}]" for load, a in arrays.items()})
         emitter.close()
         return
-    for position in range(emitter.lanes):
+    for position in range(count):
         emitter.open()
         texts = {load: square[position].text for load, square in squares.items()}
         _position(emitter, stage, inner, f"({first} + {position})", texts)

@@ -142,10 +142,10 @@ class OpenCLEmitter(Emitter):
             text = f"({text}) != {zero}"
         return self.declare(Operand(text, dtype, wide, depth, 8 if wide and dtype is bool_ else 0), "x")
 
-    def vector_at(self, buffer: int, base: Operand, dtype: DType) -> str:
-        """The vector of neighbours that starts at an address."""
+    def vector_at(self, buffer: int, base: Operand, dtype: DType, lanes: int = 0) -> str:
+        """The vector of neighbours that starts at an address, of ``lanes`` or all."""
         qualifier = "" if self.buffers[buffer].written else "const "
-        pointer = f"__global {qualifier}unaligned_{memory_type(dtype)}{self.lanes}*"
+        pointer = f"__global {qualifier}unaligned_{memory_type(dtype)}{lanes or self.lanes}*"
         return f"*({pointer})(b{buffer} + {base.text})"
 
     def _every_second(self, buffer: int, base: Operand, dtype: DType) -> str:

@@ -83,7 +83,8 @@ class Partition:
 class PointwiseTiling:
     """``loops`` are walked outermost first inside the partition, then ``vector`` in steps of ``lanes``, then ``inner``.
 
-    ``inner`` is the axis whose neighbours share the cache lines of gathered lanes; the partition has it in blocks.
+    ``inner`` is the axis whose neighbours share the cache lines of gathered lanes; the partition has it in blocks, which
+    are no shorter than a vector, so that squares of lanes x lanes fit into them.
     """
 
     partition: Partition
@@ -187,7 +188,7 @@ def pointwise_tiling(body: Body, buffers: Sequence[BufferDeclaration], machine: 
     if inner is not None and replaces(body, buffers) and (vector.extent % lanes or inner.extent % lanes):
         inner = None  # squares at the edges would repeat points
     if inner is not None:
-        splits = [Split(axis, 1) for axis in order if axis != inner] + [Split(inner, GATHER_BLOCK)]
+        splits = [Split(axis, 1) for axis in order if axis != inner] + [Split(inner, max(GATHER_BLOCK, lanes))]
         count = prod(split.count for split in splits)
         if count < tasks:
             splits.append(_share(vector, lanes, -(-tasks // count)))

@@ -329,8 +329,10 @@ def test_every_second_element(launcher, flavour, dtype, count, first):
     [(float32, False), (float32, True), (float64, True), (uint8, False), (bfloat16, True)],
     ids=str,
 )
-def test_squares_are_turned_in_registers(launcher, dtype, long):
-    rows, columns = 40, 53
+@pytest.mark.parametrize("rows", [40, 9, 3, 2])
+def test_squares_are_turned_in_registers(launcher, dtype, long, rows):
+    """Also of fewer rows than a vector has lanes, whose loads go beyond the last row."""
+    columns = 53
     i, j = indices(axes(rows, columns))
     value = load(0, j * rows + i, dtype)
     if long:
