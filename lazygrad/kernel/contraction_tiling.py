@@ -31,8 +31,12 @@ GROUP_SHARE = 1 / 4
 COLUMNS_SHARE = 1 / 2
 # An operand that is read with long steps is copied into the order of the sum if that many tiles use the copy.
 PACKED_USES = 2
-# What moving an element costs beside a multiply-add of one: packing loads and stores, a vector at a time.
-MOVE_COST = 2.0
+# What an element costs that a task reads, in multiply-adds: along the sum, across it, and packed, where columns lie in
+# runs of whole panels, but only a tile's rows lie together.
+READ_COST = 2.0
+SCATTERED_COST = 8.0
+PACKED_COLUMN_COST = 12.0
+PACKED_ROW_COST = 16.0
 
 
 @dataclass(frozen=True)
@@ -137,8 +141,10 @@ def _share(
     operations = row_tiles * tile_rows * panels * width * form.sum_length
     wanted = max(1, min(machine.cores * TASKS_PER_CORE, batches * operations // TASK_OPERATIONS))
     parts = -(-wanted // batches)
-    rows_moved = form.row_count * form.sum_length * (MOVE_COST if scattered_rows else 1.0)
-    columns_moved = panels * width * form.sum_length * (MOVE_COST if scattered_columns else 1.0)
+
+    def read_cost(is_scattered: bool, uses: int, packed_cost: float) -> float:
+        return READ_COST if not is_scattered else SCATTERED_COST if uses < PACKED_USES else packed_cost
+
     best: tuple[float, int, int] | None = None
     for column_parts in range(1, min(panels, parts) + 1):
         task_panels = -(-panels // column_parts)
@@ -146,7 +152,9 @@ def _share(
         row_parts = -(-row_tiles // task_tiles)
         rounds = -(-batches * row_parts * -(-panels // task_panels) // machine.cores)
         cost = float(rounds * machine.cores * task_tiles * tile_rows * task_panels * width * form.sum_length)
-        cost += batches * MOVE_COST * (row_parts * columns_moved + column_parts * rows_moved)
+        columns_read = row_parts * panels * width * read_cost(scattered_columns, task_tiles, PACKED_COLUMN_COST)
+        rows_read = column_parts * form.row_count * read_cost(scattered_rows, task_panels, PACKED_ROW_COST)
+        cost += batches * form.sum_length * (columns_read + rows_read)
         if best is None or cost < best[0]:
             best = cost, task_tiles, task_panels
     assert best is not None

@@ -25,6 +25,8 @@ from lazygrad.kernel.traffic import Touch, elements, full_lanes, lane_cost, lane
 TASK_COST = 2**17
 # More tasks than cores even out what other processes take away.
 TASKS_PER_CORE = 6
+# How much longer elements take that are gathered, or turned in squares, than those of whole vectors.
+GATHERED_WEIGHT = 4
 # Positions walked inside one vector of a gathering loop: as far as prefetching and the cache like it.
 GATHER_BLOCK = 128
 # Running results that hide the latency of an addition; of wide vectors so many that a step takes two cache lines of
@@ -83,8 +85,8 @@ class Partition:
 class PointwiseTiling:
     """``loops`` are walked outermost first inside the partition, then ``vector`` in steps of ``lanes``, then ``inner``.
 
-    ``inner`` is the axis whose neighbours share the cache lines of gathered lanes; the partition has it in blocks, which
-    are no shorter than a vector, so that squares of lanes x lanes fit into them.
+    ``inner`` is the axis whose neighbours share the cache lines of gathered lanes; the partition has it in blocks, no
+    shorter than a vector, so that squares of lanes x lanes fit into them.
     """
 
     partition: Partition
@@ -136,10 +138,12 @@ class ColumnTiling:
 ReductionTiling: TypeAlias = RowTiling | ColumnTiling
 
 
-def wanted_tasks(body: Body, lanes: int, machine: Machine) -> int:
-    """How many tasks the body's work is worth."""
+def wanted_tasks(body: Body, lanes: int, machine: Machine, weight: int = 1) -> int:
+    """How many tasks the body's work is worth; ``weight``: how much longer each element takes than what is counted."""
     points = point_count(body.axes)
-    cost = points * sum(elements(stage) * (operations(stage) + 2 * len(touches(stage))) for stage in body.stages)
+    cost = (
+        weight * points * sum(elements(stage) * (operations(stage) + 2 * len(touches(stage))) for stage in body.stages)
+    )
     return max(1, min(int(cost / min(lanes, TASK_LANES) * TASK_LANES / TASK_COST), machine.cores * TASKS_PER_CORE))
 
 
@@ -183,8 +187,8 @@ def pointwise_tiling(body: Body, buffers: Sequence[BufferDeclaration], machine: 
         return PointwiseTiling(Partition((), 1), (), None, 1)
     lanes = full_lanes(vector.extent, lanes)
     order = memory_order([axis for axis in body.axes if axis != vector], touched)
-    tasks = wanted_tasks(body, lanes, machine)
     inner = _sharing_axis(vector, order, touched, lanes)
+    tasks = wanted_tasks(body, lanes, machine, 1 if inner is None else GATHERED_WEIGHT)
     if inner is not None and replaces(body, buffers) and (vector.extent % lanes or inner.extent % lanes):
         inner = None  # squares at the edges would repeat points
     if inner is not None:

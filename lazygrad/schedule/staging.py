@@ -1,7 +1,8 @@
 """Staging: copies of operands in the form that a contraction reads fast.
 
 On processors columns are read as whole vectors: where their elements do not lie side by side, or in rows so far apart
-that caches suffer, they are packed into panels [columns / width][sum][width]. Block programs load tiles: an operand
+that caches suffer, they are packed into panels [columns / width][sum][width]. Rows of large products are turned to lie
+along the sum. Block programs load tiles: an operand
 that has no neighbours along either side of its tile is copied so that it has them. Sliding windows over a tensor of the
 user's, which lies row-major and has no halo, read a copy with channels last and zeros around.
 """
@@ -30,7 +31,7 @@ from lazygrad.kernel.walk import ordered_values
 from lazygrad.ops.contract import ContractAttributes
 from lazygrad.schedule.components import source_of, waits_of
 from lazygrad.schedule.contracting import Halo, Sides, Wishes
-from lazygrad.schedule.cost import PACK_ROWS, SHORTEST_RUN, TURNED_USES
+from lazygrad.schedule.cost import PACK_ROWS, SHORTEST_RUN, TURNED_ROWS_PRODUCTS, TURNED_ROWS_USES, TURNED_USES
 from lazygrad.schedule.expressions import Expressions, Home
 from lazygrad.schedule.layouts import no_halo, with_halo
 from lazygrad.schedule.walking import is_digit, is_windowed
@@ -87,6 +88,10 @@ def stage_operands(
                 operands[side], copy = _gathered(operands[side], operands[other], order, at)
                 copies.append(copy)
         return operands, copies
+    if _lies_across_sum(operands[sides.rows], operands[sides.columns], known, at):
+        order = _row_strides(operands[sides.rows], known)
+        operands[sides.rows], copy = _gathered(operands[sides.rows], operands[sides.columns], order, at, by_sum=False)
+        copies.append(copy)
     if product in wishes.written_out or not _lie_side_by_side(columns, rows, homes, machine):
         packed, copy = _pack(columns, operands[sides.rows], _row_strides(operands[sides.rows], known), at, machine)
         copies.append(copy)
@@ -145,6 +150,24 @@ def _lie_side_by_side(columns: Operand, rows: Operand, homes: Mapping[Node, Home
         run *= v.extent
     lanes = machine.lanes(columns.node.dtype.itemsize)
     return run >= min(2 * lanes, size_of(tuple(free.values())))
+
+
+def _lies_across_sum(rows: Operand, columns: Operand, homes: Mapping[Node, Home], at: ContractAttributes) -> bool:
+    """Whether neighbours in memory are rows, not steps of the sum, and turning them once takes less than all tasks do.
+
+    Each task packs its rows, so that those of tasks with other columns are packed again.
+    """
+    access = _plain_load(_element(rows, homes))
+    if access is None or access.mask or is_windowed(source_of(rows.node)[1]):
+        return False
+    strides = _row_strides(rows, homes)
+    extents = {label: extent for of in (rows, columns) for label, extent in zip(of.labels, of.node.shape, strict=True)}
+    _, summed, own = _classes(rows, columns, at)
+    _, _, free = _classes(columns, rows, at)
+    width = size_of([extents[label] for label in free])
+    if width < TURNED_ROWS_USES or width * size_of(rows.node.shape) < TURNED_ROWS_PRODUCTS:
+        return False
+    return _run(summed, strides, extents, strides) == 1 and _run(own, strides, extents, strides) >= SHORTEST_RUN
 
 
 def _element(of: Operand, homes: Mapping[Node, Home]) -> Value:
