@@ -8,6 +8,7 @@ into a contraction that would produce it in another order.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -21,7 +22,7 @@ from lazygrad.kernel.machine import Machine
 from lazygrad.ops.contract import CONTRACT, ContractAttributes
 from lazygrad.schedule import streaming
 from lazygrad.schedule.components import source_of
-from lazygrad.schedule.cost import FEW_ROWS, TURNED_RESULT, WRITTEN_OUT
+from lazygrad.schedule.cost import FEW_ROWS, SCATTERED_STORE, TURNED_RESULT, WRITTEN_OUT
 from lazygrad.schedule.prologues import Prologues, find_prologues
 from lazygrad.schedule.walking import is_split, is_windowed, walks
 
@@ -53,6 +54,24 @@ class Wishes:
     written_out: set[Node] = field(default_factory=set)  # contractions with columns copied in any case
     stored_run: int | None = None  # so many neighbours are stored anywhere as fast; None: all must lie as they come out
     prologues: Prologues = field(default_factory=Prologues)
+    votes: dict[Node, Votes] = field(default_factory=dict)
+
+
+@dataclass
+class Votes:
+    """How many elements contractions read of a source for which an axis should lie fastest.
+
+    Columns that do not lie side by side must be packed: their axes are ``candidates``. Rows only prefer to lie along
+    the sum, and who computes the source, to store it as it comes out.
+    """
+
+    elements: Counter[int] = field(default_factory=Counter)
+    candidates: dict[int, None] = field(default_factory=dict)
+
+    def chosen(self) -> int | None:
+        """The candidate with the most votes, the first of several, if no other axis has more."""
+        most = max(self.elements.values(), default=0)
+        return next((axis for axis in self.candidates if self.elements[axis] == most), None)
 
 
 def collect_wishes(roots: Sequence[Node], machine: Machine) -> Wishes:
@@ -69,6 +88,11 @@ def collect_wishes(roots: Sequence[Node], machine: Machine) -> Wishes:
             wishes.in_memory[source_of(current.inputs[0])[0]] = None
         elif current.op.family is Family.COMPOSITE and current.result is None:
             _collect_streamed(current, wishes)
+    for source, votes in wishes.votes.items():
+        _count_stores(source, votes, wishes)
+        wished = votes.chosen()
+        if wished is not None:
+            wishes.innermost.setdefault(source, wished)
     root_set = set(roots)
     for current in order:
         if current in root_set and any(not is_natural(s, wishes) for s in _contraction_sources(current)):
@@ -135,12 +159,24 @@ def _collect(current: Node, wishes: Wishes, machine: Machine, is_seen: bool) -> 
     if machine.flavour == "block":
         _wish_for_blocks(current, wishes)
         return
-    source, index_map = views[sides.columns]
-    labels = at.b if sides.columns == 1 else at.a
-    other = at.a if sides.columns == 1 else at.b
-    for label, axis in _axes_of(index_map, labels).items():
-        if label not in other and source.rank > 2:
-            wishes.innermost.setdefault(source, axis)
+    for side, labels, other in ((0, at.a, at.b), (1, at.b, at.a)):
+        source, index_map = views[side]
+        if source.rank <= 2:
+            continue
+        votes = wishes.votes.setdefault(source, Votes())
+        axes = _axes_of(index_map, labels)
+        wanted = [axis for label, axis in axes.items() if (label in other) == (side == sides.rows)]
+        if wanted and side == sides.columns:
+            votes.candidates[wanted[0]] = None
+        if wanted:
+            votes.elements[wanted[0]] += size_of(current.inputs[side].shape)
+
+
+def _count_stores(source: Node, votes: Votes, wishes: Wishes) -> None:
+    """Who computes the source stores each element once, scattered if the result does not come out in that order."""
+    for product in _contraction_sources(source):
+        if product.shape == source.shape and product in wishes.sides:
+            votes.elements[natural_order(product, wishes)[-1]] += SCATTERED_STORE * size_of(source.shape)
 
 
 def _axes_of(index_map: IndexMap, labels: Sequence[int]) -> dict[int, int]:

@@ -36,6 +36,9 @@ FEW_ROWS = 32
 # another order by a kernel of its own in a small part of the time in which that operand would be packed.
 TURNED_RESULT = 16
 
+# Storing an element by itself, not in a vector, takes about as long as packing two (6 cycles and 3, measured).
+SCATTERED_STORE = 2
+
 # Packing costs one pass over the operand; it pays when each packed element is used at least this often.
 PACK_ROWS = 48
 
