@@ -7,9 +7,13 @@ In: the body's context and its ``Form``. Out: lines in ``text``. Axes are named 
 from __future__ import annotations
 
 from lazygrad.ir.index import Variable
+from lazygrad.ir.value import LOAD
+from lazygrad.kernel.axes import stride
 from lazygrad.kernel.contraction import Form, Operand, with_panels
 from lazygrad.kernel.emit import Operand as Emitted
-from lazygrad.kernel.machine import MOST_LANES
+from lazygrad.kernel.kernel import Access
+from lazygrad.kernel.machine import CACHE_LINE, MOST_LANES
+from lazygrad.kernel.walk import ordered_values
 from lazygrad_opencl.emitter import OpenCLEmitter
 from lazygrad_opencl.shared_functions import SharedFunction
 from lazygrad_opencl.skeleton import BodyCode, BodyContext
@@ -108,6 +112,38 @@ class ContractionText:
             self._stores(lanes, f"((const {vector}*)tile)[{place}{f' / {lanes}' if lanes > 1 else ''}]")
             text.close()
 
+    def fetch_results(self, rows: str) -> None:
+        """Asks for what the epilogues of so many rows read and write along the lanes, if they read anything there.
+
+        Updates of weights and sums with other activations find it in farther caches, or in memory.
+        """
+        stores = with_panels(self.form).stages[1].stores
+        written = [store.access for store in stores]
+        loads = [value.payload for value in ordered_values([store.value for store in stores]) if value.op == LOAD]
+        read = [access for access in loads if self._lies_along_lanes(access)]
+        if not read:
+            return
+        self.text.open(f"for (long r = 0; r < {rows}; r++) {{")
+        self.digits(self.form.rows, "(row + r)", "row")
+        self.text.open(f"for (long lane = 0; lane < {self.width}; lane += {CACHE_LINE // self.form.dtype.itemsize}) {{")
+        emitter = OpenCLEmitter(self.context, 1)
+        self._bind_digits(emitter)
+        emitter.bind(self.form.lane, "lane")
+        for access in written:
+            if self._lies_along_lanes(access):
+                emitter.fetch(access, to_store=True)
+        # What is read at an address that is written is mostly what is updated there.
+        for access in dict.fromkeys(read):
+            if all(access.address != other.address for other in written):
+                emitter.fetch(access)
+        for line in emitter.finish():
+            self.text.line(line)
+        self.text.close()
+        self.text.close()
+
+    def _lies_along_lanes(self, access: Access) -> bool:
+        return not access.mask and not access.dynamic and stride(access.address, self.form.lane) == 1
+
     def _epilogue_lanes(self, last: int) -> list[int]:
         """Of the vectors in which a row is stored, the widest first; ``last`` columns are in the last panel."""
         wide = min(MOST_LANES, self.lanes if self.vectors % 2 else 2 * self.lanes)
@@ -122,12 +158,16 @@ class ContractionText:
     def _stores(self, lanes: int, accumulator: str) -> None:
         emitter = OpenCLEmitter(self.context, lanes)
         form = self.form
-        for prefix, axes in (("batch", form.batch), ("row", form.rows), ("column", form.columns)):
-            for axis in axes:
-                if axis.extent > 1:
-                    emitter.bind(axis, f"{prefix}_{axis.name}")
+        self._bind_digits(emitter)
         emitter.bind(form.lane, "lane", wide=True)
         emitter.reduced[0] = Emitted(accumulator, form.dtype, lanes > 1, 0)
         emitter.stores(with_panels(form).stages[1].stores)
         for line in emitter.finish():
             self.text.line(line)
+
+    def _bind_digits(self, emitter: OpenCLEmitter) -> None:
+        form = self.form
+        for prefix, axes in (("batch", form.batch), ("row", form.rows), ("column", form.columns)):
+            for axis in axes:
+                if axis.extent > 1:
+                    emitter.bind(axis, f"{prefix}_{axis.name}")

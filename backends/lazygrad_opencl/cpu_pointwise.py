@@ -10,6 +10,7 @@ from lazygrad.kernel.emit import Operand
 from lazygrad.kernel.forms import pointwise
 from lazygrad.kernel.in_place import replaces
 from lazygrad.kernel.kernel import Stage
+from lazygrad.kernel.machine import CACHE_LINE
 from lazygrad.kernel.tiling import LONG_EXPRESSION, pointwise_tiling
 from lazygrad.kernel.traffic import operations
 from lazygrad.kernel.uncached import uncached_buffers
@@ -26,9 +27,6 @@ from lazygrad_opencl.cpu_transpose import load_turned, turnable_loads
 from lazygrad_opencl.emitter import OpenCLEmitter
 from lazygrad_opencl.skeleton import BodyCode, BodyContext
 from lazygrad_opencl.types import register_type
-
-# Of caches, in bytes.
-LINE = 64
 
 
 def generate_body(context: BodyContext) -> BodyCode:
@@ -75,7 +73,7 @@ def _squares(
     count = min(lanes, inner.extent)
     turnable = turnable_loads(stage, vector, inner) if lanes > 1 else []
     itemsize = min(store.value.dtype.itemsize for store in stage.stores)
-    line = open_block(emitter, vector, max(LINE // itemsize, lanes), spans.get(vector))
+    line = open_block(emitter, vector, max(CACHE_LINE // itemsize, lanes), spans.get(vector))
     if turnable:
         place = open_steps(emitter, inner, count, spans[inner])
     else:

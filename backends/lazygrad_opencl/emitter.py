@@ -155,9 +155,10 @@ class OpenCLEmitter(Emitter):
         numbers = (2 * lane + (2 * lane >= self.lanes) for lane in range(self.lanes))
         return f"__builtin_shufflevector({halves}, {', '.join(map(str, numbers))})"
 
-    def fetch(self, access: Access) -> None:
-        """Asks for the line of an address that may be outside of its buffer."""
-        self.line(f"FETCH(b{access.buffer} + {self.address(access.address).base.text});")
+    def fetch(self, access: Access, to_store: bool = False) -> None:
+        """Asks for the line of an address that may be outside of its buffer; ``to_store``: for this core alone."""
+        place = f"b{access.buffer} + {self.address(access.address).base.text}"
+        self.line(f"FETCH_TO_STORE({place});" if to_store else f"FETCH({place});")
 
     def _gathered(self, buffer: int, address: Address, mask: Operand | None, kind: str) -> str:
         elements = []

@@ -35,8 +35,10 @@ _HINTS = """\
 #endif
 #if __has_builtin(__builtin_prefetch)
 #define FETCH(place) __builtin_prefetch((const void*)(size_t)(place))
+#define FETCH_TO_STORE(place) __builtin_prefetch((const void*)(size_t)(place), 1)
 #else
 #define FETCH(place)
+#define FETCH_TO_STORE(place)
 #endif
 #ifdef WITHOUT_LIBRARY
 #define HIDE(index) __asm__("" : "+r"(index))

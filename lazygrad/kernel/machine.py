@@ -11,6 +11,8 @@ MatrixUnits = Literal["none", "warp", "warp group"]
 MOST_LANES = 16
 # Bytes of a panel of columns, the widest that a processor reads at once, of which a last one may lie beyond an operand.
 MOST_PANEL_BYTES = 256
+# Of processors' caches, in bytes.
+CACHE_LINE = 64
 
 
 @dataclass(frozen=True)
