@@ -22,7 +22,7 @@ from lazygrad.kernel.machine import Machine
 from lazygrad.ops.contract import CONTRACT, ContractAttributes
 from lazygrad.schedule import streaming
 from lazygrad.schedule.components import source_of
-from lazygrad.schedule.cost import FEW_ROWS, SCATTERED_STORE, TURNED_RESULT, WRITTEN_OUT
+from lazygrad.schedule.cost import FEW_MATRIX_ROWS, FEW_ROWS, SCATTERED_STORE, TURNED_RESULT, WRITTEN_OUT
 from lazygrad.schedule.prologues import Prologues, find_prologues
 from lazygrad.schedule.walking import is_split, is_windowed, walks
 
@@ -203,8 +203,8 @@ def _is_better_turned(current: Node, sides: Sides, wishes: Wishes, machine: Mach
 
     For a result that should come out row-major, as the gradient of a convolution's weight should: the weight and all
     that an optimizer keeps of it would be updated in another order than they lie in. And for few rows that multiply a
-    large operand which lies along the sum: it would be packed for longer than it is multiplied. A row-major result
-    is turned back for that only if it is tiny.
+    large operand which lies along the sum: it would be packed, and the little that multiplies it need not be where it
+    comes from another such product. A row-major result is turned back for that only if it is tiny.
     """
     written, other = current.inputs[sides.rows], current.inputs[sides.columns]
     least = size_of(written.shape) * WRITTEN_OUT
@@ -216,8 +216,9 @@ def _is_better_turned(current: Node, sides: Sides, wishes: Wishes, machine: Mach
         return True
     at: ContractAttributes = current.attributes
     labels, kept = (at.a, at.b) if sides.rows == 0 else (at.b, at.a)
-    rows = size_of([extent for label, extent in zip(labels, written.shape, strict=True) if label not in kept])
-    is_little = rows <= FEW_ROWS and least <= size_of(other.shape)
+    rows = [extent for label, extent in zip(labels, written.shape, strict=True) if label not in kept and extent > 1]
+    is_matrix = len(rows) <= 1 and not is_windowed(wishes.prologues.read(written)[1])
+    is_little = size_of(rows) <= (FEW_MATRIX_ROWS if is_matrix else FEW_ROWS) and least <= size_of(other.shape)
     return is_little and _lies_along_sum(wishes.prologues.read(other), kept, at)
 
 

@@ -32,12 +32,16 @@ WRITTEN_OUT = 2
 # Rows for which packing a large operand takes longer than multiplying it: three passes through memory instead of one,
 # at the arithmetic that a processor does meanwhile (with 180 GFLOP/s and 20 GB/s, 36 operations for each number).
 FEW_ROWS = 32
+# Rows of a matrix, which come out as columns without harm to those who read them (rows of images and of sequences would
+# not, nor would windows have their transforms): packing less is worth 5 to 30 % of 33 to 256 such rows.
+FEW_MATRIX_ROWS = 256
 # A result that has so many times fewer elements than an operand, which is too large for near caches, is brought into
 # another order by a kernel of its own in a small part of the time in which that operand would be packed.
 TURNED_RESULT = 16
 
-# Storing an element by itself, not in a vector, takes about as long as packing two (6 cycles and 3, measured).
-SCATTERED_STORE = 2
+# Storing an element by itself, not in a vector, takes about as long as packing so many (6 cycles and 1.5 measured, and
+# more where elements lie 4 KiB apart).
+SCATTERED_STORE = 4
 
 # Packing costs one pass over the operand; it pays when each packed element is used at least this often.
 PACK_ROWS = 48

@@ -62,13 +62,24 @@ def test_values(batch, size, kernel, stride, padding):
         check(build, shapes(batch, size, kernel, stride, padding, 40, 12), seed=size)
 
 
-def test_a_linear_layer_of_few_rows_reads_its_weight_in_place():
+@pytest.mark.parametrize("rows", [6, 48])
+def test_a_linear_layer_of_few_rows_reads_its_weight_in_place(rows):
     def build(x, w, v):
         hidden = ops.tanh(ops.contract(ops.tanh(x), (0, 2), w, (1, 2), (0, 1)))
         return ops.contract(hidden, (0, 1), v, (1, 2), (0, 2))
 
-    large = traffic(check(build, [(6, 96), (128, 96), (128, 40)]), 40 * 128)
+    large = traffic(check(build, [(rows, 96), (128, 96), (128, 40)]), 48 * 128)
     assert "pack" not in large
+
+
+def test_few_rows_of_sequences_multiply_packed_weights():
+    """Turned, they would lie inside of channels for attention, which reads these."""
+
+    def build(x, w):
+        return ops.tanh(ops.contract(ops.tanh(x), (0, 1, 3), w, (2, 3), (0, 1, 2)))
+
+    large = traffic(check(build, [(2, 24, 96), (128, 96)]), 128 * 96)
+    assert large["pack"] == [2]
 
 
 def test_a_result_that_comes_out_row_major_stays_one_kernel():
