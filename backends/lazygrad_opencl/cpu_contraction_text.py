@@ -6,6 +6,8 @@ In: the body's context and its ``Form``. Out: lines in ``text``. Axes are named 
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from lazygrad.ir.index import Variable
 from lazygrad.ir.value import LOAD
 from lazygrad.kernel.axes import stride
@@ -25,8 +27,9 @@ class ContractionText:
     """One contraction's text, and the statements that every form of it needs."""
 
     def __init__(self, context: BodyContext, form: Form) -> None:
-        self.context = context
         self.form = form
+        # The epilogue's body has other values than the form's, whose addresses are those of panels and lanes.
+        self.context = replace(context, body=with_panels(form))
         self.text = Text()
         self.lanes = form.lanes
         self.width = form.lane.extent
@@ -117,10 +120,10 @@ class ContractionText:
 
         Updates of weights and sums with other activations find it in farther caches, or in memory.
         """
-        stores = with_panels(self.form).stages[1].stores
+        stores = self.context.body.stages[1].stores
         written = [store.access for store in stores]
         loads = [value.payload for value in ordered_values([store.value for store in stores]) if value.op == LOAD]
-        read = [access for access in loads if self._lies_along_lanes(access)]
+        read = [access for access in dict.fromkeys(loads) if self._is_of_rows(access)]
         if not read:
             return
         self.text.open(f"for (long r = 0; r < {rows}; r++) {{")
@@ -129,20 +132,20 @@ class ContractionText:
         emitter = OpenCLEmitter(self.context, 1)
         self._bind_digits(emitter)
         emitter.bind(self.form.lane, "lane")
+        for access in read:
+            emitter.fetch(access)
         for access in written:
-            if self._lies_along_lanes(access):
+            if self._is_of_rows(access):
                 emitter.fetch(access, to_store=True)
-        # What is read at an address that is written is mostly what is updated there.
-        for access in dict.fromkeys(read):
-            if all(access.address != other.address for other in written):
-                emitter.fetch(access)
         for line in emitter.finish():
             self.text.line(line)
         self.text.close()
         self.text.close()
 
-    def _lies_along_lanes(self, access: Access) -> bool:
-        return not access.mask and not access.dynamic and stride(access.address, self.form.lane) == 1
+    def _is_of_rows(self, access: Access) -> bool:
+        """Whether lanes lie side by side, and each row has its own."""
+        is_plain = not access.mask and not access.dynamic and stride(access.address, self.form.lane) == 1
+        return is_plain and any(stride(access.address, axis) != 0 for axis in self.form.rows)
 
     def _epilogue_lanes(self, last: int) -> list[int]:
         """Of the vectors in which a row is stored, the widest first; ``last`` columns are in the last panel."""
@@ -161,7 +164,7 @@ class ContractionText:
         self._bind_digits(emitter)
         emitter.bind(form.lane, "lane", wide=True)
         emitter.reduced[0] = Emitted(accumulator, form.dtype, lanes > 1, 0)
-        emitter.stores(with_panels(form).stages[1].stores)
+        emitter.stores(self.context.body.stages[1].stores)
         for line in emitter.finish():
             self.text.line(line)
 
