@@ -295,7 +295,7 @@ class _Tiled(ContractionText):
         )
         text.line(f"{self.vector} tile[{height * tiling.vectors}];")
         self.minimum("tile_rows", f"{form.row_count} - row", height)
-        self.fetch_results("last_block ? tile_rows : 0" if self.blocked else "tile_rows")
+        self.fetch_results("if (last_block) " if self.blocked else "")
         if tiling.packs_rows and len(walks) == 1 and walks[0].strides == (height, tiling.width):
             self._multiply_packed(walks[0].extent)
         else:
@@ -346,11 +346,9 @@ class _Tiled(ContractionText):
 
     def _finish(self) -> None:
         """The epilogue, a row at a time."""
-        form, text = self.form, self.text
-        text.open("for (long r = 0; r < tile_rows; r++) {")
-        self.digits(form.rows, "(row + r)", "row")
+        self.open_rows()
         self.epilogue("r")
-        text.close()
+        self.text.close()
 
 
 def _goes_in_strips(walks: Sequence[Walk]) -> bool:

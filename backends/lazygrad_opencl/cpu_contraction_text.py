@@ -115,8 +115,13 @@ class ContractionText:
             self._stores(lanes, f"((const {vector}*)tile)[{place}{f' / {lanes}' if lanes > 1 else ''}]")
             text.close()
 
-    def fetch_results(self, rows: str) -> None:
-        """Asks for what the epilogues of so many rows read and write along the lanes, if they read anything there.
+    def open_rows(self, condition: str = "") -> None:
+        """Opens the loop over a tile's rows, with each row's digits; ``condition``: an ``if`` before it."""
+        self.text.open(f"{condition}for (long r = 0; r < tile_rows; r++) {{")
+        self.digits(self.form.rows, "(row + r)", "row")
+
+    def fetch_results(self, condition: str = "") -> None:
+        """Asks for what the epilogues of a tile's rows read and write along the lanes, if they read anything there.
 
         Updates of weights and sums with other activations find it in farther caches, or in memory.
         """
@@ -126,8 +131,7 @@ class ContractionText:
         read = [access for access in dict.fromkeys(loads) if self._is_of_rows(access)]
         if not read:
             return
-        self.text.open(f"for (long r = 0; r < {rows}; r++) {{")
-        self.digits(self.form.rows, "(row + r)", "row")
+        self.open_rows(condition)
         self.text.open(f"for (long lane = 0; lane < {self.width}; lane += {CACHE_LINE // self.form.dtype.itemsize}) {{")
         emitter = OpenCLEmitter(self.context, 1)
         self._bind_digits(emitter)

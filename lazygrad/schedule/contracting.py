@@ -165,11 +165,14 @@ def _collect(current: Node, wishes: Wishes, machine: Machine, is_seen: bool) -> 
             continue
         votes = wishes.votes.setdefault(source, Votes())
         axes = _axes_of(index_map, labels)
-        wanted = [axis for label, axis in axes.items() if (label in other) == (side == sides.rows)]
-        if wanted and side == sides.columns:
-            votes.candidates[wanted[0]] = None
-        if wanted:
-            votes.elements[wanted[0]] += size_of(current.inputs[side].shape)
+        if side == sides.columns:
+            wanted = next((axis for label, axis in axes.items() if label not in other), None)
+        else:
+            wanted = max((axis for label, axis in axes.items() if label not in at.out), default=None)
+        if wanted is not None:
+            votes.elements[wanted] += size_of(current.inputs[side].shape)
+            if side == sides.columns:
+                votes.candidates[wanted] = None
 
 
 def _count_stores(source: Node, votes: Votes, wishes: Wishes) -> None:

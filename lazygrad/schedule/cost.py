@@ -33,8 +33,9 @@ WRITTEN_OUT = 2
 # at the arithmetic that a processor does meanwhile (with 180 GFLOP/s and 20 GB/s, 36 operations for each number).
 FEW_ROWS = 32
 # Rows of a matrix, which come out as columns without harm to those who read them (rows of images and of sequences would
-# not, nor would windows have their transforms): packing less is worth 5 to 30 % of 33 to 256 such rows.
-FEW_MATRIX_ROWS = 256
+# not, nor would windows have their transforms): packing less is worth up to a quarter of the time of 33 to 128 such rows
+# (the median of 20 shapes is 3 %), and nothing of more.
+FEW_MATRIX_ROWS = 128
 # A result that has so many times fewer elements than an operand, which is too large for near caches, is brought into
 # another order by a kernel of its own in a small part of the time in which that operand would be packed.
 TURNED_RESULT = 16
@@ -61,7 +62,8 @@ PIECE_LENGTH = 256
 PIECES_PER_CORE = 4
 SMALL_PIECES = 8
 
-# An operand of block programs is copied when fewer neighbours than this lie side by side: half a transaction.
+# An operand of block programs is copied when fewer neighbours than this lie side by side: half a transaction. Rows on
+# processors are turned only where so many do, since turning loads whole cache lines of them.
 SHORTEST_RUN = 16
 
 # Turning an operand for matrix units that read along the sum costs 8 bytes of memory an element, 3.6 ps on an H100, and

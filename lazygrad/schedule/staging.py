@@ -2,9 +2,9 @@
 
 On processors columns are read as whole vectors: where their elements do not lie side by side, or in rows so far apart
 that caches suffer, they are packed into panels [columns / width][sum][width]. Rows of large products are turned to lie
-along the sum. Block programs load tiles: an operand
-that has no neighbours along either side of its tile is copied so that it has them. Sliding windows over a tensor of the
-user's, which lies row-major and has no halo, read a copy with channels last and zeros around.
+along the sum. Block programs load tiles: an operand that has no neighbours along either side of its tile is copied so
+that it has them. Sliding windows over a tensor of the user's, which lies row-major and has no halo, read a copy with
+channels last and zeros around.
 """
 
 from __future__ import annotations

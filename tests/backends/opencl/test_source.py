@@ -660,6 +660,28 @@ def test_register_tiles(launcher, vectors, rows, columns, depth):
     assert rows_of_tile * columns_of_tile + columns_of_tile < vectors.registers
 
 
+@pytest.mark.parametrize(("depth", "condition"), [(40, ""), (3000, "if (last_block) ")])
+def test_epilogues_fetch_what_they_read_and_fuse_products(launcher, depth, condition):
+    """All rows of a tile, before its sums, and in the sum's last block alone; a product behind a load is fused."""
+    rows, columns = 20, 32
+    plain = matmul(rows, columns, depth)
+    ((axes_, (summed, stored)),) = ((body.axes, body.stages) for body in plain.bodies)
+    at = stored.stores[0].access.address
+    value = load(2, at) + load(2, at) * reduced(0) * 0.5
+    stages = [summed, replace(stored, stores=(Store(Access(3, at), value),))]
+    size = rows * columns
+    buffers = ((float32, rows * depth), (float32, depth * columns), (float32, size), (float32, size, True))
+    kernel = one_body("update", axes_, stages, *buffers)
+    arrays = [numbers(rows * depth), numbers(depth * columns, seed=1), numbers(size, seed=2), zeros(size)]
+    launcher.check(kernel, arrays, "cpu")
+    text = generate(kernel, capabilities("cpu")).text
+    fetching, storing = (part.start() for part in re.finditer(r"for \(long r = 0; r < tile_rows; r\+\+\) {", text))
+    assert text[:fetching].endswith(condition or "    ")
+    assert "FETCH(b2 + " in text[fetching:storing]
+    assert "FETCH_TO_STORE(b3 + " in text[fetching:storing]
+    assert re.search(r"= \w+ \+ \(\w+ \* 0\.5f\);", text[storing:])
+
+
 # ---- scatter
 
 
