@@ -32,9 +32,9 @@ WRITTEN_OUT = 2
 # Rows for which packing a large operand takes longer than multiplying it: three passes through memory instead of one,
 # at the arithmetic that a processor does meanwhile (with 180 GFLOP/s and 20 GB/s, 36 operations for each number).
 FEW_ROWS = 32
-# Rows of a matrix, which come out as columns without harm to those who read them (rows of images and of sequences would
-# not, nor would windows have their transforms): packing less is worth up to a quarter of the time of 33 to 128 such rows
-# (the median of 20 shapes is 3 %), and nothing of more.
+# Rows of a matrix, which come out as columns without harm to those who read them (rows of images and of sequences
+# would not, nor would windows have their transforms): packing less is worth up to a quarter of the time of 33 to 128
+# such rows (the median of 20 shapes is 3 %), and nothing of more.
 FEW_MATRIX_ROWS = 128
 # A result that has so many times fewer elements than an operand, which is too large for near caches, is brought into
 # another order by a kernel of its own in a small part of the time in which that operand would be packed.
