@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lazygrad.kernel.axes import point_count
-from lazygrad.kernel.contraction import Form, Operand, analyse
+from lazygrad.kernel.contraction import Form, Operand, Triangle, analyse
 from lazygrad.kernel.contraction_tiling import Tiling, choose_tiling
 from lazygrad.kernel.winograd import find_windows
 from lazygrad.kernel.winograd_tiling import choose_winograd, choose_winograd_gradient
@@ -63,6 +63,9 @@ class _Tiled(ContractionText):
         self.blocked = tiling.block_axis > 0 or tiling.block_extent < (form.summed[0].extent if form.summed else 1)
         self.inner = form.summed[tiling.block_axis :]  # the axes of one block
         self.scratch = Scratch.of(form, tiling, self.blocked)
+        triangle = form.triangle
+        is_followed = triangle and self.inner and triangle.axis in (None, self.inner[0])
+        self.triangle = triangle if is_followed else None
 
     def generate(self) -> BodyCode:
         form, tiling, text = self.form, self.tiling, self.text
@@ -169,6 +172,28 @@ class _Tiled(ContractionText):
             uneven = self.inner[0].extent % self.tiling.block_extent
             extents[0] = "block_steps" if uneven else self.tiling.block_extent
         return extents
+
+    def _needed_steps(self, extent: int | str) -> None:
+        """Declares which steps of the first inner axis a tile needs, where a triangle leaves out some."""
+        triangle, text = self.triangle, self.text
+        assert triangle is not None
+        row = "(row + tile_rows - 1)" if triangle.row > 0 else "row"
+        column = f"(panel * {self.width}{f' + {self.width - 1}' if triangle.column > 0 else ''})"
+        most = [str(triangle.constant)] if triangle.constant else []
+        most += [f"{name} * {step}" for name, step in ((row, triangle.row), (column, triangle.column)) if step]
+        text.line(f"const long reach = {' + '.join(most) or '0'}{self._begun(triangle)};")
+        if not triangle.step:
+            text.line(f"const long steps = reach < 0 ? 0 : {extent};")
+        elif triangle.step < 0:
+            text.line(f"const long steps = clamp(reach + 1, 0L, (long){extent});")
+        else:
+            text.line(f"const long first_step = clamp(-reach, 0L, (long){extent}), steps = {extent} - first_step;")
+
+    def _begun(self, triangle: Triangle) -> str:
+        """What the steps of the blocks before add."""
+        if not self.blocked or not triangle.step:
+            return ""
+        return f" {'+' if triangle.step > 0 else '-'} block_{self.inner[0].name}"
 
     def _walk(self, operand: Operand, packed: int = 0) -> list[int]:
         """How far each inner axis moves in the operand; ``packed`` to that width."""
@@ -286,49 +311,53 @@ class _Tiled(ContractionText):
             tiles = tiling.task_rows // height
             number = f"((panel - panel_begin) * {tiles} + (row - row_begin) / {height})"
             text.line(f"__global {self.vector}* const partial = partial_sums + {number} * {height * tiling.vectors}L;")
-        walks = merged(
-            self._extents(),
-            [
-                self._walk(form.rows_operand, height if tiling.packs_rows else 0),
-                self._walk(form.columns_operand, tiling.width if tiling.packs_columns else 0),
-            ],
-        )
+        rows = self._walk(form.rows_operand, height if tiling.packs_rows else 0)
+        columns = self._walk(form.columns_operand, tiling.width if tiling.packs_columns else 0)
+        extents = self._extents()
         text.line(f"{self.vector} tile[{height * tiling.vectors}];")
         self.minimum("tile_rows", f"{form.row_count} - row", height)
+        first_row, first_column = "", ""
+        if self.triangle:
+            self._needed_steps(extents[0])
+            extents[0] = "steps"
+            if self.triangle.step > 0:
+                first_row, first_column = (f" + first_step * {walk[0]}" for walk in (rows, columns))
+        walks = merged(extents, [rows, columns])
         self.fetch_results("if (last_block) " if self.blocked else "")
         if tiling.packs_rows and len(walks) == 1 and walks[0].strides == (height, tiling.width):
-            self._multiply_packed(walks[0].extent)
+            self._multiply_packed(walks[0].extent, first_row, first_column)
         else:
-            self._multiply(walks)
+            self._multiply(walks, first_row, first_column)
         if self.blocked:
             text.open("if (last_block) {")
         self._finish()
         if self.blocked:
             text.close()
 
-    def _multiply_packed(self, steps: int | str) -> None:
-        """The sums of a tile whose operands both lie as it reads them."""
+    def _multiply_packed(self, steps: int | str, first_row: str, first_column: str) -> None:
+        """The sums of a tile whose operands both lie as it reads them, from the first step on that it needs."""
         tiling = self.tiling
         multiply = packed_product(self.type, tiling.lanes, tiling.vectors, tiling.tile_rows)
         partial = ("partial", "tile") if self.blocked else (f"(__global {self.vector}*)0", "tile")
         blocks = ("first_block", "last_block") if self.blocked else (1, 1)
-        self.call(multiply, self._packed_tile(), "b", *partial, steps, *blocks)
+        self.call(multiply, f"{self._packed_tile()}{first_row}", f"b{first_column}", *partial, steps, *blocks)
 
-    def _multiply(self, walks: Sequence[Walk]) -> None:
-        """The sums of a tile."""
+    def _multiply(self, walks: Sequence[Walk], first_row: str, first_column: str) -> None:
+        """The sums of a tile, from the first step on that it needs."""
         tiling, text = self.tiling, self.text
         if tiling.packs_rows:
-            text.line(f"__global const {self.type}* const a = {self._packed_tile()};")
+            text.line(f"__global const {self.type}* const a = {self._packed_tile()}{first_row};")
         else:
             base = self._row_base()
             for r in range(tiling.tile_rows):
-                text.line(f"__global const {self.type}* const a{r} = {base} + row_offsets[row - row_begin + {r}];")
+                begin = f"{base} + row_offsets[row - row_begin + {r}]{first_row}"
+                text.line(f"__global const {self.type}* const a{r} = {begin};")
         sums = declare_sums(text, self.type, tiling.lanes, tiling.vectors, tiling.tile_rows)
         if self.blocked:
             begin_sums(text, sums, "first_block")
 
         def multiply(step: Step) -> None:
-            places = [f"b + {step.offset(1, v * tiling.lanes)}" for v in range(tiling.vectors)]
+            places = [f"b{first_column} + {step.offset(1, v * tiling.lanes)}" for v in range(tiling.vectors)]
             values = [
                 f"a[{step.offset(0, r)}]" if tiling.packs_rows else f"a{r}[{step.offset(0)}]"
                 for r in range(tiling.tile_rows)

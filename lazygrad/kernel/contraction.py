@@ -7,6 +7,7 @@ None of it depends on what is contracted: matrix products, convolutions and thei
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -38,6 +39,20 @@ class Operand(NamedTuple):
         return self.strides.get(axis, 0)
 
 
+class Triangle(NamedTuple):
+    """Products count where this is not negative: ``constant`` plus each of these numbers times its coefficient.
+
+    The number of a row, that of a column, and the digit of the summed axis ``axis``, which has a coefficient of 1, -1
+    or 0.
+    """
+
+    constant: int
+    row: int
+    column: int
+    axis: Variable | None
+    step: int
+
+
 @dataclass(frozen=True)
 class Form:
     """A contraction whose operands are unmasked loads at affine addresses.
@@ -60,6 +75,7 @@ class Form:
     vector_extent: int
     summed: tuple[Variable, ...]
     lanes: int
+    triangle: Triangle | None = None
 
     @property
     def vectors(self) -> int:
@@ -100,13 +116,15 @@ def analyse(body: Body, machine: Machine) -> Form | None:
     columns_operand = _operand(columns_access, whole)
     if rows_operand is None or columns_operand is None or columns_operand.stride(lane) != 1:
         return None
+    rows = tuple(a for a in body.axes if a not in in_columns)
     slower = tuple(a for a in columns if a != axis)
     return Form(
         body, contraction.dtype, rows_operand, columns_operand,
         tuple(a for a in body.axes if a in in_rows and a in in_columns),
-        tuple(a for a in body.axes if a not in in_columns),
+        rows,
         (*slower, panel), panel, lane, axis, axis.extent, body.stages[0].axes,
         panel_lanes(axis.extent, machine, contraction.dtype.itemsize),
+        _triangle(contraction.lower, rows, (*slower, axis), body.stages[0].axes, width),
     )  # fmt: skip
 
 
@@ -157,6 +175,30 @@ def _vector_axis(
             if len(inner.terms) == 1 and inner.terms[0][0] in columns and is_panel:
                 return inner.terms[0][0], atom.divisor
     return None
+
+
+def _triangle(
+    lower: Index | None, rows: Sequence[Variable], columns: Sequence[Variable], summed: Sequence[Variable], width: int
+) -> Triangle | None:
+    """What tiles need of the products; None where that is no matter of row numbers and column numbers."""
+    if lower is None or (len(columns) > 1 and columns[-1].extent % width):
+        return None
+    row, column = _by_number(lower, rows), _by_number(lower, columns)
+    steps = [axis for axis in summed if lower.coefficient(axis)]
+    others = [atom for atom, _ in lower.terms if atom not in (*rows, *columns, *steps)]
+    if row is None or column is None or others or len(steps) > 1 or (steps and abs(lower.coefficient(steps[0])) != 1):
+        return None
+    return Triangle(lower.constant, row, column, *((steps[0], lower.coefficient(steps[0])) if steps else (None, 0)))
+
+
+def _by_number(index: Index, axes: Sequence[Variable]) -> int | None:
+    """How far the next in the order of these axes moves the index; None where that differs from place to place."""
+    numbered = [axis for axis in axes if axis.extent > 1]
+    step = index.coefficient(numbered[-1]) if numbered else 0
+    for position, axis in enumerate(numbered):
+        if index.coefficient(axis) != step * point_count(numbered[position + 1 :]):
+            return None
+    return step
 
 
 def _divided(address: Index, axis: Variable) -> bool:

@@ -91,6 +91,8 @@ class Contraction:
 
     With ``axes`` there is a sum for each point of these: columns that b alone depends on. Later stages read the
     result where they loop over these axes themselves.
+
+    Products at points where ``lower`` is negative are zero, or nobody asks for their sum: a target may leave them out.
     """
 
     a: Value
@@ -98,6 +100,7 @@ class Contraction:
     dtype: DType
     precision: Precision = "highest"
     axes: tuple[Variable, ...] = ()
+    lower: Index | None = None
 
     @property
     def operands(self) -> tuple[Value, ...]:

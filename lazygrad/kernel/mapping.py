@@ -46,6 +46,7 @@ def _map_accumulator(
             position = None if of.position is None else index(of.position)
             return Reduction(of.op, value(of.value), of.dtype, position)
         case Contraction():
-            return Contraction(value(of.a), value(of.b), of.dtype, of.precision, axes(of.axes))
+            lower = None if of.lower is None else index(of.lower)
+            return Contraction(value(of.a), value(of.b), of.dtype, of.precision, axes(of.axes), lower)
         case Average():
             return Average(value(of.score), value(of.value), of.dtype, of.precision, axes(of.axes))

@@ -171,7 +171,10 @@ class _BodyPrinter:
 
     def _multiplied(self, name: str, of: Contraction | Average | Product) -> str:
         operands = ", ".join(self.text[operand][0] for operand in of.operands)
-        return f"{name}({operands}{'' if of.precision == 'highest' else f'; {of.precision} precision'})"
+        notes = [] if of.precision == "highest" else [f"{of.precision} precision"]
+        if isinstance(of, Contraction) and of.lower is not None:
+            notes.append(f"where {of.lower!r} >= 0")
+        return f"{name}({'; '.join([operands, *notes])})"
 
     def _store(self, store: Store) -> str:
         target = self._access(store.access, [self.text[value][0] for value in store.dynamic_values])

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from lazygrad.ir.index import Bound, Index, Mask, Substitution, Variable
 from lazygrad.ir.value import INDEX, LOAD, VALID, Value, leaf
-from lazygrad.kernel.kernel import Access, Reduction, Stage
+from lazygrad.kernel.kernel import Access, Contraction, Reduction, Stage
 from lazygrad.kernel.mapping import map_stage
 from lazygrad.kernel.walk import ordered_values
 
@@ -35,6 +35,8 @@ def stage_indices(stage: Stage) -> list[Index]:
     for accumulator in stage.accumulators:
         if isinstance(accumulator, Reduction) and accumulator.position is not None:
             found.setdefault(accumulator.position)
+        if isinstance(accumulator, Contraction) and accumulator.lower is not None:
+            found.setdefault(accumulator.lower)
     return list(found)
 
 

@@ -89,14 +89,26 @@ def weighted(a: AttentionAttributes, each: Node, value: Node) -> Node:
 
 
 def _product(a: AttentionAttributes, x: Node, x_axes: str, y: Node, y_axes: str, out_axes: str) -> Node:
-    """A product of matrices whose axes are named by letters, behind equal batch axes; in the scores' dtype."""
+    """A product of matrices whose axes are named by letters, behind equal batch axes; in the scores' dtype.
+
+    Scores that nobody sees are hidden, so that weights are zero there, and so are both's gradients.
+    """
     batch = tuple(range(x.rank - 2))
 
     def labels(axes: str) -> tuple[int, ...]:
         return (*batch, *(len(batch) + "mned".index(axis) for axis in axes))
 
     wide = accumulator(x.dtype)
-    return contract(cast(x, wide), labels(x_axes), cast(y, wide), labels(y_axes), labels(out_axes), a.precision)
+    row, column = labels("mn")[len(batch) :]
+    return contract(
+        cast(x, wide),
+        labels(x_axes),
+        cast(y, wide),
+        labels(y_axes),
+        labels(out_axes),
+        a.precision,
+        (row, column) if a.causal else None,
+    )
 
 
 def scores(a: AttentionAttributes, query: Node, key: Node, *bias: Node) -> Node:

@@ -24,12 +24,17 @@ class ContractAttributes(NamedTuple):
     """One label for each axis. A label in both operands but not in ``out`` is summed over.
 
     ``precision`` says how exactly float32 must at least be multiplied; other dtypes have the default.
+
+    ``lower`` is a pair of labels, of rows and columns: of every matrix over both only the lower triangle counts, where
+    the column is no greater than the row. Above it an operand is promised to be zero, and of a result nobody asks for
+    more than some number. So a target may leave those products out, or not: causal attention has six of these.
     """
 
     a: Labels
     b: Labels
     out: Labels
     precision: Precision = "highest"
+    lower: tuple[int, int] | None = None
 
 
 def _extents(inputs: tuple[Node, ...], at: ContractAttributes) -> dict[int, int]:
@@ -69,13 +74,16 @@ def _numpy(of: Node, a: Any, b: Any) -> Any:
 
 
 def _vjp(operand: int) -> VjpRule:
-    """The cotangent of one operand: a contraction of the result's with the other operand, as exact as its own."""
+    """The cotangent of one operand: a contraction of the result's with the other operand, as exact as its own.
+
+    A triangle stays one: where an operand is zero whatever its inputs are, nobody asks for its cotangent.
+    """
 
     def rule(out: Node, g: Node) -> Node:
         at: ContractAttributes = out.attributes
         labels = (at.a, at.b)
         other = 1 - operand
-        return contract(g, at.out, out.inputs[other], labels[other], labels[operand], at.precision)
+        return contract(g, at.out, out.inputs[other], labels[other], labels[operand], at.precision, at.lower)
 
     return rule
 
@@ -92,12 +100,19 @@ CONTRACT = Op(
 
 
 def contract(
-    a: Node, a_labels: Labels, b: Node, b_labels: Labels, out_labels: Labels, precision: Precision | None = None
+    a: Node,
+    a_labels: Labels,
+    b: Node,
+    b_labels: Labels,
+    out_labels: Labels,
+    precision: Precision | None = None,
+    lower: tuple[int, int] | None = None,
 ) -> Node:
     """``out[out_labels] = sum(a[a_labels] * b[b_labels])`` over the labels that are not in ``out_labels``.
 
     A label that only one operand has and the result has not is summed first. Labels are renumbered in order of
-    appearance, so that equal contractions are one node. ``precision`` is the user's setting unless given.
+    appearance, so that equal contractions are one node. ``precision`` is the user's setting unless given; ``lower`` is
+    a promise (see ``ContractAttributes``).
     """
     shared = set(a_labels) & set(b_labels)
     a, a_labels = _sum_lonely(a, a_labels, shared | set(out_labels))
@@ -114,7 +129,8 @@ def contract(
 
     if precision is None or a.dtype is not float32:
         precision = bound_precision(a.dtype)
-    attributes = ContractAttributes(renumber(a_labels), renumber(b_labels), renumber(out_labels), precision)
+    triangle = (number[lower[0]], number[lower[1]]) if lower and {*lower} <= {*number} else None
+    attributes = ContractAttributes(renumber(a_labels), renumber(b_labels), renumber(out_labels), precision, triangle)
     return node(CONTRACT, (a, b), attributes)
 
 

@@ -8,7 +8,7 @@ in between.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from lazygrad import ops
 from lazygrad.ir.dtype import accumulator
@@ -133,7 +133,7 @@ def _aligned(x: Node, own: tuple[int, ...], labels: tuple[int, ...], shape: tupl
 def _sum_of_contraction(axes: tuple[int, ...], of: Node) -> Node:
     at: ContractAttributes = of.attributes
     kept = tuple(label for axis, label in enumerate(at.out) if axis not in axes)
-    return ops.contract(of.inputs[0], at.a, of.inputs[1], at.b, kept, at.precision)
+    return ops.contract(of.inputs[0], at.a, of.inputs[1], at.b, kept, at.precision, at.lower)
 
 
 def _folded(of: Node, summed: tuple[int, ...]) -> Node | None:
@@ -186,6 +186,17 @@ def _folded(of: Node, summed: tuple[int, ...]) -> Node | None:
         return None  # an axis that only repeats: the sum over it was removed before
     kept = tuple(axis for axis in range(rank) if axis not in summed)
     out = tuple(axis for axis in kept if axis in present)
-    result = ops.contract(operands[0], labels_of[0], operands[1], labels_of[1], out, at.precision)
+    lower = _renamed_triangle(at, index_map, {label: rank + position for position, label in enumerate(inner)})
+    result = ops.contract(operands[0], labels_of[0], operands[1], labels_of[1], out, at.precision, lower)
     shaped = ops.reshape(result, tuple(of.shape[axis] for axis in kept))
     return compose_views(shaped) or shaped
+
+
+def _renamed_triangle(at: ContractAttributes, index_map: IndexMap, summed: Mapping[int, int]) -> tuple[int, int] | None:
+    """The labels of a triangle behind a view of the result; None where one is no whole axis of it."""
+    found = dict(summed)
+    for label, coordinate in zip(at.out, index_map.coordinates, strict=True):
+        terms = coordinate.terms
+        if len(terms) == 1 and not coordinate.constant and terms[0][1] == 1 and isinstance(terms[0][0], Variable):
+            found[label] = int(terms[0][0].name[1:])
+    return (found[at.lower[0]], found[at.lower[1]]) if at.lower and {*at.lower} <= {*found} else None

@@ -69,7 +69,7 @@ def _phase(current: Node, label: int, positions: Range) -> Node | None:
     operands = [
         _sliced(operand, labels, label, positions) for operand, labels in zip(current.inputs, (at.a, at.b), strict=True)
     ]
-    return _over_used_taps(operands, at)
+    return _over_used_taps(operands, at._replace(lower=None))
 
 
 def leave_unused_taps(current: Node) -> Node | None:
@@ -93,8 +93,8 @@ def _over_used_taps(operands: Sequence[Node], at: ContractAttributes) -> Node | 
             if not taps.length:
                 return None
             narrowed = [_sliced(o, own, other, taps) for o, own in zip(operands, (at.a, at.b), strict=True)]
-            return _over_used_taps(narrowed, at)
-    return ops.contract(operands[0], at.a, operands[1], at.b, at.out, at.precision)
+            return _over_used_taps(narrowed, at._replace(lower=None))
+    return ops.contract(operands[0], at.a, operands[1], at.b, at.out, at.precision, at.lower)
 
 
 def _sliced(operand: Node, labels: tuple[int, ...], label: int, positions: Range) -> Node:

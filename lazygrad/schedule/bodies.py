@@ -7,7 +7,7 @@ from itertools import count
 from typing import cast
 
 from lazygrad.ir import value as scalar
-from lazygrad.ir.index import Bound, Index, Substitution, Variable, variable, variables
+from lazygrad.ir.index import Bound, Index, Substitution, Variable, combination, variable, variables
 from lazygrad.ir.map import axis_variables
 from lazygrad.ir.node import Node
 from lazygrad.ir.op import Family
@@ -184,9 +184,17 @@ def _contraction(
     dtype = compute_dtype(product.dtype)
     expressions.results[product] = scalar.leaf(scalar.REDUCED, dtype, 0)
     stores = tuple(expressions.store(member, component.points[member]) for member in stored)
-    contraction = Contraction(rows, columns, dtype, at.precision)
+    contraction = Contraction(rows, columns, dtype, at.precision, (), _triangle(at, of_label))
     summing = Stage(atoms([of_label[label] for label in ordered(inner, by_rows)]), (contraction,))
     return Body(atoms([of_label[label] for label in axes]), (summing, Stage((), (), stores)))
+
+
+def _triangle(at: ContractAttributes, of_label: Mapping[int, Index]) -> Index | None:
+    """What is negative above the diagonal."""
+    if at.lower is None:
+        return None
+    row, column = at.lower
+    return combination(0, ((of_label[row], 1), (of_label[column], -1)))
 
 
 def _operand(of: Operand, point: Point, expressions: Expressions) -> Value:

@@ -49,11 +49,12 @@ def _in_pieces(current: Node, machine: Machine) -> Node | None:
     if pieces < 2 or not _is_whole(current, label):
         return None
     piece = max(extents) + 1
+    lower = None if at.lower and label in at.lower else at.lower
     wide = accumulator(current.dtype)
     partial = node(
         CONTRACT,
         (_cut(ops.cast(a, wide), at.a, label, pieces), _cut(ops.cast(b, wide), at.b, label, pieces)),
-        at._replace(a=_with(at.a, label, piece), b=_with(at.b, label, piece), out=(piece, *at.out)),
+        at._replace(a=_with(at.a, label, piece), b=_with(at.b, label, piece), out=(piece, *at.out), lower=lower),
     )
     return ops.cast(ops.sum_(partial, (0,)), current.dtype)
 

@@ -198,4 +198,5 @@ def _triangle_sum(x: Node) -> Node:
     columns = ops.expand(ops.reshape(position, (1, extent)), (extent, extent))
     triangle = ops.cast(ops.le(rows, columns), x.dtype)
     labels = tuple(range(x.rank))
-    return ops.contract(x, labels, triangle, (x.rank - 1, x.rank), (*labels[:-1], x.rank), "highest")
+    inner, outer = x.rank - 1, x.rank
+    return ops.contract(x, labels, triangle, (inner, outer), (*labels[:-1], outer), "highest", (outer, inner))

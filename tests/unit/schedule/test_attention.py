@@ -7,6 +7,9 @@ import pytest
 from lazygrad import ops
 from lazygrad.autodiff import vjp
 from lazygrad.ir.node import Node
+from lazygrad.kernel.kernel import Contraction
+from lazygrad.kernel.machine import Machine
+from lazygrad.ops.movement import Range
 from unit.schedule.interpreted import CPU, GPU, check
 
 SHAPES = [(2, 3, 12, 16), (2, 3, 20, 16), (2, 3, 20, 16)]
@@ -58,3 +61,44 @@ def test_heads_that_share_a_key_share_its_memory():
 
     made = check(build, [SHAPES[0], (2, 20, 16), (2, 20, 16)], GPU)
     assert not [slot for slot in made.slots if set(slot.shape[-2:]) == {16, 20}]
+
+
+def triangles(made) -> int:
+    """How many products may leave out what no row sees."""
+    accumulators = [
+        a for k in made.kernels for body in k.kernel.bodies for stage in body.stages for a in stage.accumulators
+    ]
+    return sum(isinstance(a, Contraction) and a.lower is not None for a in accumulators)
+
+
+def test_all_products_of_causal_attention_know_what_they_may_leave_out():
+    def causal(q: Node, k: Node, v: Node, g: Node) -> list[Node | None]:
+        value = attention(q, k, v, causal=True)
+        return [value, *vjp([value], [g], [q, k, v])]
+
+    shapes = [(2, 3, 20, 16)] * 4
+    assert triangles(check(causal, shapes)) == 6
+    assert triangles(check(both, shapes)) == 0
+
+
+def product(x: Node, y: Node) -> Node:
+    """x[m, e] * y[n, e], of which the triangle n <= m counts."""
+    return ops.contract(x, (0, 2), y, (1, 2), (0, 1), lower=(0, 1))
+
+
+def test_a_triangle_is_that_of_the_whole_axes():
+    shapes = [(12, 8), (20, 8)]
+    turned = check(lambda x, y: ops.permute(product(x, y), (1, 0)), shapes)
+    part = check(lambda x, y: ops.slice_(product(x, y), (Range(2, 12), Range(0, 20))), shapes)
+    beginning = check(lambda x, y: ops.slice_(product(x, y), (Range(0, 5), Range(0, 20))), shapes)
+    assert (triangles(turned), triangles(part), triangles(beginning)) == (1, 0, 1)
+
+
+def test_pieces_of_a_sum_over_a_triangle_are_no_triangles():
+    def build(x: Node, y: Node) -> Node:  # sum over n of x[m, n] * y[n, e]
+        return ops.contract(x, (0, 1), y, (1, 2), (0, 2), lower=(0, 1))
+
+    shapes = [(16, 1 << 13), (1 << 13, 16)]
+    made = check(build, shapes, Machine("cpu", cores=2, level2_cache=1 << 12))
+    assert len(made.kernels) > 1
+    assert triangles(made) == 0
