@@ -149,8 +149,8 @@ def count_nonzero(input: Tensor, dim: Dims = None) -> Tensor:
     return wrap(ops.sum_(x, axes_of(x, dim, "count_nonzero")), input)
 
 
-# The triangle of ones for a running sum is at most this wide; longer axes are summed block by block.
-_CUMSUM_BLOCK = 64
+# A running sum adds up what lies before each element for so many; longer axes are summed block by block.
+_CUMSUM_BLOCK = 16
 
 
 def cumsum(input: Tensor, dim: int, *, dtype: DType | None = None) -> Tensor:
@@ -165,38 +165,41 @@ def cumsum(input: Tensor, dim: int, *, dtype: DType | None = None) -> Tensor:
         axes_of(x, dim, "cumsum")
         return wrap(x, input)
     (axis,) = axes_of(x, dim, "cumsum")
-    order = (*(a for a in range(x.rank) if a != axis), axis)
-    back = tuple(order.index(a) for a in range(x.rank))
-    return wrap(ops.permute(_running_sum(ops.permute(x, order)), back), input, name="Cumsum")
+    return wrap(_running_sum(x, axis), input, name="Cumsum")
 
 
-def _running_sum(x: Node) -> Node:
-    """Running sums along the last axis: a product with a triangle of ones in blocks, then over blocks."""
-    extent = x.shape[-1]
+def _running_sum(x: Node, axis: int) -> Node:
+    """In blocks, to each of which the running sum of the blocks before is added."""
+    extent = x.shape[axis]
     if extent <= _CUMSUM_BLOCK:
-        return _triangle_sum(x)
-    outer = x.shape[:-1]
+        return _sums_before(x, axis)
     blocks = -(-extent // _CUMSUM_BLOCK)
-    none = tuple(Padding(0, 0) for _ in outer)
-    padded = ops.pad(x, (*none, Padding(0, blocks * _CUMSUM_BLOCK - extent)))
-    within = _triangle_sum(ops.reshape(padded, (*outer, blocks, _CUMSUM_BLOCK)))
-    whole = tuple(Range(0, e) for e in outer)
-    totals = ops.reshape(
-        ops.slice_(within, (*whole, Range(0, blocks), Range(_CUMSUM_BLOCK - 1, _CUMSUM_BLOCK))),
-        (*outer, blocks),
+    outer, inner = x.shape[:axis], x.shape[axis + 1 :]
+    around, behind = [Padding(0, 0) for _ in outer], [Padding(0, 0) for _ in inner]
+    padded = ops.pad(x, (*around, Padding(0, blocks * _CUMSUM_BLOCK - extent), *behind))
+    within = _sums_before(ops.reshape(padded, (*outer, blocks, _CUMSUM_BLOCK, *inner)), axis + 1)
+    first, last = [Range(0, e) for e in outer], [Range(0, e) for e in inner]
+    ends = ops.slice_(within, (*first, Range(0, blocks), Range(_CUMSUM_BLOCK - 1, _CUMSUM_BLOCK), *last))
+    totals = _running_sum(
+        ops.reshape(ops.slice_(ends, (*first, Range(0, blocks - 1), Range(0, 1), *last)), (*outer, blocks - 1, *inner)),
+        axis,
     )
-    before = ops.pad(ops.slice_(_running_sum(totals), (*whole, Range(0, blocks - 1))), (*none, Padding(1, 0)))
-    spread = ops.expand(ops.reshape(before, (*outer, blocks, 1)), within.shape)
-    flat = ops.reshape(ops.add(within, spread), (*outer, blocks * _CUMSUM_BLOCK))
-    return ops.slice_(flat, (*whole, Range(0, extent)))
+    before = ops.reshape(ops.pad(totals, (*around, Padding(1, 0), *behind)), (*outer, blocks, 1, *inner))
+    flat = ops.reshape(ops.add(within, ops.expand(before, within.shape)), padded.shape)
+    return ops.slice_(flat, (*first, Range(0, extent), *last))
 
 
-def _triangle_sum(x: Node) -> Node:
-    extent = x.shape[-1]
+def _sums_before(x: Node, axis: int) -> Node:
+    """Sums of what is chosen, not products with ones and zeros: infinity and nan go into later sums only."""
+    extent = x.shape[axis]
+    outer, inner = x.shape[:axis], x.shape[axis + 1 :]
+    square = (*outer, extent, extent, *inner)
+    ones = tuple(1 for _ in outer), tuple(1 for _ in inner)
     position = ops.arange(extent, x.device)
-    rows = ops.expand(ops.reshape(position, (extent, 1)), (extent, extent))
-    columns = ops.expand(ops.reshape(position, (1, extent)), (extent, extent))
-    triangle = ops.cast(ops.le(rows, columns), x.dtype)
-    labels = tuple(range(x.rank))
-    inner, outer = x.rank - 1, x.rank
-    return ops.contract(x, labels, triangle, (inner, outer), (*labels[:-1], outer), "highest", (outer, inner))
+
+    def spread(of: Node, *shape: int) -> Node:
+        return ops.expand(ops.reshape(of, (*ones[0], *shape, *ones[1])), (*ones[0], extent, extent, *ones[1]))
+
+    is_before = ops.expand(ops.le(spread(position, extent, 1), spread(position, 1, extent)), square)
+    each = ops.expand(ops.reshape(x, (*outer, extent, 1, *inner)), square)
+    return ops.sum_(ops.where(is_before, each, 0), (axis,))

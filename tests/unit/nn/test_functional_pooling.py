@@ -125,6 +125,13 @@ def test_adaptive_avg_pool2d(size):
     agree(lambda lib, x: lib.nn.functional.adaptive_avg_pool2d(x, size), numbers(2, 3, 6, 7))
 
 
+@pytest.mark.parametrize("strange", [float("inf"), float("nan")])
+def test_adaptive_avg_pool2d_keeps_strange_values_in_their_windows(strange):
+    x = numbers(2, 3, 6, 7)
+    x[0, 1, 2, 3] = strange
+    agree(lambda lib, x: lib.nn.functional.adaptive_avg_pool2d(x, (4, 3)), x, gradients=False)
+
+
 def test_padding_is_never_the_maximum():
     x = lg.full((1, 1, 2, 2), -5.0)
     assert functional.max_pool2d(x, 3, 1, 1).tolist() == [[[[-5, -5], [-5, -5]]]]

@@ -150,6 +150,22 @@ def test_running_sums(extent, dim):
     agree(lambda lib, x: x.cumsum(dim), numbers(*shape))
 
 
+@pytest.mark.parametrize("dim", [0, 1])
+@pytest.mark.parametrize("strange", [numpy.inf, -numpy.inf, numpy.nan])
+def test_running_sums_are_strange_from_a_strange_element_on(dim, strange):
+    x = numbers(40, 41)
+    x[17, 18] = strange
+    agree(lambda lib, x: x.cumsum(dim), x, gradients=False)
+    g = numbers(40, 41)
+    g[17, 18] = strange  # and gradients up to there
+    agree(
+        lambda lib, x, g: lib.autograd.grad(x.requires_grad_().cumsum(dim), x, g)[0],
+        numbers(40, 41),
+        g,
+        gradients=False,
+    )
+
+
 def test_running_sums_of_integers():
     agree(lambda lib, x: x.cumsum(0), numpy.arange(150))
     agree(lambda lib, x: x.cumsum(0), numpy.array([True, False, True]))
