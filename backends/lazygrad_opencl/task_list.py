@@ -7,13 +7,17 @@ with the next, if that one touches nothing that is still being computed.
 
 In: the launches of a batch, whose programs have runners (``entry.py``). Out: a list, posted to the team (``team.py``):
 
-    for each launch a record of RECORD words: the runner's address, the function's number, its work-groups, how many
-    there are in all launches before, how many of these launches must have ended, and where its arguments begin
+    for each launch a record of RECORD words: the runner's address, the function's number, its work-groups, which are
+    its tasks, how many of the launches before must have ended, and where its arguments begin
     the arguments: addresses and numbers, as the runner reads them
 
-A *ticket* is the number of a task, over all launches in order, and each is drawn once. Who draws one has only to wait
-for launches whose tasks have all been drawn, by threads that run: so nobody waits for what never comes, however few
-threads there are.
+Each core has a *share* of every launch, the tasks of one stretch of it, always the same: rows that it wrote in one
+kernel it reads in the next, and the weights that it updated it updates again. Where cores do not share a cache (a
+processor's core complexes, or sockets) what the other wrote comes five times as slowly. Who has done all of its share
+takes from the end of others', the nearest first.
+
+A thread takes tasks of a launch when all of those before have been taken, by threads that run. So who has to wait for
+launches to end never waits for what never comes, however few threads there are.
 """
 
 from __future__ import annotations
@@ -31,7 +35,7 @@ from lazygrad.runtime.statistics import total
 from lazygrad_opencl.build import unique_function
 from lazygrad_opencl.entry import Function, Signature
 from lazygrad_opencl.team import TaskMemory, Team
-from lazygrad_opencl.team_text import FUNCTION, RECORD, SOURCE
+from lazygrad_opencl.team_text import FUNCTION, MOST_TASKS, RECORD, SOURCE
 
 if TYPE_CHECKING:
     from lazygrad_opencl.device import OpenCLDevice
@@ -94,6 +98,8 @@ class TaskList(Batch):
         runners = [self._device.runner(program.home) for program in self._programs]
         if team is None or not runners or not all(runners):
             return None
+        if any(program.launch_sizes[0] > MOST_TASKS for program in self._programs):
+            return None
         written = _List(self._device, team, self._programs, runners, self.waits())
         for number, launch in enumerate(self.launches):
             for position, memory in enumerate(launch.memories):
@@ -133,7 +139,7 @@ class _List:
             if program.scratch_bytes:  # which all share
                 wait, scratch_user = max(wait, scratch_user), number + 1
             groups = program.launch_sizes[0]
-            records += [runner, program.home.number or 0, groups, tasks, wait, word, 0, 0]
+            records += [runner, program.home.number or 0, groups, wait, word, 0, 0, 0]
             tasks += groups
             self._first_words.append(word)
             word += len(program.kernel.buffers) + len(program.packs)
@@ -143,7 +149,7 @@ class _List:
         self._words = numpy.zeros(word, numpy.uint64)
         self._words[: len(records)] = records
         self._view = self._words.data  # whose single words are found faster
-        self._posters = [team.poster(TaskMemory(word, len(programs)), tasks) for _ in range(COPIES)]
+        self._posters = [team.poster(TaskMemory(word, len(programs), team.cores), tasks) for _ in range(COPIES)]
         self._is_changed = [True] * COPIES
         self._submissions = 0
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import ctypes
 import logging
+import os
 import threading
 from time import monotonic_ns
 from typing import Any, NamedTuple
@@ -36,7 +37,9 @@ from lazygrad_opencl.team_text import (
     POSTED,
     RECORD,
     SEATS,
+    SHARES,
     STOP,
+    SYSTEM_CORES,
     TURN,
 )
 
@@ -61,8 +64,9 @@ class TaskMemory:
     ``post`` is the number of lists that will have ended when this one has: 0 if it was never posted.
     """
 
-    def __init__(self, words: int, launches: int) -> None:
-        self.words, self.state = zeros(words), zeros(HEAD + LINE * launches)
+    def __init__(self, words: int, launches: int, cores: int) -> None:
+        self.words = zeros(words)
+        self.state = zeros(HEAD + LINE * launches + cores * LINE * -(-launches // LINE))
         self.launches = launches
         self._post = _word(self.state, NUMBER)
 
@@ -74,7 +78,7 @@ class TaskMemory:
     @property
     def cycles(self) -> numpy.ndarray[Any, Any]:
         """``[launch, 2]``: when its first task began and its last ended, by the processor's cycles."""
-        return self.state[HEAD:].reshape(-1, LINE)[:, 1:3]
+        return self.state[HEAD : HEAD + LINE * self.launches].reshape(-1, LINE)[:, 1:3]
 
     @property
     def addresses(self) -> tuple[int, int]:
@@ -95,7 +99,10 @@ class Team:
     def __init__(self, runner: Runner, cores: int) -> None:
         self._runner = runner
         self._control = zeros(CONTROL_WORDS)
+        self.cores = cores
         self._control[CORES] = cores
+        self._shares = shares_of_cores(cores)
+        self._control[SHARES] = self._shares.ctypes.data
         self._address = self._control.ctypes.data
         self._posted, self._turn = _word(self._control, POSTED), _word(self._control, TURN)
         # Posting is done in a microsecond, and one at a time: the interpreter's lock is kept.
@@ -105,7 +112,7 @@ class Team:
         self._held: dict[int, TaskMemory] = {}  # by the number of their post
         self._helpers = self._start(cores)
         self._start_cycles, self._start_time = self._now()
-        forking.never_destroy((self._control, self._call))  # threads may outlive the interpreter
+        forking.never_destroy((self._control, self._shares, self._call))  # threads may outlive the interpreter
         forking.at_exit(self.stop)
 
     def _start(self, cores: int) -> list[threading.Thread]:
@@ -169,7 +176,7 @@ class Team:
 
     def copy(self, to: int, array: numpy.ndarray[Any, Any]) -> None:
         """Has the bytes of an array, which nobody changes, copied to an address in the order of lists."""
-        memory = CopyMemory(self._runner, self._address, to, array)
+        memory = CopyMemory(self._runner, self.cores, self._address, to, array)
         self.post(self.poster(memory, 1))
 
     def nanoseconds(self, cycles: numpy.ndarray[Any, Any]) -> numpy.ndarray[Any, Any]:
@@ -197,11 +204,26 @@ class Team:
 class CopyMemory(TaskMemory):
     """A list of one task, which copies; holds what is copied."""
 
-    def __init__(self, runner: Runner, control: int, to: int, array: numpy.ndarray[Any, Any]) -> None:
-        super().__init__(RECORD + 6, launches=1)
+    def __init__(self, runner: Runner, cores: int, control: int, to: int, array: numpy.ndarray[Any, Any]) -> None:
+        super().__init__(RECORD + 6, launches=1, cores=cores)
         self._array = array
-        self.words[:RECORD] = [*runner, 1, 0, 0, RECORD, 0, 0]
+        self.words[:RECORD] = [*runner, 1, 0, RECORD, 0, 0, 0]
         self.words[RECORD:] = [control, COPY, to, array.ctypes.data, array.nbytes, 0]
+
+
+def shares_of_cores(cores: int) -> numpy.ndarray[Any, Any]:
+    """For each core of the system the share of a launch that is its own, the same for all lists.
+
+    So a core finds in its caches what it wrote. Neighbours in the system's numbers, which often share a cache, have
+    neighbouring shares.
+    """
+    shares = zeros(SYSTEM_CORES)
+    shares[:] = numpy.arange(SYSTEM_CORES) % cores
+    mine = sorted(os.sched_getaffinity(0))
+    for position, core in enumerate(mine):
+        if core < SYSTEM_CORES:
+            shares[core] = position * cores // max(cores, len(mine))
+    return shares
 
 
 def zeros(words: int) -> numpy.ndarray[Any, Any]:

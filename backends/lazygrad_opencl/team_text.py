@@ -12,15 +12,19 @@ The team's memory (*control*) is words of 8 bytes, of which those that many writ
     POSTED   how many lists have been posted
     TURN     the number of the list whose turn it is, times SEATS; plus how many threads are inside, or CLOSED while the
              last one that left puts everything back
+    TAKEN    how many lists have no task left that nobody has taken: only who is inside has still to do with them
     ENDED    how many lists have ended: what those sleep on who wait for it
     ASLEEP   how many helping threads sleep, on POSTED
     WAITING  how many threads sleep on ENDED
-    STOPPED  not 0 if helping threads shall end; behind it the number of cores and of helping threads
+    STOPPED  not 0 if helping threads shall end; behind it the number of cores, that of helping threads, and where the
+             number of each core's share stands
     RING     the lists that have been posted: their address, that of their state, and their number of launches
 
-A list's *state*: one line with the next ticket, the cycle at which it began, and its number in the order of posts;
-then a line for each launch with how many of its tasks have ended, and the cycles at which the first began and the last
-ended.
+A list's *state*: one line with the cycle at which it began, its number in the order of posts, and how often it has
+ended; a line for each launch with how many of its tasks have ended, and the cycles at which the first began and the last
+ended; for each share a word for each launch with how many of its tasks have been taken: by their own core from the
+beginning (the lowest SHARE_BITS), by others from the end (as many again), and how often the list had ended then, so that
+nobody has to put it back.
 """
 
 from __future__ import annotations
@@ -35,14 +39,19 @@ LINE = 8
 RECORD = 8
 # Lists that are posted and have not ended.
 POSTS = 8
-POSTED, TURN, ENDED, ASLEEP, WAITING, STOPPED, RING = (LINE * number for number in range(7))
-CORES, HELPERS = STOPPED + 1, STOPPED + 2
+POSTED, TURN, TAKEN, ENDED, ASLEEP, WAITING, STOPPED, RING = (LINE * number for number in range(8))
+CORES, HELPERS, SHARES = STOPPED + 1, STOPPED + 2, STOPPED + 3
 CONTROL_WORDS = RING + 4 * POSTS
+# Cores of the system whose share is looked up.
+SYSTEM_CORES = 4096
 SEATS = 4096
 CLOSED = SEATS - 1
 # Words of a state's first line; those before the first launch's.
-TICKET, BEGUN, NUMBER = range(3)
+BEGUN, NUMBER, RUNS = range(3)
 HEAD = LINE
+# Of a number of tasks, in words that count those of a share.
+SHARE_BITS = 24
+MOST_TASKS = (1 << SHARE_BITS) - 1
 # How often who waits for a task looks before letting other threads of the system run: about 50 us.
 LOOKS = 1000
 # Cycles. Helping threads stay awake for so long after their last task, about 0.8 ms: waking one takes up to 0.1 ms,
@@ -67,6 +76,12 @@ NOT_INLINE void system_call(long number, __global ulong* word, long operation, l
     __asm__ volatile("xorl %%r10d, %%r10d\\n syscall"
                      : "+a"(number) : "D"(word), "S"(operation), "d"(value) : "rcx", "r10", "r11", "memory");
 }
+INLINE ulong this_core() {
+    uint core = 0;
+    ulong failed;
+    __asm__ volatile("syscall" : "=a"(failed) : "0"(309ul), "D"(&core), "S"(0), "d"(0) : "rcx", "r11", "memory");
+    return core;
+}
 INLINE ulong cycles() { return __builtin_readcyclecounter(); }
 INLINE void let_others_run() { system_call(24, 0, 0, 0); }
 INLINE void sleep_on(__global ulong* word, const uint seen) { system_call(202, word, 128, seen); }
@@ -85,34 +100,58 @@ INLINE bool is_full(__global const ulong* control, const ulong turn) {{
     const ulong inside = turn % {SEATS};
     return inside >= control[{CORES}] && inside != {CLOSED};
 }}
+// The next of so many tasks of a share that nobody has taken; ~0ul if there is none.
+INLINE ulong take_task(__global ulong* share, const ulong run, const ulong tasks, const bool is_own) {{
+    ulong seen = __atomic_load_n(share, __ATOMIC_RELAXED);
+    for (;;) {{
+        const ulong taken = seen >> {2 * SHARE_BITS} == run ? seen : run << {2 * SHARE_BITS};
+        const ulong first = taken & {MOST_TASKS}, last = taken >> {SHARE_BITS} & {MOST_TASKS};
+        if (first + last >= tasks) return ~0ul;
+        const ulong more = is_own ? taken + 1 : taken + (1ul << {SHARE_BITS});
+        const ulong found = __sync_val_compare_and_swap(share, seen, more);
+        if (found == seen) return is_own ? first : tasks - 1 - last;
+        seen = found;
+    }}
+}}
 NOT_INLINE void run_list(
     __global ulong* control, __global const ulong* list, __global ulong* state, const ulong launches) {{
     __global ulong* const done = state + {HEAD};
+    __global ulong* const shares = done + launches * {LINE};
+    const ulong cores = control[{CORES}], stride = (launches + {LINE - 1}) / {LINE} * {LINE};
+    const ulong core = this_core();
+    const ulong own = core < {SYSTEM_CORES} ? ((__global const ulong*)control[{SHARES}])[core] : core % cores;
+    const ulong run = state[{RUNS}] % {1 << (64 - 2 * SHARE_BITS)};
     if (!state[{BEGUN}]) state[{BEGUN}] = cycles();
     const ulong begun = state[{BEGUN}];
-    ulong launch = 0, ended = 0, asked = begun;
-    for (;;) {{
-        const ulong ticket = ADD(state + {TICKET}, 1ul);
-        while (launch < launches && ticket >= list[launch * {RECORD} + 3] + list[launch * {RECORD} + 2]) launch++;
-        if (launch == launches) return;
+    ulong ended = 0, asked = begun;
+    for (ulong launch = 0; launch < launches; launch++) {{
         __global const ulong* const record = list + launch * {RECORD};
-        for (; ended < record[4]; ended++) {{
-            uint looks = 0;
-            while (__atomic_load_n(done + ended * {LINE}, __ATOMIC_ACQUIRE) < list[ended * {RECORD} + 2]) {{
-                if (++looks < {LOOKS}) __builtin_ia32_pause();
-                else let_others_run();
+        const ulong all = record[2];
+        ulong ran = 0;
+        for (ulong i = 0; i < cores; i++) {{
+            const ulong number = (own + i) % cores;
+            const ulong first = all * number / cores, tasks = all * (number + 1) / cores - first;
+            for (;;) {{
+                const ulong task = tasks ? take_task(shares + number * stride + launch, run, tasks, !i) : ~0ul;
+                if (task == ~0ul) break;
+                for (; ended < record[3]; ended++) {{
+                    uint looks = 0;
+                    while (__atomic_load_n(done + ended * {LINE}, __ATOMIC_ACQUIRE) < list[ended * {RECORD} + 2]) {{
+                        if (++looks < {LOOKS}) __builtin_ia32_pause();
+                        else let_others_run();
+                    }}
+                }}
+                const ulong now = cycles();
+                if (!ran++ && done[launch * {LINE} + 1] < begun) done[launch * {LINE} + 1] = now;
+                // Nobody has come for the last seats.
+                if (now - asked > {RESERVED}ul && LOAD(control + {ASLEEP})) {{
+                    if (!is_full(control, LOAD(control + {TURN}))) wake(control + {POSTED}, 1);
+                    asked = now;
+                }}
+                call_runner(record[0], record[1], list + record[4], first + task);
             }}
         }}
-        const ulong now = cycles();
-        if (done[launch * {LINE} + 1] < begun) done[launch * {LINE} + 1] = now;
-        // Nobody has come for the last seats.
-        if (now - asked > {RESERVED}ul && LOAD(control + {ASLEEP}) && !is_full(control, LOAD(control + {TURN}))) {{
-            wake(control + {POSTED}, 1);
-            asked = now;
-        }}
-        call_runner(record[0], record[1], list + record[5], ticket - record[3]);
-        const ulong before = ADD(done + launch * {LINE}, 1ul);
-        if (before == record[2] - 1) done[launch * {LINE} + 2] = cycles();
+        if (ran && ADD(done + launch * {LINE}, ran) + ran == all) done[launch * {LINE} + 2] = cycles();
     }}
 }}
 """
@@ -123,6 +162,7 @@ INLINE bool has_entered(__global ulong* control) {{
     for (;;) {{
         const ulong turn = LOAD(control + {TURN});
         if (turn / {SEATS} == LOAD(control + {POSTED}) || turn % {SEATS} >= control[{CORES}]) return false;
+        if (turn / {SEATS} < LOAD(control + {TAKEN})) return false;
         if (REPLACE(control + {TURN}, turn, turn + 1)) return true;
     }}
 }}
@@ -131,12 +171,13 @@ NOT_INLINE void take_part(__global ulong* control) {{
     __global ulong* const state = (__global ulong*)posted[1];
     const ulong launches = posted[2];
     run_list(control, (__global const ulong*)posted[0], state, launches);
+    STORE(control + {TAKEN}, state[{NUMBER}]);
     const ulong turn = __sync_sub_and_fetch(control + {TURN}, 1ul);
     // Who leaves has found no more tasks, so when nobody is inside all have ended.
     if (turn % {SEATS} || !REPLACE(control + {TURN}, turn, turn + {CLOSED})) return;
     for (ulong i = 0; i < launches; i++) state[{HEAD} + i * {LINE}] = 0;
-    state[{TICKET}] = 0;
     state[{BEGUN}] = 0;
+    state[{RUNS}]++;
     STORE(control + {TURN}, turn + {SEATS});
     STORE(control + {ENDED}, turn / {SEATS} + 1);
     if (LOAD(control + {WAITING})) wake(control + {ENDED}, {SEATS});
@@ -159,8 +200,9 @@ NOT_INLINE void help(__global ulong* control) {{
             continue;
         }}
         if (!REPLACE(control + {ASLEEP}, asleep, asleep + 1)) continue;
-        const ulong posted = LOAD(control + {POSTED}), turn = LOAD(control + {TURN});
-        if (!LOAD(control + {STOPPED}) && (turn / {SEATS} == posted || is_full(control, turn)))
+        const ulong posted = LOAD(control + {POSTED});
+        const bool may_sleep = LOAD(control + {TAKEN}) == posted || is_full(control, LOAD(control + {TURN}));
+        if (!LOAD(control + {STOPPED}) && may_sleep)
             sleep_on(control + {POSTED}, (uint)posted);
         __atomic_fetch_sub(control + {ASLEEP}, 1ul, __ATOMIC_SEQ_CST);
         last = cycles();

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import threading
@@ -13,7 +14,9 @@ import pytest
 
 from backends.opencl.chains import KERNELS, SIZE, Chain, X
 from lazygrad.ir.dtype import float32
-from lazygrad_opencl.team_text import ASLEEP, CORES, HELPERS, POSTS
+from lazygrad_opencl import team
+from lazygrad_opencl.team import Team
+from lazygrad_opencl.team_text import ASLEEP, CORES, HELPERS, POSTS, RUNS, SHARE_BITS
 
 # Seconds: far more than threads need that do not wait for what never comes.
 PATIENCE = 60
@@ -126,6 +129,41 @@ def test_on_one_core_there_is_one_seat(opened):
     opened.team()._control[CORES] = 1
     for number in range(20):
         numpy.testing.assert_array_equal(chain.result(X + number), X + number + 10)
+
+
+@pytest.mark.parametrize("cores", [3, 8, 11])
+def test_cores_that_nobody_sits_on_have_shares_all_the_same(opened, cores, monkeypatch):
+    """Others take all of their tasks."""
+    warm(opened)
+    monkeypatch.setattr(opened, "_team", Team(opened.team()._runner, cores))
+    (chain,) = warm(opened)
+    for number in range(40):
+        numpy.testing.assert_array_equal(chain.result(X + number), X + number + 10)
+    opened.team().stop()
+
+
+def test_what_says_which_run_a_share_is_of_may_wrap(opened):
+    (chain,) = warm(opened)
+    for poster in chain.batch._list._posters:
+        opened.team().join()
+        poster.memory.state[RUNS] = 2 ** (64 - 2 * SHARE_BITS) - 2
+    for number in range(10):
+        numpy.testing.assert_array_equal(chain.result(X + number), X + number + 10)
+
+
+@pytest.mark.parametrize(
+    ("system", "cores", "shares"),
+    [
+        ({0, 1}, 2, [0, 1]),
+        ({2, 3, 6, 7}, 2, [0, 0, 1, 1]),
+        ({5}, 4, [0]),
+        ({1, 4, 9}, 3, [0, 1, 2]),
+        ({4, 8}, 1, [0, 0]),
+    ],
+)
+def test_neighbouring_cores_have_neighbouring_shares(system, cores, shares, monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: system)
+    assert [int(team.shares_of_cores(cores)[core]) for core in sorted(system)] == shares
 
 
 SCRIPT = """
