@@ -21,10 +21,10 @@ The team's memory (*control*) is words of 8 bytes, of which those that many writ
     RING     the lists that have been posted: their address, that of their state, and their number of launches
 
 A list's *state*: one line with the cycle at which it began, its number in the order of posts, and how often it has
-ended; a line for each launch with how many of its tasks have ended, and the cycles at which the first began and the last
-ended; for each share a word for each launch with how many of its tasks have been taken: by their own core from the
-beginning (the lowest SHARE_BITS), by others from the end (as many again), and how often the list had ended then, so that
-nobody has to put it back.
+ended; a line for each launch with how many of its tasks have ended, and the cycles when the first began and the last
+ended; for each share a word for each launch with how many of its tasks are taken: by their own core from the front (the
+lowest SHARE_BITS), by others from the end (as many again), and how often the list had ended then, so that nobody has to
+put it back.
 """
 
 from __future__ import annotations
