@@ -37,6 +37,8 @@ READ_COST = 2.0
 SCATTERED_COST = 8.0
 PACKED_COLUMN_COST = 12.0
 PACKED_ROW_COST = 16.0
+# And one of the result that another core will read than wrote it, since cores take rows of what follows.
+FOREIGN_COST = 8.0
 
 
 @dataclass(frozen=True)
@@ -155,6 +157,8 @@ def _share(
         columns_read = row_parts * panels * width * read_cost(scattered_columns, task_tiles, PACKED_COLUMN_COST)
         rows_read = column_parts * form.row_count * read_cost(scattered_rows, task_panels, PACKED_ROW_COST)
         cost += batches * form.sum_length * (columns_read + rows_read)
+        own = min(1.0, batches * row_parts / machine.cores)
+        cost += (1 - own) * FOREIGN_COST * batches * form.row_count * panels * width
         if best is None or cost < best[0]:
             best = cost, task_tiles, task_panels
     assert best is not None
