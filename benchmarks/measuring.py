@@ -21,6 +21,7 @@ import numpy
 from benchmarks.disturbance import TOLERABLE, Others
 from benchmarks.frameworks import Array, Framework, Precision, Run
 from benchmarks.frameworks.data import forget
+from benchmarks.handover import handover
 from benchmarks.workloads import Workload
 
 ROUND_SECONDS = 0.15
@@ -99,6 +100,9 @@ class Prepared:
         others = Others()
         samples = [self._timed(self._sample_steps) for _ in range(self._samples)]
         found = others.cores()
+        rate = handover()
+        if rate is not None:
+            found["handover_gb_per_second"] = rate
         found["ms"] = statistics.median(wall for wall, _ in samples) / self._sample_steps * 1e3
         by_events = [device for _, device in samples if device is not None]
         return found | ({"device_ms": statistics.median(by_events) / self._sample_steps} if by_events else {})

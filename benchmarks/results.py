@@ -106,6 +106,7 @@ class Line(NamedTuple):
     check: float | None = None
     others_cores: float | None = None
     stolen_cores: float | None = None
+    handover: tuple[float, float] | None = None
     worst: str = ""
     error: str = ""
 
@@ -139,6 +140,8 @@ def row_lines(name: str, row: Mapping[str, Any], ceilings: Mapping[str, Mapping[
             for who in ("others_cores", "stolen_cores"):
                 by_round = found.get("others", {}).get(who)
                 line = line._replace(**{who: mean(by_round) if by_round else None})
+            rates = found.get("others", {}).get("handover_gb_per_second")
+            line = line._replace(handover=(min(rates), max(rates)) if rates else None)
             line = _with_target(line, row, found)
             line = _with_rates(line, row, value, ceilings.get(str(contestant.cores), {}))
         yield line

@@ -13,7 +13,7 @@ from benchmarks.results import Line, lines, speed_ups
 
 COLUMNS = (
     "row", "contestant", "median", "quartiles", "least", "unit", "/ torch", "fastest", "target", "GFLOP/s",
-    "of product", "GB/s", "of copy", "first s", "peak MiB", "launches", "others", "check",
+    "of product", "GB/s", "of copy", "first s", "peak MiB", "launches", "handover", "others", "check",
 )  # fmt: skip
 LEGEND = """\
 / torch: to the best of torch eager and torch.compile (images: in either layout), or of other peers without torch
@@ -22,6 +22,7 @@ target: at most; met "+", missed "-", "?" where others used the cores meanwhile;
 of product, of copy: of a large matrix product in that precision, and of a large copy, in this run
 first s: of the first step, compilation included, with whatever the caches held
 peak MiB: by how much the process was larger during the rounds than before it built the workload
+handover: GB/s at which one core read what another had just written; little where they share no cache
 others: cores that other processes used meanwhile, or a hypervisor took; where it says anything, believe ratios little
 check: largest error over what is admitted; the first contestant that is "ok 0" is what the others are held against
 """
@@ -39,7 +40,7 @@ def cells(line: Line) -> list[str]:
         line.row, line.contestant.name, number(line.median), spread, number(line.fastest), line.unit,
         number(line.ratio, 2), number(line.fastest_ratio, 2), _target(line), number(line.gflops),
         _share(line.of_product), number(line.gb_per_second), _share(line.of_copy), number(line.first_seconds),
-        number(line.peak_mib), number(line.launches), _others(line), _check(line),
+        number(line.peak_mib), number(line.launches), _handover(line), _others(line), _check(line),
     ]  # fmt: skip
 
 
@@ -63,6 +64,13 @@ def _target(line: Line) -> str:
     if (line.others_cores or 0) + (line.stolen_cores or 0) >= TOLERABLE:
         mark += "?"
     return f"{line.target:g}{mark}"
+
+
+def _handover(line: Line) -> str:
+    if line.handover is None:
+        return ""
+    least, most = (f"{rate:.0f}" for rate in line.handover)
+    return least if least == most else f"{least}-{most}"
 
 
 def _others(line: Line) -> str:

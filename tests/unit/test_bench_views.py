@@ -276,3 +276,30 @@ def test_what_others_used_and_a_hypervisor_took_stand_apart() -> None:
     assert table._others(line) == "1.0 stolen"
     assert table._target(line).endswith("?")
     assert table._others(line._replace(others_cores=0.5)) == "0.5 cores, 1.0 stolen"
+
+
+def test_how_fast_cores_handed_over_between_rounds_is_told() -> None:
+    from benchmarks import table
+    from benchmarks.results import lines
+
+    row = step_row({"opencl plain": [4.0, 5.0], "torch eager": [6.0, 6.0]})
+    row["contestants"]["opencl plain"]["others"] = {"handover_gb_per_second": [31.7, 6.2]}
+    ours, theirs = lines(content(matmul_3=row))
+    assert (ours.handover, theirs.handover) == ((6.2, 31.7), None)
+    cell = table.COLUMNS.index("handover")
+    assert (table.cells(ours)[cell], table.cells(theirs)[cell]) == ("6-32", "")
+    assert table.cells(ours._replace(handover=(31.7, 32.1)))[cell] == "32"
+
+
+@pytest.mark.parametrize("cores", [set(), {0}])
+def test_one_core_has_nobody_to_hand_over_to(monkeypatch: pytest.MonkeyPatch, cores: set[int]) -> None:
+    import os
+
+    from benchmarks.handover import handover
+
+    here = os.sched_getaffinity(0)
+    rate = handover()
+    assert rate is None or rate > 0
+    assert os.sched_getaffinity(0) == here
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: cores)
+    assert handover() is None
