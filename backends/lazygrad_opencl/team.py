@@ -221,8 +221,7 @@ def shares_of_cores(cores: int) -> numpy.ndarray[Any, Any]:
     shares[:] = numpy.arange(SYSTEM_CORES) % cores
     mine = sorted(os.sched_getaffinity(0))
     for position, core in enumerate(mine):
-        if core < SYSTEM_CORES:
-            shares[core] = position * cores // max(cores, len(mine))
+        shares[core % SYSTEM_CORES] = position * cores // max(cores, len(mine))
     return shares
 
 

@@ -77,7 +77,7 @@ NOT_INLINE void system_call(long number, __global ulong* word, long operation, l
                      : "+a"(number) : "D"(word), "S"(operation), "d"(value) : "rcx", "r10", "r11", "memory");
 }
 INLINE ulong this_core() {
-    uint core = 0;
+    uint core = 0;  // what a system that does not tell leaves
     ulong failed;
     __asm__ volatile("syscall" : "=a"(failed) : "0"(309ul), "D"(&core), "S"(0), "d"(0) : "rcx", "r11", "memory");
     return core;
@@ -118,8 +118,7 @@ NOT_INLINE void run_list(
     __global ulong* const done = state + {HEAD};
     __global ulong* const shares = done + launches * {LINE};
     const ulong cores = control[{CORES}], stride = (launches + {LINE - 1}) / {LINE} * {LINE};
-    const ulong core = this_core();
-    const ulong own = core < {SYSTEM_CORES} ? ((__global const ulong*)control[{SHARES}])[core] : core % cores;
+    const ulong own = ((__global const ulong*)control[{SHARES}])[this_core() % {SYSTEM_CORES}];
     const ulong run = state[{RUNS}] % {1 << (64 - 2 * SHARE_BITS)};
     if (!state[{BEGUN}]) state[{BEGUN}] = cycles();
     const ulong begun = state[{BEGUN}];

@@ -190,16 +190,21 @@ def _running_sum(x: Node, axis: int) -> Node:
 
 
 def _sums_before(x: Node, axis: int) -> Node:
-    """Sums of what is chosen, not products with ones and zeros: infinity and nan go into later sums only."""
     extent = x.shape[axis]
-    outer, inner = x.shape[:axis], x.shape[axis + 1 :]
-    square = (*outer, extent, extent, *inner)
-    ones = tuple(1 for _ in outer), tuple(1 for _ in inner)
     position = ops.arange(extent, x.device)
+    table = (extent, extent)
+    element = ops.expand(ops.reshape(position, (extent, 1)), table)
+    return chosen_sums(x, axis, ops.le(element, ops.expand(ops.reshape(position, (1, extent)), table)))
 
-    def spread(of: Node, *shape: int) -> Node:
-        return ops.expand(ops.reshape(of, (*ones[0], *shape, *ones[1])), (*ones[0], extent, extent, *ones[1]))
 
-    is_before = ops.expand(ops.le(spread(position, extent, 1), spread(position, 1, extent)), square)
-    each = ops.expand(ops.reshape(x, (*outer, extent, 1, *inner)), square)
-    return ops.sum_(ops.where(is_before, each, 0), (axis,))
+def chosen_sums(x: Node, axis: int, chosen: Node) -> Node:
+    """Sums along an axis of the elements that each column of ``chosen`` [extent, sums] names, in the axis's place.
+
+    What is not named is left out, not multiplied by 0: infinity and nan go into no other sums.
+    """
+    outer, inner = x.shape[:axis], x.shape[axis + 1 :]
+    extent, count = chosen.shape
+    table = ops.reshape(chosen, (*(1 for _ in outer), extent, count, *(1 for _ in inner)))
+    every = (*outer, extent, count, *inner)
+    each = ops.expand(ops.reshape(x, (*outer, extent, 1, *inner)), every)
+    return ops.sum_(ops.where(ops.expand(table, every), each, 0), (axis,))

@@ -88,10 +88,10 @@ def test_gradients_have_the_precision_of_what_they_are_gradients_of():
     assert precisions([n for n in seconds if n is not None]) == {"high"}
 
 
-def test_functions_that_only_add_are_exact():
+def test_functions_that_only_add_have_no_products():
     lg.set_float32_matmul_precision("medium")
     x = lg.rand(2, 3, 7, 7, device="numpy")
-    assert precisions([x.cumsum(3)._node, lg.nn.functional.adaptive_avg_pool2d(x, 3)._node]) <= {"highest"}
+    assert precisions([x.cumsum(3)._node, lg.nn.functional.adaptive_avg_pool2d(x, 3)._node]) == set()
 
 
 LAYERS = {

@@ -15,6 +15,7 @@ from lazygrad.nn.functional.convolution import Sizes, per_axis
 from lazygrad.nn.functional.window_maximum import Sliding, largest_of_windows
 from lazygrad.ops.movement import Padding, Window
 from lazygrad.tensor.handle import wrap
+from lazygrad.tensor.reduction import chosen_sums
 
 if TYPE_CHECKING:
     from lazygrad.tensor import Tensor
@@ -198,23 +199,16 @@ def _averaged(x: Node, axis: int, count: int) -> Node:
     if count and extent % count == 0:
         shape = (*x.shape[:axis], count, extent // count, *x.shape[axis + 1 :])
         return ops.div(ops.sum_(ops.reshape(x, shape), (axis + 1,)), extent // count)
-    # Window i runs from floor(i * extent / count) to ceil((i + 1) * extent / count). What lies outside is left out, not
-    # multiplied by 0: infinity and nan stay in their windows.
-    outer, inner = x.shape[:axis], x.shape[axis + 1 :]
-    around = tuple(1 for _ in outer), tuple(1 for _ in inner)
-
-    def spread(of: Node, shape: tuple[int, ...], whole: tuple[int, ...]) -> Node:
-        return ops.expand(ops.reshape(of, (*around[0], *shape, *around[1])), (*around[0], *whole, *around[1]))
-
+    # Window i runs from floor(i * extent / count) to ceil((i + 1) * extent / count).
     window = ops.arange(count, x.device)
     start = ops.floor_divide(ops.mul(window, extent), count)
     stop = ops.neg(ops.floor_divide(ops.mul(ops.add(window, 1), -extent), count))
-    table = count, extent
-    position = spread(ops.arange(extent, x.device), (1, extent), table)
-    is_behind = ops.le(spread(start, (count, 1), table), position)
-    inside = ops.bitwise_and(is_behind, ops.lt(position, spread(stop, (count, 1), table)))
-    every = (*outer, *table, *inner)
-    each = ops.expand(ops.reshape(x, (*outer, 1, extent, *inner)), every)
-    total = ops.sum_(ops.where(ops.expand(inside, every), each, 0.0), (axis + 1,))
-    size = ops.expand(spread(ops.cast(ops.sub(stop, start), x.dtype), (count,), (count,)), total.shape)
-    return ops.div(total, size)
+    position = ops.expand(ops.reshape(ops.arange(extent, x.device), (extent, 1)), (extent, count))
+
+    def columns(node: Node) -> Node:
+        return ops.expand(ops.reshape(node, (1, count)), (extent, count))
+
+    inside = ops.bitwise_and(ops.le(columns(start), position), ops.lt(position, columns(stop)))
+    total = chosen_sums(x, axis, inside)
+    size = ops.reshape(ops.cast(ops.sub(stop, start), x.dtype), tuple(count if a == axis else 1 for a in range(x.rank)))
+    return ops.div(total, ops.expand(size, total.shape))

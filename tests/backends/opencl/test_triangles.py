@@ -15,7 +15,7 @@ pytest.importorskip("pyopencl")
 
 DEVICE = "opencl:0"
 EXAMPLES = 40
-# The six products of causal attention and its gradients: with "mn" an operand, or the result.
+# The six products of causal attention and its gradients, with "mn" an operand or the result; two where it lies turned.
 PRODUCTS = ["me,ne->mn", "mn,ne->me", "mn,me->ne", "ne,me->mn", "ne,mn->me", "me,mn->ne", "me,ne->nm", "nm,en->me"]
 extents = st.one_of(st.integers(1, 17), st.sampled_from([31, 64, 70, 128, 200]))
 limited = settings(max_examples=EXAMPLES, deadline=None, derandomize=True)
